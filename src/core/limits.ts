@@ -1,0 +1,28 @@
+/** Limits of the core's own: those of the wire are in protocols/limits.ts. Unit and reason each. */
+
+import { FRAME_BYTES_MAX } from '../../protocols/limits.ts'
+import { assert } from './assert.ts'
+
+/** Bytes of commits asked for in one page. 1 MiB: measured as fast as streaming, at a bounded RSS. */
+export const PAGE_BYTES = 1_048_576
+
+/** Pages of one fetch in a row: then other peers and databases have their turn. 64 GiB at the most. */
+export const FETCH_PAGES_MAX = 65_536
+
+/** How long a peer that sent something invalid stays cut off, ms. */
+export const CUT_OFF_MS = 60_000
+
+/** How long one request may take, ms: a page of full size over a 10 Mbit/s link takes 15 s. */
+export const REQUEST_MS_MAX = 30_000
+
+/** How long a comparison may take, ms. */
+export const COMPARE_MS_MAX = 10_000
+
+/** First and last wait before a failed fetch is tried again with the same peer, ms. */
+export const RETRY_MS = 250
+export const RETRY_MS_MAX = 30_000
+
+/** Mean wait before neighbours are told of commits that did not come by gossip, ms. */
+export const RIPPLE_MS = 100
+
+assert(PAGE_BYTES < FRAME_BYTES_MAX, 'a page fits a frame')

@@ -1,0 +1,268 @@
+/**
+ * Replication as a state machine: what to ask of which peer, and when. It is told what happened
+ * and what time it is, and answers what to do; `src/node/driver.ts` does it.
+ *
+ * Its rules: one fetch per peer and database in flight, what is announced meanwhile coalesces into
+ * the next; digests are compared on every connect, on a jittered timer, and after commits came
+ * otherwise than by gossip; where digests differ, fetch. Left out: what a page must look like
+ * (`../log.ts`), and the wire.
+ */
+
+import { assertNever } from '../assert.ts'
+import type { Millis, Rng } from '../clock.ts'
+import { COMPARE_MS_MAX, CUT_OFF_MS, RETRY_MS, RETRY_MS_MAX, RIPPLE_MS } from '../limits.ts'
+import { backoff, jittered } from './schedule.ts'
+
+export type SyncInput =
+  | { readonly type: 'peer-connected'; readonly peer: string }
+  | { readonly type: 'peer-disconnected'; readonly peer: string }
+  /** The peer began to follow a database: what was gossiped before did not reach it. */
+  | { readonly type: 'peer-subscribed'; readonly peer: string; readonly database: string }
+  /** The peer's digests came, as a question or as an answer; only those that differ from ours. */
+  | {
+      readonly type: 'compared'
+      readonly peer: string
+      readonly equal: readonly string[]
+      readonly unequal: readonly string[]
+      /** Whether this answers our comparison. */
+      readonly answer: boolean
+    }
+  | { readonly type: 'compare-failed'; readonly peer: string }
+  /** The peer announced commits of a database that we do not hold. */
+  | { readonly type: 'announced'; readonly peer: string; readonly database: string }
+  /** A fetch ended. `stored`: commits that were new to us. */
+  | {
+      readonly type: 'fetched'
+      readonly peer: string
+      readonly database: string
+      readonly stored: number
+    }
+  | { readonly type: 'fetch-failed'; readonly peer: string; readonly database: string }
+  /** The peer sent something invalid. */
+  | { readonly type: 'peer-faulty'; readonly peer: string; readonly reason: string }
+  /** The set of databases has changed here, or somebody wants agreement now. */
+  | { readonly type: 'compare-now' }
+  | { readonly type: 'timer' }
+
+export type SyncOutput =
+  | { readonly type: 'compare'; readonly peer: string }
+  | { readonly type: 'fetch'; readonly peer: string; readonly database: string }
+  | {
+      readonly type: 'cut-off'
+      readonly peer: string
+      readonly forMs: Millis
+      readonly reason: string
+    }
+
+export interface SyncEnvironment {
+  /** Monotonic. */
+  readonly nowMs: Millis
+  readonly rng: Rng
+  /** Mean interval of comparisons with one peer. */
+  readonly antiEntropyMs: Millis
+}
+
+export interface SyncState {
+  readonly peers: Map<string, PeerSync>
+}
+
+export interface PeerSync {
+  /** When the next comparison is due. */
+  compareAtMs: Millis
+  /** Since when a comparison is under way. */
+  comparingSinceMs: Millis | undefined
+  readonly databases: Map<string, DatabaseSync>
+  readonly equal: Set<string>
+}
+
+interface DatabaseSync {
+  fetching: boolean
+  /** Something was heard of during the fetch. */
+  again: boolean
+  /** The fetch that is under way began with an announcement, so the neighbours know. */
+  announced: boolean
+  failures: number
+  retryAtMs: Millis | undefined
+}
+
+export function newSyncState(): SyncState {
+  return { peers: new Map() }
+}
+
+/** Takes one input; the outputs are to be done in their order. Changes `state`. */
+export function stepSync(state: SyncState, input: SyncInput, env: SyncEnvironment): SyncOutput[] {
+  switch (input.type) {
+    case 'peer-connected':
+      state.peers.set(input.peer, newPeer(env))
+      return dueOutputs(state, env)
+    case 'peer-disconnected':
+      state.peers.delete(input.peer)
+      return []
+    case 'peer-subscribed':
+      return compareSoon(state, [input.peer], 0, env)
+    case 'compared':
+      return onCompared(state, input)
+    case 'compare-failed': {
+      const peer = state.peers.get(input.peer)
+      if (peer !== undefined) peer.comparingSinceMs = undefined
+      return []
+    }
+    case 'announced':
+      return requestFetch(state, input, true)
+    case 'fetched':
+      return onFetched(state, input, env)
+    case 'fetch-failed':
+      return onFetchFailed(state, input, env)
+    case 'peer-faulty':
+      state.peers.delete(input.peer)
+      return [{ type: 'cut-off', peer: input.peer, forMs: CUT_OFF_MS, reason: input.reason }]
+    case 'compare-now':
+      return compareSoon(state, [...state.peers.keys()], 0, env)
+    case 'timer':
+      return dueOutputs(state, env)
+    default:
+      return assertNever(input)
+  }
+}
+
+/** When `timer` is wanted next, monotonic; undefined without peers. */
+export function nextDueMs(state: SyncState): Millis | undefined {
+  let due: Millis | undefined
+  for (const peer of state.peers.values()) {
+    due = Math.min(due ?? Infinity, peer.compareAtMs)
+    for (const database of peer.databases.values()) {
+      if (database.retryAtMs !== undefined) due = Math.min(due, database.retryAtMs)
+    }
+  }
+  return due
+}
+
+function newPeer(env: SyncEnvironment): PeerSync {
+  return {
+    compareAtMs: env.nowMs,
+    comparingSinceMs: undefined,
+    databases: new Map(),
+    equal: new Set()
+  }
+}
+
+function onCompared(
+  state: SyncState,
+  input: Extract<SyncInput, { type: 'compared' }>
+): SyncOutput[] {
+  const peer = state.peers.get(input.peer)
+  if (peer === undefined) return []
+  if (input.answer) peer.comparingSinceMs = undefined
+  peer.equal.clear()
+  for (const database of input.equal) peer.equal.add(database)
+  return input.unequal.flatMap((database) =>
+    requestFetch(state, { peer: input.peer, database }, false)
+  )
+}
+
+function requestFetch(
+  state: SyncState,
+  of: { readonly peer: string; readonly database: string },
+  announced: boolean
+): SyncOutput[] {
+  const peer = state.peers.get(of.peer)
+  if (peer === undefined) return []
+  peer.equal.delete(of.database)
+  const database = peer.databases.get(of.database) ?? newDatabase()
+  peer.databases.set(of.database, database)
+  if (database.fetching) {
+    database.again = true
+    return []
+  }
+  if (database.retryAtMs !== undefined && !announced) return []
+  startFetch(database, announced)
+  return [{ type: 'fetch', peer: of.peer, database: of.database }]
+}
+
+function onFetched(
+  state: SyncState,
+  input: Extract<SyncInput, { type: 'fetched' }>,
+  env: SyncEnvironment
+): SyncOutput[] {
+  const ripple =
+    input.stored > 0 &&
+    state.peers.get(input.peer)?.databases.get(input.database)?.announced !== true
+      ? compareSoon(
+          state,
+          [...state.peers.keys()].filter((peer) => peer !== input.peer),
+          RIPPLE_MS,
+          env
+        )
+      : []
+  const database = state.peers.get(input.peer)?.databases.get(input.database)
+  if (database === undefined) return ripple
+  database.fetching = false
+  database.failures = 0
+  if (!database.again) return ripple
+  startFetch(database, true)
+  return [...ripple, { type: 'fetch', peer: input.peer, database: input.database }]
+}
+
+function onFetchFailed(
+  state: SyncState,
+  input: Extract<SyncInput, { type: 'fetch-failed' }>,
+  env: SyncEnvironment
+): SyncOutput[] {
+  const database = state.peers.get(input.peer)?.databases.get(input.database)
+  if (database === undefined) return []
+  database.fetching = false
+  database.again = false
+  database.retryAtMs = env.nowMs + backoff(database.failures, RETRY_MS, RETRY_MS_MAX, env.rng)
+  database.failures += 1
+  return []
+}
+
+/** Brings the next comparison with each peer forward to within `meanMs`, jittered. */
+function compareSoon(
+  state: SyncState,
+  peers: readonly string[],
+  meanMs: Millis,
+  env: SyncEnvironment
+): SyncOutput[] {
+  for (const name of peers) {
+    const peer = state.peers.get(name)
+    if (peer === undefined) continue
+    peer.compareAtMs = Math.min(peer.compareAtMs, env.nowMs + jittered(meanMs, env.rng))
+  }
+  return dueOutputs(state, env)
+}
+
+function dueOutputs(state: SyncState, env: SyncEnvironment): SyncOutput[] {
+  const outputs: SyncOutput[] = []
+  for (const [name, peer] of state.peers) {
+    if (peer.compareAtMs <= env.nowMs) {
+      // A comparison under way was asked before the news: let it end, then compare again.
+      const stuck =
+        peer.comparingSinceMs !== undefined && peer.comparingSinceMs + COMPARE_MS_MAX > env.nowMs
+      if (stuck) {
+        peer.compareAtMs = env.nowMs + jittered(RIPPLE_MS, env.rng)
+      } else {
+        peer.comparingSinceMs = env.nowMs
+        peer.compareAtMs = env.nowMs + jittered(env.antiEntropyMs, env.rng)
+        outputs.push({ type: 'compare', peer: name })
+      }
+    }
+    for (const [databaseName, database] of peer.databases) {
+      if (database.retryAtMs === undefined || database.retryAtMs > env.nowMs) continue
+      startFetch(database, false)
+      outputs.push({ type: 'fetch', peer: name, database: databaseName })
+    }
+  }
+  return outputs
+}
+
+function newDatabase(): DatabaseSync {
+  return { fetching: false, again: false, announced: false, failures: 0, retryAtMs: undefined }
+}
+
+function startFetch(database: DatabaseSync, announced: boolean): void {
+  database.fetching = true
+  database.again = false
+  database.announced = announced
+  database.retryAtMs = undefined
+}

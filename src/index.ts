@@ -1,0 +1,26 @@
+/** Laterbase as a library. Everything public is re-exported here; nothing else is API. */
+
+export { createLaterbase } from './node/create-node.ts'
+export { LaterbaseError, isLaterbaseError, ERROR_CODES } from './errors.ts'
+export type { ErrorCode, Problem } from './errors.ts'
+export type { LaterbaseOptions, Log } from './node/options.ts'
+export type {
+  AppendedEvent,
+  AppendOptions,
+  AppendResult,
+  Change,
+  ChangesOptions,
+  ChangesPage,
+  ConflictStatus,
+  Database,
+  DatabaseStatus,
+  EventFilter,
+  EventInput,
+  Json,
+  Laterbase,
+  LogStatus,
+  NodeStatus,
+  PeerStatus,
+  RangeOptions,
+  RecordedEvent
+} from './node/laterbase.ts'

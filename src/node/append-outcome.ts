@@ -1,0 +1,81 @@
+/** What became of an append, in the words of the public interface: results and errors. */
+
+import { present } from '../core/assert.ts'
+import type { Clock } from '../core/clock.ts'
+import { formatEventKey } from '../core/event-key.ts'
+import { LaterbaseError } from '../errors.ts'
+import type { AcceptedEnvelope, RefusedEnvelope } from '../schema/envelope.ts'
+import { formatTime } from '../schema/time.ts'
+import type { AppendOutcome } from '../store/group-commit.ts'
+import type { AppendedEvent } from './laterbase.ts'
+
+export interface Ingress {
+  readonly clock: Clock
+  readonly futureToleranceMs: number
+}
+
+/** @throws LATERBASE_EVENT_INVALID with the fact `malformed` for a text that is not JSON */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    const detail = cause instanceof Error ? cause.message : 'not JSON'
+    const problems = [{ pointer: '', detail }]
+    const facts = { malformed: true }
+    throw new LaterbaseError('LATERBASE_EVENT_INVALID', detail, { cause, problems, facts })
+  }
+}
+
+/** The error for events that break a rule. */
+export function invalidEvents(problems: LaterbaseError['problems']): LaterbaseError {
+  const [first] = problems
+  const message = `${first?.pointer ?? ''}: ${first?.detail ?? ''}`
+  return new LaterbaseError('LATERBASE_EVENT_INVALID', message, { problems })
+}
+
+/** The error for a request that is refused whole: of the kind of its first fault, with all faults. */
+export function refusal(refused: readonly RefusedEnvelope[], ingress: Ingress): LaterbaseError {
+  const { code, problem } = present(refused[0], 'a refused event')
+  const problems = refused.filter((other) => other.code === code).map((other) => other.problem)
+  const message = `${problem.pointer === '' ? 'event' : problem.pointer}: ${problem.detail}`
+  if (code !== 'LATERBASE_FUTURE_DATED') return new LaterbaseError(code, message, { problems })
+  const facts = {
+    node_time: formatTime(Math.max(0, ingress.clock.nowMs())),
+    tolerance_ms: ingress.futureToleranceMs
+  }
+  return new LaterbaseError(code, message, { problems, facts })
+}
+
+/** @throws LATERBASE_KEY_CONFLICT when one of the events contradicts one that is held */
+export function refuseConflicts(
+  accepted: readonly AcceptedEnvelope[],
+  outcomes: readonly AppendOutcome[],
+  isArray: boolean
+): void {
+  const problems = accepted.flatMap((_, index) => {
+    if (outcomes[index]?.type !== 'conflict') return []
+    return [{ pointer: isArray ? `/${index}` : '', detail: CONFLICT }]
+  })
+  const [first] = problems
+  if (first === undefined) return
+  throw new LaterbaseError('LATERBASE_KEY_CONFLICT', CONFLICT, { problems })
+}
+
+const CONFLICT =
+  'an event with this key and other content exists; nothing of the request was written'
+
+export function rejectedResult(envelope: RefusedEnvelope): AppendedEvent {
+  return { status: 'rejected', code: envelope.code, problem: envelope.problem }
+}
+
+export function appendedResult(
+  envelope: AcceptedEnvelope,
+  outcome: AppendOutcome,
+  pointer: string
+): AppendedEvent {
+  if (outcome.type === 'conflict') {
+    const problem = { pointer, detail: 'an event with this key and other content exists' }
+    return { status: 'rejected', code: 'LATERBASE_KEY_CONFLICT', problem }
+  }
+  return { key: formatEventKey(envelope.key), status: outcome.type }
+}

@@ -1,0 +1,66 @@
+/** The composition root: the only file that names concrete stores, transports and clocks. */
+
+import { mkdir } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+
+import { createLibp2pTransport } from '../p2p/libp2p-transport.ts'
+import { peerIdFromRawPublicKey } from '../p2p/keys.ts'
+import { openLevelStore } from '../store/level-store.ts'
+import { openNodeStore } from '../store/node-store.ts'
+import { DATABASES_FOLDER, NODE_STORE_FOLDER, openDataDirectory } from './data-directory.ts'
+import { LaterbaseNode } from './node.ts'
+import type { Laterbase } from './laterbase.ts'
+import { resolveOptions } from './options.ts'
+import type { LaterbaseOptions } from './options.ts'
+import { createSigner, systemClock, systemHasher, systemRng, systemVerifier } from './system.ts'
+
+/**
+ * Opens a data directory, made when missing, and starts its node.
+ *
+ * @throws LATERBASE_OPTION_INVALID, LATERBASE_STORE_LOCKED (the directory is in use),
+ *   LATERBASE_STORE_LOST, LATERBASE_STORE_CORRUPT, LATERBASE_IDENTITY_INVALID,
+ *   LATERBASE_INVITATION_INVALID
+ */
+export async function createLaterbase(options: LaterbaseOptions): Promise<Laterbase> {
+  const resolved = resolveOptions(options, hostname())
+  const directory = await openDataDirectory(resolved.dir, resolved.invitation)
+  const dir = directory.path
+  await mkdir(join(dir, DATABASES_FOLDER), { recursive: true })
+  const nodeStore = await openNodeStore(join(dir, NODE_STORE_FOLDER), directory.created)
+  const signer = createSigner(directory.seed)
+  try {
+    return await LaterbaseNode.start({
+      options: resolved,
+      dir,
+      networkKey: directory.networkKey,
+      nodeStore,
+      signer,
+      clock: systemClock,
+      rng: systemRng,
+      hasher: systemHasher,
+      verifier: systemVerifier,
+      peerIdOf: peerIdFromRawPublicKey,
+      openStore: (location, database, create) => {
+        const owner = { database, publicKey: signer.publicKey }
+        return openLevelStore({ location, owner, create, hasher: systemHasher, rng: systemRng })
+      },
+      makeTransport: (addressBook) =>
+        createLibp2pTransport({
+          privateKey: directory.seed,
+          networkKey: directory.networkKey,
+          listen: resolved.listen,
+          peers: resolved.peers,
+          mdns: resolved.mdns,
+          gossip: resolved.gossip,
+          addressBook,
+          clock: systemClock,
+          rng: systemRng,
+          log: resolved.log
+        })
+    })
+  } catch (error) {
+    await nodeStore.close()
+    throw error
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * The databases of one data directory: which there are, which were forgotten on purpose, and the
+ * open stores. The list is kept outside of the stores, so that a lost one is told from a new one.
+ */
+
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import { DATABASES_MAX } from '../../protocols/limits.ts'
+import { LaterbaseError } from '../errors.ts'
+import type { EventStore } from '../store/event-store.ts'
+import type { NodeStore } from '../store/node-store.ts'
+import { NodeDatabase } from './database.ts'
+import { DATABASES_FOLDER } from './data-directory.ts'
+
+const NAME = /^[a-z][a-z0-9_-]{0,62}$/
+/** Words that routes and files begin with. */
+const RESERVED = new Set(['db'])
+const LIST = 'databases'
+
+export interface RegistryInit {
+  readonly dir: string
+  readonly nodeStore: NodeStore
+  readonly openStore: (location: string, name: string, create: boolean) => Promise<EventStore>
+  readonly makeDatabase: (name: string, store: EventStore) => NodeDatabase
+  /** A database is new here, or open again. */
+  readonly opened: (database: NodeDatabase) => void
+  readonly closed: (name: string) => void
+}
+
+type ListedState = 'open' | 'forgotten'
+
+export class LocalDatabases {
+  readonly #init: RegistryInit
+  readonly #open = new Map<string, NodeDatabase>()
+  #listed = new Map<string, ListedState>()
+  /** Changes of the list happen one after the other. */
+  #changing: Promise<unknown> = Promise.resolve()
+
+  constructor(init: RegistryInit) {
+    this.#init = init
+  }
+
+  /** Opens every store that was there before. */
+  async openAll(): Promise<void> {
+    const listed = (await this.#init.nodeStore.get(LIST)) as Record<string, ListedState> | undefined
+    this.#listed = new Map(Object.entries(listed ?? {}))
+    for (const [name, state] of this.#listed) {
+      if (state === 'open') await this.#openStore(name, false)
+    }
+  }
+
+  all(): readonly NodeDatabase[] {
+    return [...this.#open.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
+  get(name: string): NodeDatabase | undefined {
+    return this.#open.get(name)
+  }
+
+  /** @throws LATERBASE_NAME_INVALID; LATERBASE_TOO_LARGE beyond the number of databases */
+  create(name: string): Promise<{ database: NodeDatabase; created: boolean }> {
+    checkName(name)
+    return this.#change(async () => {
+      const held = this.#open.get(name)
+      if (held !== undefined) return { database: held, created: false }
+      return { database: await this.#make(name), created: true }
+    })
+  }
+
+  /** For a name that came from a peer: undefined where this node will not have it. */
+  adopt(name: string): Promise<NodeDatabase | undefined> {
+    const held = this.#open.get(name)
+    if (held !== undefined) return Promise.resolve(held)
+    return this.#change(async () => {
+      const known = this.#open.get(name)
+      if (known !== undefined) return known
+      const wanted = isName(name) && !this.#listed.has(name) && this.#listed.size < DATABASES_MAX
+      return wanted ? this.#make(name) : undefined
+    })
+  }
+
+  /** @throws LATERBASE_DATABASE_UNKNOWN */
+  forget(name: string): Promise<void> {
+    return this.#change(async () => {
+      const database = this.#open.get(name)
+      if (database === undefined) throw unknownDatabase(name)
+      this.#open.delete(name)
+      this.#init.closed(name)
+      // Listed as forgotten first: a crash in between must not bring back an empty database.
+      await this.#list(name, 'forgotten')
+      await database.close()
+      await rm(this.#location(name), { recursive: true, force: true })
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.#changing.catch(() => undefined)
+    await Promise.all(this.all().map((database) => database.close()))
+    this.#open.clear()
+  }
+
+  async #make(name: string): Promise<NodeDatabase> {
+    if (this.#open.size >= DATABASES_MAX) {
+      const message = `a node has at most ${DATABASES_MAX} databases`
+      throw new LaterbaseError('LATERBASE_TOO_LARGE', message)
+    }
+    // What a crash in the middle of forgetting left behind is not what the user asks for now.
+    await rm(this.#location(name), { recursive: true, force: true })
+    const database = await this.#openStore(name, true)
+    await this.#list(name, 'open')
+    return database
+  }
+
+  async #openStore(name: string, create: boolean): Promise<NodeDatabase> {
+    const store = await this.#init.openStore(this.#location(name), name, create)
+    const database = this.#init.makeDatabase(name, store)
+    this.#open.set(name, database)
+    this.#init.opened(database)
+    return database
+  }
+
+  async #list(name: string, state: ListedState): Promise<void> {
+    this.#listed.set(name, state)
+    await this.#init.nodeStore.put(LIST, Object.fromEntries(this.#listed))
+  }
+
+  #change<T>(change: () => Promise<T>): Promise<T> {
+    const done = this.#changing.then(change, change)
+    this.#changing = done.catch(() => undefined)
+    return done
+  }
+
+  #location(name: string): string {
+    return join(this.#init.dir, DATABASES_FOLDER, name)
+  }
+}
+
+function isName(name: string): boolean {
+  return NAME.test(name) && !RESERVED.has(name)
+}
+
+function checkName(name: string): void {
+  if (isName(name)) return
+  throw new LaterbaseError(
+    'LATERBASE_NAME_INVALID',
+    `${JSON.stringify(name.slice(0, 80))} is not a name: 1 to 63 of a-z 0-9 _ -, a letter first, not db`
+  )
+}
+
+export function unknownDatabase(name: string): LaterbaseError {
+  return new LaterbaseError(
+    'LATERBASE_DATABASE_UNKNOWN',
+    `no database ${JSON.stringify(name.slice(0, 80))} here: create it first`
+  )
+}

@@ -1,0 +1,352 @@
+/**
+ * One database of a node: the public `Database` over a store and its writer. Replication reaches it
+ * through `DatabaseInternals`, which clients do not see.
+ */
+
+import type { Commit, LogId } from '../core/commit.ts'
+import { keyMinter, parseEventKey } from '../core/event-key.ts'
+import type { EventKey } from '../core/event-key.ts'
+import { stampMs } from '../core/hybrid-logical-clock.ts'
+import type { Clock, Hasher, Rng, Signer } from '../core/clock.ts'
+import { present } from '../core/assert.ts'
+import { formatDigest, versionDigest } from '../core/version.ts'
+import type { Position, Version } from '../core/version.ts'
+import { LaterbaseError } from '../errors.ts'
+import { readEnvelope } from '../schema/envelope.ts'
+import type { AcceptedEnvelope, RefusedEnvelope } from '../schema/envelope.ts'
+import { findInexactNumber } from '../schema/exact-numbers.ts'
+import { formatTime } from '../schema/time.ts'
+import { createGroupCommit } from '../store/group-commit.ts'
+import type { GroupCommit } from '../store/group-commit.ts'
+import type { EventStore, StoredEvent } from '../store/event-store.ts'
+import {
+  appendedResult,
+  invalidEvents,
+  parseJson,
+  refusal,
+  refuseConflicts,
+  rejectedResult
+} from './append-outcome.ts'
+import { headPosition, portableCursor, readCursor, shortCursor } from './cursor.ts'
+import { readBound, readFilter } from './event-filter.ts'
+import { pendingEvents, readFeedPage } from './feed.ts'
+import type {
+  AppendOptions,
+  AppendResult,
+  AppendedEvent,
+  Change,
+  ChangesOptions,
+  ChangesPage,
+  ConflictStatus,
+  Database,
+  DatabaseStatus,
+  EventInput,
+  LogStatus,
+  RangeOptions,
+  RecordedEvent
+} from './laterbase.ts'
+import type { RecordedClock } from './recorded-clock.ts'
+import { recordedEvent } from './recorded-event.ts'
+import { createSignal } from './signal.ts'
+import type { Signal } from './signal.ts'
+
+export interface DatabaseInit {
+  readonly name: string
+  readonly store: EventStore
+  readonly signer: Signer
+  readonly hasher: Hasher
+  readonly rng: Rng
+  readonly clock: Clock
+  readonly recordedClock: RecordedClock
+  readonly futureToleranceMs: number
+  readonly peerId: (publicKey: Uint8Array) => string
+  /** After each own commit is on disk. */
+  readonly announce: (database: NodeDatabase, commit: Commit) => void
+  /** Anti-entropy with all peers, for `sync`. */
+  readonly sync: (database: NodeDatabase, signal: AbortSignal | undefined) => Promise<void>
+  /** A peer's stamp is too far ahead to be believed. */
+  readonly clockAhead: (database: string, commit: Commit) => void
+}
+
+export class NodeDatabase implements Database {
+  readonly name: string
+  readonly store: EventStore
+  /** Told after every batch that is on disk. */
+  readonly committed: Signal
+  readonly forks = new Set<LogId>()
+  readonly #init: DatabaseInit
+  readonly #writer: GroupCommit
+  /** The furthest that any peer was seen to have a log. */
+  readonly #known = new Map<LogId, number>()
+  #digest: Uint8Array | undefined
+  #closed: Promise<void> | undefined
+
+  constructor(init: DatabaseInit) {
+    this.name = init.name
+    this.store = init.store
+    this.committed = createSignal()
+    this.#init = init
+    const { store, signer, hasher, recordedClock } = init
+    recordedClock.raise(store.clockCeiling())
+    this.#writer = createGroupCommit({
+      store,
+      signer,
+      hasher,
+      stamp: () => recordedClock.next(),
+      observe: (commit) => this.#observe(commit),
+      committed: (_commits, own) => this.#onCommitted(own)
+    })
+  }
+
+  async append(
+    events: EventInput | readonly EventInput[],
+    options: AppendOptions = {}
+  ): Promise<AppendResult> {
+    return this.#append(events, options)
+  }
+
+  async appendJson(text: string, options: AppendOptions = {}): Promise<AppendResult> {
+    const offered = parseJson(text)
+    const inexact = findInexactNumber(text)
+    if (inexact !== undefined) throw invalidEvents([inexact])
+    return this.#append(offered, options)
+  }
+
+  async get(key: string): Promise<RecordedEvent | undefined> {
+    const [event] = await this.getMany([key])
+    return event
+  }
+
+  async getMany(keys: readonly string[]): Promise<(RecordedEvent | undefined)[]> {
+    const parsed = keys.map(readKey)
+    const events = await this.store.getMany(parsed)
+    return events.map((event) => (event === undefined ? undefined : this.#recorded(event)))
+  }
+
+  async *range(options: RangeOptions = {}): AsyncGenerator<RecordedEvent> {
+    const from = readBound(options.from)
+    const to = readBound(options.to)
+    for await (const events of this.store.scan({ from, to, reverse: options.reverse })) {
+      for (const event of events) {
+        options.signal?.throwIfAborted()
+        if (!event.alternate) yield this.#recorded(event)
+      }
+    }
+  }
+
+  async *conflicts(): AsyncGenerator<ConflictStatus> {
+    for await (const key of this.store.conflicts()) {
+      const events = (await this.store.getAll(key)).map((event) => this.#recorded(event))
+      yield { key: present(events[0], 'a conflict has events').key, events }
+    }
+  }
+
+  async *changes(options: ChangesOptions = {}): AsyncGenerator<Change> {
+    const { signal } = options
+    let since = await readCursor(options.since ?? '0', this.store)
+    const matches = this.#filter(options)
+    while (!isAborted(signal) && this.#closed === undefined) {
+      const told = this.committed.count()
+      const page = await readFeedPage(this.store, { position: since, limit: LIVE_PAGE, matches })
+      for (const row of page.rows) {
+        if (isAborted(signal)) return
+        yield { lc: row.lc, event: this.#recorded(row.event, row) }
+      }
+      since = page.position
+      if (pendingEvents(this.store, since) > 0) continue
+      await this.committed.after(told, signal)
+    }
+  }
+
+  async changesPage(
+    options: ChangesOptions & { readonly limit?: number } = {}
+  ): Promise<ChangesPage> {
+    const since = await readCursor(options.since ?? '0', this.store)
+    const query = {
+      position: since,
+      limit: options.limit ?? PAGE_LIMIT,
+      matches: this.#filter(options)
+    }
+    const { rows, position } = await readFeedPage(this.store, query)
+    return {
+      changes: rows.map((row) => ({ lc: row.lc, event: this.#recorded(row.event, row) })),
+      lastLc: shortCursor(position, this.store),
+      lastVersion: portableCursor(position),
+      pending: pendingEvents(this.store, position)
+    }
+  }
+
+  async changed(since: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    const position = await readCursor(since, this.store)
+    for (;;) {
+      options.signal?.throwIfAborted()
+      if (this.#closed !== undefined) throw closedError(this.name)
+      const told = this.committed.count()
+      if (pendingEvents(this.store, position) > 0) return
+      await this.committed.after(told, options.signal)
+    }
+  }
+
+  digest(): string {
+    return formatDigest(this.digestBytes())
+  }
+
+  async status(): Promise<DatabaseStatus> {
+    const position = headPosition(this.store)
+    return {
+      name: this.name,
+      events: this.store.eventCount(),
+      lc: shortCursor(position, this.store),
+      version: portableCursor(position),
+      digest: this.digest(),
+      logs: this.#logStatus(),
+      diskBytes: await this.store.diskBytes()
+    }
+  }
+
+  async sync(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    await this.#init.sync(this, options.signal)
+  }
+
+  /** For replication: the full digest, 32 bytes. */
+  digestBytes(): Uint8Array {
+    this.#digest ??= versionDigest(this.version(), this.#init.hasher)
+    return this.#digest
+  }
+
+  /** For replication. */
+  version(): Version {
+    return new Map(
+      this.store
+        .logs()
+        .filter(({ tip }) => tip.seq > 0)
+        .map(({ tip }) => [tip.origin.id, { seq: tip.seq, hash: tip.hash }])
+    )
+  }
+
+  /** For replication: stores checked commits; resolves with the number that were new. */
+  merge(commits: readonly Commit[]): Promise<number> {
+    return this.#writer.merge(commits)
+  }
+
+  /** For replication: a peer was seen to have these. */
+  learn(known: Position): void {
+    for (const [log, seq] of known) {
+      if (!this.#known.has(log) && this.#known.size >= KNOWN_LOGS_MAX) continue
+      this.#known.set(log, Math.max(seq, this.#known.get(log) ?? 0))
+    }
+  }
+
+  /** Ends feeds, waits for writes under way, closes the store. Idempotent. */
+  close(): Promise<void> {
+    this.#closed ??= this.#writer.close().then(async () => {
+      this.committed.tell()
+      await this.store.close()
+    })
+    this.committed.tell()
+    return this.#closed
+  }
+
+  async #append(offered: unknown, options: AppendOptions): Promise<AppendResult> {
+    const envelopes = this.#readEnvelopes(offered, options)
+    const partial = options.onError === 'proceed'
+    const refused = envelopes.filter((envelope) => envelope.type === 'refused')
+    if (!partial && refused.length > 0) throw refusal(refused, this.#init)
+    const accepted = envelopes.filter((envelope) => envelope.type === 'accepted')
+    options.signal?.throwIfAborted()
+    const outcomes = accepted.length === 0 ? [] : await this.#writer.append(accepted, partial)
+    if (!partial) refuseConflicts(accepted, outcomes, Array.isArray(offered))
+    let at = 0
+    const results = envelopes.map((envelope, index): AppendedEvent => {
+      if (envelope.type === 'refused') return rejectedResult(envelope)
+      const outcome = present(outcomes[at], 'one outcome an event')
+      at += 1
+      const pointer = Array.isArray(offered) ? `/${index}` : ''
+      return appendedResult(envelope, outcome, pointer)
+    })
+    return { lc: shortCursor(headPosition(this.store), this.store), results }
+  }
+
+  #readEnvelopes(offered: unknown, options: AppendOptions): (AcceptedEnvelope | RefusedEnvelope)[] {
+    const { clock, futureToleranceMs, rng, hasher } = this.#init
+    const context = {
+      database: this.name,
+      nowMs: clock.nowMs(),
+      futureToleranceMs: options.clock === 'trust' ? Infinity : futureToleranceMs,
+      minter: keyMinter(rng),
+      hasher
+    }
+    if (!Array.isArray(offered)) return [readEnvelope(offered, '', context)]
+    return offered.map((event, index) => readEnvelope(event, `/${index}`, context))
+  }
+
+  #observe(commit: Commit | undefined): bigint {
+    const { recordedClock, clockAhead } = this.#init
+    if (commit !== undefined && recordedClock.observe(commit.recorded).ahead) {
+      clockAhead(this.name, commit)
+    }
+    return recordedClock.read()
+  }
+
+  #onCommitted(own: Commit | undefined): void {
+    this.#digest = undefined
+    this.committed.tell()
+    if (own !== undefined) this.#init.announce(this, own)
+  }
+
+  #filter(options: ChangesOptions): (event: StoredEvent) => boolean {
+    return readFilter(options.filter ?? {}, (event) => this.#recorded(event))
+  }
+
+  /** @param place where a feed met the event, if not in the commit that brought it here first */
+  #recorded(
+    event: StoredEvent,
+    place?: { readonly log: LogId; readonly seq: number }
+  ): RecordedEvent {
+    const log = place?.log ?? present(this.store.logs()[event.log], 'a known log').tip.origin.id
+    return recordedEvent(place === undefined ? event : { ...event, seq: place.seq }, log)
+  }
+
+  #logStatus(): LogStatus[] {
+    const statuses = this.store.logs().map(({ tip }): LogStatus => {
+      const { id, genesis } = tip.origin
+      return {
+        log: id,
+        peer: this.#init.peerId(genesis.publicKey),
+        own: id === this.store.ownLog.id,
+        held: tip.seq,
+        known: Math.max(tip.seq, this.#known.get(id) ?? 0),
+        lastRecorded: tip.seq === 0 ? undefined : formatTime(stampMs(tip.recorded)),
+        forked: this.forks.has(id)
+      }
+    })
+    for (const [log, known] of this.#known) {
+      if (this.store.log(log) !== undefined) continue
+      const unknown = { peer: undefined, own: false, held: 0, lastRecorded: undefined }
+      statuses.push({ log, known, forked: false, ...unknown })
+    }
+    return statuses
+  }
+}
+
+/** Events of one page of a feed, when none is asked for. */
+const PAGE_LIMIT = 1_000
+/** Events read at a time for a live feed. */
+const LIVE_PAGE = 500
+/** Logs that are known of but not held: remote input, so bounded. */
+const KNOWN_LOGS_MAX = 15_000
+
+function readKey(text: string): EventKey {
+  const key = parseEventKey(text)
+  if (key !== undefined) return key
+  const shown = JSON.stringify(text.slice(0, 40))
+  throw new LaterbaseError('LATERBASE_ARGUMENT_INVALID', `${shown} is not a key (ULID or UUIDv7)`)
+}
+
+function isAborted(signal: AbortSignal | undefined): boolean {
+  return signal?.aborted === true
+}
+
+function closedError(name: string): LaterbaseError {
+  return new LaterbaseError('LATERBASE_CLOSED', `database ${name} is closed`)
+}

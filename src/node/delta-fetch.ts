@@ -1,0 +1,118 @@
+/**
+ * One fetch: page after page of what a peer has and we lack, checked, then stored. The next page is
+ * asked for while this one is verified and stored, so the link and the disk work at the same time
+ * and never more than two pages are in memory.
+ */
+
+import { decodeDeltaAnswer, encodeDeltaRequest } from '../../protocols/delta/codec.ts'
+import { isRejected } from '../../protocols/rejected.ts'
+import type { Hasher, Verifier } from '../core/clock.ts'
+import type { Commit, LogId } from '../core/commit.ts'
+import { FETCH_PAGES_MAX, PAGE_BYTES, REQUEST_MS_MAX } from '../core/limits.ts'
+import { checkPage, tipAfter, verifySignatures } from '../core/log.ts'
+import type { LogPage, LogTip } from '../core/log.ts'
+import { fromWireHeads, toWireHeads } from '../core/version.ts'
+import type { Head, Version } from '../core/version.ts'
+import { LaterbaseError } from '../errors.ts'
+import type { NodeDatabase } from './database.ts'
+
+/** The peer sent something that no honest node sends. */
+export class FaultyPeerError extends Error {}
+
+export interface FetchInit {
+  readonly database: NodeDatabase
+  readonly hasher: Hasher
+  readonly verifier: Verifier
+  readonly request: (frame: Uint8Array, signal: AbortSignal) => Promise<Uint8Array>
+  readonly signal: AbortSignal
+  /** A log of which the peer has another branch than we. */
+  readonly forked: (log: LogId) => void
+}
+
+/**
+ * Fetches until the peer has nothing more for us.
+ *
+ * @returns how many commits were new
+ * @throws FaultyPeerError; LATERBASE_PEER_UNREACHABLE and what else the transport throws. What was
+ *   stored before stays: the next fetch goes on from there
+ */
+export async function fetchMissing(init: FetchInit): Promise<number> {
+  const { database } = init
+  // Tips as they will be when the pages so far are stored: the next request builds on them.
+  const ahead = new Map<LogId, LogTip>()
+  let stored = 0
+  let page = await askPage(init, database.version())
+  for (let pages = 1; pages <= FETCH_PAGES_MAX; pages += 1) {
+    learnHeads(database, page)
+    const commits = readPage(init, page, ahead)
+    for (const commit of commits) advance(database, ahead, commit)
+    const isLast = page.complete || commits.length === 0
+    const next = isLast ? undefined : askPage(init, versionWith(database, ahead))
+    // A failure of the next page is looked at when this one is stored.
+    next?.catch(() => undefined)
+    const bad = await verifySignatures(commits, init.verifier)
+    if (bad !== undefined) throw new FaultyPeerError(bad.detail)
+    stored += await database.merge(commits)
+    if (next === undefined) return stored
+    page = await next
+  }
+  return stored
+}
+
+async function askPage(init: FetchInit, version: Version): Promise<LogPage> {
+  const request = encodeDeltaRequest({
+    type: 'page',
+    database: init.database.name,
+    bytesMax: PAGE_BYTES,
+    heads: toWireHeads(version)
+  })
+  const deadline = AbortSignal.any([init.signal, AbortSignal.timeout(REQUEST_MS_MAX)])
+  const answer = decodeDeltaAnswer(await init.request(request, deadline))
+  if (isRejected(answer)) throw new FaultyPeerError(`${answer.code}: ${answer.detail}`)
+  if (answer.type === 'page') return answer
+  if (answer.type === 'compared') throw new FaultyPeerError('a comparison answers a page request')
+  throw new LaterbaseError('LATERBASE_PEER_UNREACHABLE', `the peer refused: ${answer.reason}`)
+}
+
+function readPage(
+  init: FetchInit,
+  page: LogPage,
+  ahead: ReadonlyMap<LogId, LogTip>
+): readonly Commit[] {
+  const { database, hasher } = init
+  const tip = (log: LogId): LogTip | undefined =>
+    furthest(ahead.get(log), database.store.log(log)?.tip)
+  const checked = checkPage(page, database.name, tip, hasher)
+  if (isRejected(checked)) throw new FaultyPeerError(`${checked.code}: ${checked.detail}`)
+  for (const log of checked.forks) {
+    if (!database.forks.has(log)) init.forked(log)
+    database.forks.add(log)
+  }
+  return checked.commits
+}
+
+function advance(database: NodeDatabase, ahead: Map<LogId, LogTip>, commit: Commit): void {
+  const { origin } = commit
+  const before = ahead.get(origin.id) ?? database.store.log(origin.id)?.tip
+  const empty = { origin, seq: 0, hash: origin.hash, recorded: 0n }
+  ahead.set(origin.id, tipAfter(before ?? empty, commit))
+}
+
+function versionWith(database: NodeDatabase, ahead: ReadonlyMap<LogId, LogTip>): Version {
+  const version = new Map<LogId, Head>(database.version())
+  for (const [log, tip] of ahead) {
+    const held = version.get(log)
+    if (held === undefined || held.seq < tip.seq) version.set(log, { seq: tip.seq, hash: tip.hash })
+  }
+  return version
+}
+
+function furthest(a: LogTip | undefined, b: LogTip | undefined): LogTip | undefined {
+  if (a === undefined || b === undefined) return a ?? b
+  return a.seq >= b.seq ? a : b
+}
+
+function learnHeads(database: NodeDatabase, page: LogPage): void {
+  const heads = fromWireHeads(page.heads)
+  database.learn(new Map([...heads].map(([log, head]) => [log, head.seq])))
+}

@@ -1,0 +1,298 @@
+/**
+ * Replication, performed: runs the sync state machine of the core against a transport, a clock and
+ * the databases. It decides nothing about whom to ask when; it asks, checks, stores, and reports.
+ */
+
+import { decodeAnnouncement, encodeAnnouncement } from '../../protocols/announce/codec.ts'
+import { encodeDeltaRequest, decodeDeltaAnswer } from '../../protocols/delta/codec.ts'
+import type { DatabaseDigest, DeltaAnswer, DeltaRequest } from '../../protocols/delta/codec.ts'
+import { ANNOUNCED_KEYS_MAX, DATABASES_MAX } from '../../protocols/limits.ts'
+import { isRejected } from '../../protocols/rejected.ts'
+import { assertNever } from '../core/assert.ts'
+import { equalBytes } from '../core/bytes.ts'
+import { logId } from '../core/commit.ts'
+import type { Commit, LogId } from '../core/commit.ts'
+import type { Clock, Hasher, Rng, Timer, Verifier } from '../core/clock.ts'
+import { COMPARE_MS_MAX } from '../core/limits.ts'
+import { newSyncState, nextDueMs, stepSync } from '../core/sync/session.ts'
+import type { SyncInput, SyncOutput, SyncState } from '../core/sync/session.ts'
+import type { AnnouncementVerdict, Transport, TransportHandlers } from '../p2p/transport.ts'
+import type { NodeDatabase } from './database.ts'
+import { answerRequest } from './delta-responder.ts'
+import { FaultyPeerError, fetchMissing } from './delta-fetch.ts'
+import type { Log } from './options.ts'
+
+/** The databases of a node, as replication sees them. */
+export interface DatabaseRegistry {
+  all(): readonly NodeDatabase[]
+  get(name: string): NodeDatabase | undefined
+  /** The database of a name that a peer has; undefined where this node has forgotten it on purpose. */
+  adopt(name: string): Promise<NodeDatabase | undefined>
+}
+
+export interface DriverInit {
+  readonly transport: Transport
+  readonly databases: DatabaseRegistry
+  readonly clock: Clock
+  readonly rng: Rng
+  readonly hasher: Hasher
+  readonly verifier: Verifier
+  readonly antiEntropyMs: number
+  readonly gossip: boolean
+  readonly log: Log
+}
+
+/** How long an announcement waits for its commit before other peers get it without us, ms. */
+const ANNOUNCED_WAIT_MS = 2_500
+/** Announcements that wait at one time; more are not forwarded. */
+const ANNOUNCED_WAITING_MAX = 256
+
+export class Driver {
+  readonly #init: DriverInit
+  readonly #state: SyncState = newSyncState()
+  readonly #closing = new AbortController()
+  readonly #tasks = new Set<Promise<void>>()
+  #timer: Timer | undefined
+  #announcedWaiting = 0
+
+  constructor(init: DriverInit) {
+    this.#init = init
+  }
+
+  handlers(): TransportHandlers {
+    return {
+      peerConnected: (peer) => this.#take({ type: 'peer-connected', peer }),
+      peerDisconnected: (peer) => this.#take({ type: 'peer-disconnected', peer }),
+      peerSubscribed: (peer, database) => this.#take({ type: 'peer-subscribed', peer, database }),
+      requested: (peer, frame) => this.#answer(peer, frame),
+      announced: (peer, database, message) => this.#announced(peer, database, message)
+    }
+  }
+
+  /** Follows a database that is new here, and tells the peers of it. */
+  follow(database: NodeDatabase): void {
+    if (this.#init.gossip) this.#init.transport.subscribe(database.name)
+    this.#take({ type: 'compare-now' })
+  }
+
+  unfollow(name: string): void {
+    this.#init.transport.unsubscribe(name)
+  }
+
+  /** Gossips a commit that is on disk. */
+  announce(database: NodeDatabase, commit: Commit): void {
+    if (!this.#init.gossip) return
+    const keys = commit.events.slice(0, ANNOUNCED_KEYS_MAX).map((event) => event.key)
+    const { origin, firstSeq, hash, events } = commit
+    const head = { log: origin.idBytes, firstSeq, count: events.length }
+    const message = encodeAnnouncement({ ...head, hash, keys })
+    this.#run(this.#init.transport.announce(database.name, message))
+  }
+
+  /** Fetches from every connected peer what this database lacks. */
+  async sync(database: NodeDatabase, signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted()
+    const peers = this.#init.transport.peers()
+    await Promise.allSettled(peers.map(({ peer }) => this.#fetchOnce(peer, database)))
+    signal?.throwIfAborted()
+    this.#take({ type: 'compare-now' })
+  }
+
+  /** Databases in which this peer and we agree, as of the last comparison. */
+  equalWith(peer: string): ReadonlySet<string> {
+    return this.#state.peers.get(peer)?.equal ?? new Set()
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort()
+    this.#timer?.cancel()
+    await Promise.allSettled(this.#tasks)
+  }
+
+  /** One step of the state machine, and whatever comes of it. */
+  #take(input: SyncInput): void {
+    if (this.#closing.signal.aborted) return
+    const { clock, rng, antiEntropyMs } = this.#init
+    const env = { nowMs: clock.monotonicMs(), rng, antiEntropyMs }
+    for (const output of stepSync(this.#state, input, env)) this.#perform(output)
+    this.#armTimer()
+  }
+
+  #armTimer(): void {
+    this.#timer?.cancel()
+    const due = nextDueMs(this.#state)
+    if (due === undefined) return
+    const delayMs = Math.max(0, due - this.#init.clock.monotonicMs())
+    this.#timer = this.#init.clock.setTimer(delayMs, () => this.#take({ type: 'timer' }))
+  }
+
+  #perform(output: SyncOutput): void {
+    switch (output.type) {
+      case 'compare':
+        this.#run(this.#compare(output.peer))
+        return
+      case 'fetch':
+        this.#run(this.#fetch(output.peer, output.database))
+        return
+      case 'cut-off':
+        this.#init.transport.cutOff(output.peer, output.forMs, output.reason)
+        return
+      default:
+        assertNever(output)
+    }
+  }
+
+  /** Keeps a task until it ends, so that `close` can wait for it. Its failures are handled inside. */
+  #run(task: Promise<void>): void {
+    const kept = task.catch((error: unknown) => {
+      this.#init.log('error', 'replication task failed', { error: String(error) })
+    })
+    this.#tasks.add(kept)
+    void kept.finally(() => this.#tasks.delete(kept))
+  }
+
+  async #compare(peer: string): Promise<void> {
+    const request: DeltaRequest = { type: 'compare', digests: this.#digests() }
+    const answer = await this.#request(peer, request, COMPARE_MS_MAX)
+    if (answer?.type === 'compared') await this.#compared(peer, answer.digests, true)
+    else this.#take({ type: 'compare-failed', peer })
+  }
+
+  /** Sorts a peer's digests into equal and unequal, and adopts databases that are new to us. */
+  async #compared(
+    peer: string,
+    digests: readonly DatabaseDigest[],
+    answer: boolean
+  ): Promise<void> {
+    const [equal, unequal]: [string[], string[]] = [[], []]
+    for (const { database: name, digest } of digests) {
+      const database = await this.#init.databases.adopt(name)
+      if (database === undefined) continue
+      if (equalBytes(database.digestBytes(), digest)) equal.push(name)
+      else unequal.push(name)
+    }
+    this.#take({ type: 'compared', peer, equal, unequal, answer })
+  }
+
+  async #fetch(peer: string, name: string): Promise<void> {
+    const database = this.#init.databases.get(name)
+    if (database === undefined) {
+      this.#take({ type: 'fetched', peer, database: name, stored: 0 })
+      return
+    }
+    try {
+      const stored = await this.#fetchOnce(peer, database)
+      this.#take({ type: 'fetched', peer, database: name, stored })
+    } catch (error) {
+      if (this.#closing.signal.aborted) return
+      if (error instanceof FaultyPeerError) {
+        this.#take({ type: 'peer-faulty', peer, reason: error.message })
+        return
+      }
+      this.#init.log('debug', 'fetch failed', { peer, database: name, error: String(error) })
+      this.#take({ type: 'fetch-failed', peer, database: name })
+    }
+  }
+
+  #fetchOnce(peer: string, database: NodeDatabase): Promise<number> {
+    const { transport, hasher, verifier, log } = this.#init
+    return fetchMissing({
+      database,
+      hasher,
+      verifier,
+      request: (frame, signal) => transport.request(peer, frame, { signal }),
+      signal: this.#closing.signal,
+      forked: (id) => {
+        log('warn', 'a log has two branches: two boxes wrote under one identity', {
+          database: database.name,
+          log: id,
+          peer
+        })
+      }
+    })
+  }
+
+  async #answer(peer: string, frame: Uint8Array): Promise<Uint8Array> {
+    const { databases, hasher, log } = this.#init
+    const answered = await answerRequest(frame, {
+      digests: () => this.#digests(),
+      database: (name) => databases.get(name),
+      hasher
+    })
+    if (answered.request?.type === 'compare') {
+      this.#run(this.#compared(peer, answered.request.digests, false))
+    }
+    if (answered.fault !== undefined) {
+      log('warn', 'a peer sent a request that cannot be read', { peer, fault: answered.fault })
+    }
+    return answered.frame
+  }
+
+  #digests(): DatabaseDigest[] {
+    return this.#init.databases
+      .all()
+      .slice(0, DATABASES_MAX)
+      .map((database) => ({ database: database.name, digest: database.digestBytes() }))
+  }
+
+  async #announced(peer: string, name: string, message: Uint8Array): Promise<AnnouncementVerdict> {
+    const announcement = decodeAnnouncement(message)
+    if (isRejected(announcement)) return 'reject'
+    const database = this.#init.databases.get(name)
+    if (database === undefined) return 'ignore'
+    const id = logId(announcement.log)
+    const last = announcement.firstSeq + announcement.count - 1
+    if (heldSeq(database, id) >= last) return 'accept'
+    database.learn(new Map([[id, last]]))
+    this.#take({ type: 'announced', peer, database: name })
+    if (this.#announcedWaiting >= ANNOUNCED_WAITING_MAX) return 'ignore'
+    this.#announcedWaiting += 1
+    try {
+      return (await this.#whenHeld(database, id, last)) ? 'accept' : 'ignore'
+    } finally {
+      this.#announcedWaiting -= 1
+    }
+  }
+
+  async #whenHeld(database: NodeDatabase, log: LogId, seq: number): Promise<boolean> {
+    const waiting = new AbortController()
+    const stop = (): void => waiting.abort()
+    const timer = this.#init.clock.setTimer(ANNOUNCED_WAIT_MS, stop)
+    this.#closing.signal.addEventListener('abort', stop)
+    try {
+      for (;;) {
+        const told = database.committed.count()
+        if (heldSeq(database, log) >= seq) return true
+        if (waiting.signal.aborted) return false
+        await database.committed.after(told, waiting.signal)
+      }
+    } finally {
+      timer.cancel()
+      this.#closing.signal.removeEventListener('abort', stop)
+    }
+  }
+
+  /** The answer, or undefined for a peer that gave none in time or sent rubbish. */
+  async #request(
+    peer: string,
+    request: DeltaRequest,
+    withinMs: number
+  ): Promise<DeltaAnswer | undefined> {
+    const deadline = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(withinMs)])
+    try {
+      const frame = await this.#init.transport.request(peer, encodeDeltaRequest(request), {
+        signal: deadline
+      })
+      const answer = decodeDeltaAnswer(frame)
+      if (!isRejected(answer)) return answer
+      this.#take({ type: 'peer-faulty', peer, reason: answer.detail })
+    } catch (error) {
+      this.#init.log('debug', 'request failed', { peer, error: String(error) })
+    }
+    return undefined
+  }
+}
+
+function heldSeq(database: NodeDatabase, log: LogId): number {
+  return database.store.log(log)?.tip.seq ?? 0
+}

@@ -1,0 +1,77 @@
+/** Options of `createLaterbase`, their defaults and their check. */
+
+import { LaterbaseError } from '../errors.ts'
+
+export interface LaterbaseOptions {
+  /** Data directory; made when missing. */
+  readonly dir: string
+  /** A name for people, default the host's name. */
+  readonly name?: string
+  /** Multiaddrs to listen on; default `/ip4/0.0.0.0/tcp/0`. */
+  readonly listen?: readonly string[]
+  /** Multiaddrs of nodes to keep a connection to, for other sites or networks without multicast. */
+  readonly peers?: readonly string[]
+  /** Find neighbours by mDNS; default true. */
+  readonly mdns?: boolean
+  /** An invitation of the network to join; a directory that has a network key must have this one. */
+  readonly invitation?: string
+  /** How far in the future an event may be dated, ms; default 300,000. */
+  readonly futureToleranceMs?: number
+  /** Mean interval of anti-entropy with each peer, ms; default 10,000. */
+  readonly antiEntropyMs?: number
+  /** Announce commits by gossip; default true. Without it, anti-entropy alone carries everything. */
+  readonly gossip?: boolean
+  /** Where log lines go; default nowhere. */
+  readonly log?: Log
+}
+
+/** One structured log line; `fields` are plain JSON. */
+export type Log = (
+  level: 'debug' | 'info' | 'warn' | 'error',
+  message: string,
+  fields?: Readonly<Record<string, unknown>>
+) => void
+
+export interface ResolvedOptions {
+  readonly dir: string
+  readonly name: string
+  readonly listen: readonly string[]
+  readonly peers: readonly string[]
+  readonly mdns: boolean
+  readonly invitation: string | undefined
+  readonly futureToleranceMs: number
+  readonly antiEntropyMs: number
+  readonly gossip: boolean
+  readonly log: Log
+}
+
+export const FUTURE_TOLERANCE_MS = 300_000
+export const ANTI_ENTROPY_MS = 10_000
+
+/** @throws LATERBASE_OPTION_INVALID */
+export function resolveOptions(options: LaterbaseOptions, hostName: string): ResolvedOptions {
+  if (typeof options.dir !== 'string' || options.dir === '') {
+    throw new LaterbaseError('LATERBASE_OPTION_INVALID', 'dir: a data directory is required')
+  }
+  const millis = {
+    futureToleranceMs: options.futureToleranceMs,
+    antiEntropyMs: options.antiEntropyMs
+  }
+  for (const [name, value] of Object.entries(millis)) {
+    if (value !== undefined && !(Number.isFinite(value) && value >= 0)) {
+      throw new LaterbaseError('LATERBASE_OPTION_INVALID', `${name}: milliseconds, 0 or more`)
+    }
+  }
+  return {
+    dir: options.dir,
+    name: options.name ?? hostName,
+    listen: options.listen ?? ['/ip4/0.0.0.0/tcp/0'],
+    peers: options.peers ?? [],
+    mdns: options.mdns ?? true,
+    invitation: options.invitation,
+    futureToleranceMs: options.futureToleranceMs ?? FUTURE_TOLERANCE_MS,
+    antiEntropyMs: options.antiEntropyMs ?? ANTI_ENTROPY_MS,
+    gossip: options.gossip ?? true,
+    log: options.log ?? ((): void => undefined)
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * The envelope: what a client offers becomes a key and the bytes of a value. Everything about an
+ * event that is checked where it enters is checked here; replicated events are never refused.
+ */
+
+import { EVENT_BYTES_MAX } from '../../protocols/limits.ts'
+import type { Hasher } from '../core/clock.ts'
+import { keyTimeMs, naturalKey, parseEventKey } from '../core/event-key.ts'
+import type { EventKey, KeyMinter } from '../core/event-key.ts'
+import type { ErrorCode, Problem } from '../errors.ts'
+import { canonicalJson, escapePointer } from './canonical-json.ts'
+import { formatTime, isKeyTime, parseTime } from './time.ts'
+
+export interface EnvelopeContext {
+  readonly database: string
+  readonly nowMs: number
+  /** How far ahead of `nowMs` an event may be dated; Infinity for a client that says it means it. */
+  readonly futureToleranceMs: number
+  /** One a request, so that its events keep their order. */
+  readonly minter: KeyMinter
+  readonly hasher: Hasher
+}
+
+export interface AcceptedEnvelope {
+  readonly type: 'accepted'
+  readonly key: EventKey
+  readonly value: Uint8Array
+  readonly hash: Uint8Array
+  /** The key was minted here and now. */
+  readonly fresh: boolean
+}
+
+export interface RefusedEnvelope {
+  readonly type: 'refused'
+  readonly code: ErrorCode
+  readonly problem: Problem
+}
+
+/** @param pointer where the event stands in the request */
+export function readEnvelope(
+  offered: unknown,
+  pointer: string,
+  context: EnvelopeContext
+): AcceptedEnvelope | RefusedEnvelope {
+  if (typeof offered !== 'object' || offered === null || Array.isArray(offered)) {
+    return invalid(pointer, 'an event is an object: {"data": …}')
+  }
+  const envelope = offered as Record<string, unknown>
+  const problem = checkMembers(envelope, pointer)
+  if (problem !== undefined) return { type: 'refused', code: 'LATERBASE_EVENT_INVALID', problem }
+  const key = readKey(envelope, pointer, context)
+  if (key.type === 'refused') return key
+  return readValue(envelope, pointer, { ...key, hasher: context.hasher })
+}
+
+/** What a value is made of, in canonical order; `key` and `time` are in the key. */
+const VALUE_MEMBERS = [
+  'data',
+  'data_base64',
+  'datacontenttype',
+  'id',
+  'schema',
+  'source',
+  'subject',
+  'type'
+] as const
+const TEXT_MEMBERS = new Set<string>(['key', 'time', ...VALUE_MEMBERS.slice(1)])
+/** Bytes of a text member but `data_base64`. */
+const TEXT_LENGTH_MAX = 2_048
+
+interface Envelope {
+  readonly key?: string
+  readonly time?: string
+  readonly source?: string
+  readonly id?: string
+}
+
+function checkMembers(envelope: Record<string, unknown>, pointer: string): Problem | undefined {
+  for (const name of Object.keys(envelope)) {
+    const value = envelope[name]
+    const at = `${pointer}/${escapePointer(name)}`
+    if (name === 'data' || value === undefined) continue
+    if (!TEXT_MEMBERS.has(name)) {
+      return { pointer: at, detail: 'not a member of an event: put your own fields into data' }
+    }
+    if (typeof value !== 'string') return { pointer: at, detail: 'must be a string' }
+    if (value === '') return { pointer: at, detail: 'must not be empty' }
+    if (name === 'data_base64') {
+      if (!BASE64.test(value)) return { pointer: at, detail: 'must be base64' }
+    } else if (value.length > TEXT_LENGTH_MAX) {
+      return { pointer: at, detail: `must have at most ${TEXT_LENGTH_MAX} characters` }
+    }
+  }
+  if ((envelope['data'] === undefined) === (envelope['data_base64'] === undefined)) {
+    return { pointer, detail: 'an event has either data or data_base64' }
+  }
+  return undefined
+}
+
+type KeyOutcome = { readonly type: 'key'; readonly key: EventKey; readonly fresh: boolean }
+
+function readKey(
+  envelope: Envelope,
+  pointer: string,
+  context: EnvelopeContext
+): KeyOutcome | RefusedEnvelope {
+  const timeMs = envelope.time === undefined ? undefined : parseTime(envelope.time)
+  if (envelope.time !== undefined && (timeMs === undefined || !isKeyTime(timeMs))) {
+    return invalid(
+      `${pointer}/time`,
+      'must be an RFC 3339 time since 1970, such as 2026-11-02T06:10:00Z'
+    )
+  }
+  const chosen = chooseKey(envelope, timeMs, pointer, context)
+  if (chosen.type === 'refused') return chosen
+  const aheadMs = keyTimeMs(chosen.key) - context.nowMs
+  if (!chosen.fresh || timeMs !== undefined) {
+    if (aheadMs > context.futureToleranceMs) return futureDated(pointer, aheadMs, context)
+  }
+  return chosen
+}
+
+function chooseKey(
+  envelope: Envelope,
+  timeMs: number | undefined,
+  pointer: string,
+  context: EnvelopeContext
+): KeyOutcome | RefusedEnvelope {
+  const { source, id } = envelope
+  if (envelope.key !== undefined) {
+    const key = parseEventKey(envelope.key)
+    if (key === undefined) return invalid(`${pointer}/key`, 'must be a ULID or a UUIDv7')
+    if (timeMs !== undefined && keyTimeMs(key) !== timeMs) {
+      const detail = `key says ${formatTime(keyTimeMs(key))}, time says ${formatTime(timeMs)}`
+      return invalid(`${pointer}/time`, detail)
+    }
+    return { type: 'key', key, fresh: false }
+  }
+  if (source !== undefined && id !== undefined) {
+    if (timeMs === undefined) {
+      return invalid(
+        `${pointer}/time`,
+        'source and id make the key, with the event’s own time: without it a retry would be another event'
+      )
+    }
+    const fact = { database: context.database, source, id, timeMs }
+    return { type: 'key', key: naturalKey(fact, context.hasher), fresh: false }
+  }
+  return {
+    type: 'key',
+    key: context.minter.mint(timeMs ?? Math.max(0, context.nowMs)),
+    fresh: true
+  }
+}
+
+function readValue(
+  envelope: Record<string, unknown>,
+  pointer: string,
+  keyed: Omit<KeyOutcome, 'type'> & { readonly hasher: Hasher }
+): AcceptedEnvelope | RefusedEnvelope {
+  const members: Record<string, unknown> = {}
+  for (const name of VALUE_MEMBERS) {
+    if (envelope[name] !== undefined) members[name] = envelope[name]
+  }
+  const text = canonicalJson(members, pointer)
+  if (typeof text !== 'string') {
+    return { type: 'refused', code: 'LATERBASE_EVENT_INVALID', problem: text }
+  }
+  const value = Buffer.from(text)
+  if (value.length > EVENT_BYTES_MAX) {
+    const detail = `an event has at most ${EVENT_BYTES_MAX} bytes, this one ${value.length}`
+    return { type: 'refused', code: 'LATERBASE_TOO_LARGE', problem: { pointer, detail } }
+  }
+  const { key, fresh } = keyed
+  return { type: 'accepted', key, fresh, value, hash: keyed.hasher.sha256(value) }
+}
+
+function futureDated(pointer: string, aheadMs: number, context: EnvelopeContext): RefusedEnvelope {
+  const detail =
+    `dated ${Math.ceil(aheadMs / 1000)} s ahead of this node’s clock ` +
+    `(${formatTime(Math.max(0, context.nowMs))})`
+  return { type: 'refused', code: 'LATERBASE_FUTURE_DATED', problem: { pointer, detail } }
+}
+
+function invalid(pointer: string, detail: string): RefusedEnvelope {
+  return { type: 'refused', code: 'LATERBASE_EVENT_INVALID', problem: { pointer, detail } }
+}
+
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/

@@ -1,0 +1,131 @@
+/**
+ * The store of one database: what the node needs of a disk. `level-store.ts` is the one for
+ * production, `memory-store.ts` its twin; `test/conformance` runs the same suite on both.
+ *
+ * Guarantees of every implementation:
+ * - `write` is atomic and durable: all of its commits or none, on disk when it resolves.
+ * - Logs grow only by the commit that follows their tip; a database is the union of its logs.
+ * - An event is stored once however many commits hold it. A key with several contents keeps them
+ *   all; the one with the lowest hash answers for the key.
+ * - Reads see whole commits. One writer at a time: callers do not overlap `write` calls.
+ */
+
+import type { Commit, LogId, LogOrigin } from '../core/commit.ts'
+import type { EventKey } from '../core/event-key.ts'
+import type { Stamp } from '../core/hybrid-logical-clock.ts'
+import type { LogTip } from '../core/log.ts'
+
+export interface EventStore {
+  /** Changes when the store is replaced; 16 lower-case hex digits. */
+  readonly incarnation: string
+  /** The log that this store's node writes. */
+  readonly ownLog: LogOrigin
+
+  /** Logs in the order in which they came here; `number` is dense from 0, good on this store. */
+  logs(): readonly StoredLog[]
+  log(id: LogId): StoredLog | undefined
+  /** Distinct events. */
+  eventCount(): number
+  /** How many commits have arrived here. */
+  arrival(): number
+  /** The highest stamp that the node's clock had shown when it last wrote here. */
+  clockCeiling(): Stamp
+  /** The highest key stored; undefined when empty. A key above it is not there. */
+  highestKey(): EventKey | undefined
+
+  write(batch: StoreBatch): Promise<void>
+
+  /** The event of each key, the lowest hash where there are several; undefined for none. */
+  getMany(keys: readonly EventKey[]): Promise<(StoredEvent | undefined)[]>
+  /** All events of one key, lowest hash first. */
+  getAll(key: EventKey): Promise<StoredEvent[]>
+  /**
+   * Events in key order, in chunks; where a key has several, all of them, lowest hash first.
+   * In reverse, exactly the reverse order.
+   */
+  scan(range: KeyRange): AsyncIterable<StoredEvent[]>
+  /** Commits of a log after `afterSeq`, in order, without their values; the first may begin before. */
+  commits(log: StoredLog, afterSeq: number, countMax: number): Promise<StoredCommit[]>
+  /** The sequence number of the last event of the last commit recorded before `stamp`; 0 for none. */
+  seqBefore(log: StoredLog, stamp: Stamp): Promise<number>
+  /** The events of commits, in commit order: those that the commits hold, not their keys' lowest. */
+  readEvents(commits: readonly CommitSlice[]): Promise<StoredEvent[][]>
+  /** Keys that have several contents. */
+  conflicts(): AsyncIterable<EventKey>
+  /** The commits that hold this event; more than one where it was written on several nodes. */
+  occurrences(event: StoredEvent): Promise<readonly Occurrence[]>
+
+  diskBytes(): Promise<number>
+  /** Idempotent; waits for a write under way. */
+  close(): Promise<void>
+}
+
+export interface StoreBatch {
+  /** In an order in which each commit follows the tip of its log. */
+  readonly commits: readonly Commit[]
+  readonly clockCeiling: Stamp
+  /** Keys known to be absent, checked by the caller under the same writer. */
+  readonly absent?: ReadonlySet<Commit> | undefined
+}
+
+export interface StoredLog {
+  readonly number: number
+  readonly tip: LogTip
+}
+
+export interface StoredEvent {
+  readonly key: EventKey
+  readonly value: Uint8Array
+  /** The first commit that held it here. */
+  readonly log: number
+  readonly seq: number
+  readonly recorded: Stamp
+  /** Other contents of this key are stored too. */
+  readonly conflict: boolean
+  /** More than one commit holds this event. */
+  readonly repeated: boolean
+  /** Another content of this key has a lower hash and answers for the key. */
+  readonly alternate: boolean
+}
+
+export interface StoredCommit {
+  readonly log: number
+  readonly firstSeq: number
+  readonly arrival: number
+  readonly recorded: Stamp
+  readonly previous: Uint8Array
+  readonly hash: Uint8Array
+  readonly signature: Uint8Array
+  /** Bytes of the events region on the wire. */
+  readonly bytes: number
+  readonly keys: readonly EventKey[]
+}
+
+/** The events of a commit from `from` to before `to`, as indexes into its keys. */
+export interface CommitSlice {
+  readonly commit: StoredCommit
+  readonly from: number
+  readonly to: number
+}
+
+export interface Occurrence {
+  readonly log: number
+  readonly seq: number
+}
+
+export interface KeyRange {
+  /** Inclusive. */
+  readonly from?: EventKey | undefined
+  /** Exclusive. */
+  readonly to?: EventKey | undefined
+  readonly reverse?: boolean | undefined
+  /** Events in a chunk at the most. */
+  readonly chunk?: number | undefined
+}
+
+/** What a store is opened for. */
+export interface StoreOwner {
+  readonly database: string
+  /** Raw Ed25519 public key of the node. */
+  readonly publicKey: Uint8Array
+}

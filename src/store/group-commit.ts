@@ -1,0 +1,267 @@
+/**
+ * The one writer of a database. Requests that wait at the same time share a commit, its signature
+ * and its fsync; commits from peers go into the same batch. One batch is in flight at a time: two
+ * measured slower, and order would be lost.
+ */
+
+import { equalBytes } from '../core/bytes.ts'
+import { present } from '../core/assert.ts'
+import { sealCommit } from '../core/commit.ts'
+import type { Commit, CommitEvent, LogId } from '../core/commit.ts'
+import type { Hasher, Signer } from '../core/clock.ts'
+import { emptyTip, placeCommit, tipAfter } from '../core/log.ts'
+import type { LogTip } from '../core/log.ts'
+import type { Stamp } from '../core/hybrid-logical-clock.ts'
+import { regionBytes } from '../../protocols/event/codec.ts'
+import { COMMIT_BYTES_MAX, COMMIT_EVENTS_MAX } from '../../protocols/limits.ts'
+import { LaterbaseError } from '../errors.ts'
+import type { EventStore } from './event-store.ts'
+import { keyText } from './key-layout.ts'
+import { QUEUED_WRITES_MAX } from './limits.ts'
+
+/** An event to append. */
+export interface AppendEvent extends CommitEvent {
+  /** Minted for this request, so that no store can have it. */
+  readonly fresh: boolean
+}
+
+export type AppendOutcome =
+  { readonly type: 'created' } | { readonly type: 'duplicate' } | { readonly type: 'conflict' }
+
+export interface WriterEnvironment {
+  readonly store: EventStore
+  readonly signer: Signer
+  readonly hasher: Hasher
+  /** The node's clock: the next stamp, higher than any it gave or has seen. */
+  readonly stamp: () => Stamp
+  /** Tells the clock of a commit from a peer, if any, and reads it. */
+  readonly observe: (commit: Commit | undefined) => Stamp
+  /** Called after every batch, in order, with what is now on disk. */
+  readonly committed: (commits: readonly Commit[], own: Commit | undefined) => void
+}
+
+export interface GroupCommit {
+  /**
+   * Appends events as part of one commit; resolves when they are on disk. One outcome an event.
+   *
+   * With a conflict among them nothing of the request is written, unless `partial`.
+   */
+  append(events: readonly AppendEvent[], partial: boolean): Promise<readonly AppendOutcome[]>
+  /** Stores checked commits of peers; resolves with the number that were new. */
+  merge(commits: readonly Commit[]): Promise<number>
+  /** Refuses what comes later, waits for what waits. */
+  close(): Promise<void>
+}
+
+interface AppendRequest {
+  readonly type: 'append'
+  readonly events: readonly AppendEvent[]
+  readonly partial: boolean
+  readonly bytes: number
+  readonly resolve: (outcomes: readonly AppendOutcome[]) => void
+  readonly reject: (error: unknown) => void
+}
+
+interface MergeRequest {
+  readonly type: 'merge'
+  readonly commits: readonly Commit[]
+  readonly resolve: (stored: number) => void
+  readonly reject: (error: unknown) => void
+}
+
+type WriteRequest = AppendRequest | MergeRequest
+
+export function createGroupCommit(env: WriterEnvironment): GroupCommit {
+  return new Writer(env)
+}
+
+class Writer implements GroupCommit {
+  readonly #env: WriterEnvironment
+  #waiting: WriteRequest[] = []
+  #running: Promise<void> | undefined
+  #closed = false
+
+  constructor(env: WriterEnvironment) {
+    this.#env = env
+  }
+
+  append(events: readonly AppendEvent[], partial: boolean): Promise<readonly AppendOutcome[]> {
+    const bytes = regionBytes(events)
+    if (events.length > COMMIT_EVENTS_MAX || bytes > COMMIT_BYTES_MAX) {
+      const facts = { events_max: COMMIT_EVENTS_MAX, bytes_max: COMMIT_BYTES_MAX }
+      const message = `${events.length} events of ${bytes} bytes are more than one commit takes`
+      return Promise.reject(new LaterbaseError('LATERBASE_TOO_LARGE', message, { facts }))
+    }
+    return new Promise((resolve, reject) => {
+      this.#enqueue({ type: 'append', events, partial, bytes, resolve, reject })
+    })
+  }
+
+  merge(commits: readonly Commit[]): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#enqueue({ type: 'merge', commits, resolve, reject })
+    })
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#running
+  }
+
+  #enqueue(request: WriteRequest): void {
+    if (this.#closed) {
+      request.reject(new LaterbaseError('LATERBASE_CLOSED', 'the database is closed'))
+      return
+    }
+    if (this.#waiting.length >= QUEUED_WRITES_MAX) {
+      request.reject(new LaterbaseError('LATERBASE_STORE_FAILED', 'too many writes are waiting'))
+      return
+    }
+    this.#waiting.push(request)
+    this.#running ??= this.#run()
+  }
+
+  async #run(): Promise<void> {
+    // Requests made in the same turn of the event loop go into the first batch together.
+    await Promise.resolve()
+    while (this.#waiting.length > 0) {
+      const group = this.#takeGroup()
+      try {
+        await this.#write(group)
+      } catch (error) {
+        for (const request of group) request.reject(error)
+      }
+    }
+    this.#running = undefined
+  }
+
+  /** As many waiting requests as one commit takes; at least one. */
+  #takeGroup(): WriteRequest[] {
+    let [events, bytes, count] = [0, 0, 0]
+    for (const request of this.#waiting) {
+      if (request.type === 'append') {
+        events += request.events.length
+        bytes += request.bytes
+      } else {
+        for (const commit of request.commits) bytes += regionBytes(commit.events)
+      }
+      const full = events > COMMIT_EVENTS_MAX || bytes > COMMIT_BYTES_MAX
+      if (full && count > 0) break
+      count += 1
+    }
+    return this.#waiting.splice(0, count)
+  }
+
+  async #write(group: readonly WriteRequest[]): Promise<void> {
+    const { store } = this.#env
+    const merges = group.filter((request) => request.type === 'merge')
+    const appends = group.filter((request) => request.type === 'append')
+    const { commits, stored } = this.#newCommits(merges)
+    let ceiling = this.#env.observe(undefined)
+    for (const commit of commits) ceiling = this.#env.observe(commit)
+    const { events, outcomes } = await this.#newEvents(appends, commits)
+    const own = events.length === 0 ? undefined : this.#seal(events, commits)
+    if (own !== undefined) ceiling = own.recorded
+    const all = own === undefined ? commits : [...commits, own]
+    if (all.length > 0) {
+      const absent = new Set(own === undefined ? [] : [own])
+      await store.write({ commits: all, clockCeiling: ceiling, absent })
+      this.#env.committed(all, own)
+    }
+    for (const [index, request] of merges.entries()) request.resolve(stored[index] ?? 0)
+    for (const [index, request] of appends.entries()) {
+      request.resolve(present(outcomes[index], 'one list of outcomes a request'))
+    }
+  }
+
+  /** The commits that extend their logs, in order; another peer may have brought some already. */
+  #newCommits(merges: readonly MergeRequest[]): { commits: Commit[]; stored: number[] } {
+    const tips = new Map<LogId, LogTip>()
+    const commits: Commit[] = []
+    const stored = merges.map((request) => {
+      let count = 0
+      for (const commit of request.commits) {
+        const id = commit.origin.id
+        const tip = tips.get(id) ?? this.#env.store.log(id)?.tip ?? emptyTip(commit.origin)
+        if (placeCommit(commit, tip) !== 'next') continue
+        tips.set(id, tipAfter(tip, commit))
+        commits.push(commit)
+        count += 1
+      }
+      return count
+    })
+    return { commits, stored }
+  }
+
+  /** What the appends add to the set, and what each of their events comes to. */
+  async #newEvents(
+    appends: readonly AppendRequest[],
+    merged: readonly Commit[]
+  ): Promise<{ events: CommitEvent[]; outcomes: AppendOutcome[][] }> {
+    const contents = await this.#heldContents(appends, merged)
+    const events: CommitEvent[] = []
+    const outcomes = appends.map((request) => {
+      const added = new Map<string, Uint8Array>()
+      const news: CommitEvent[] = []
+      const results = request.events.map((event): AppendOutcome => {
+        if (event.fresh) {
+          news.push(event)
+          return { type: 'created' }
+        }
+        const text = keyText(event.key)
+        const held = added.get(text) ?? contents.get(text)
+        if (held === undefined) {
+          added.set(text, event.hash)
+          news.push(event)
+          return { type: 'created' }
+        }
+        return { type: equalBytes(held, event.hash) ? 'duplicate' : 'conflict' }
+      })
+      const refused = !request.partial && results.some(({ type }) => type === 'conflict')
+      if (!refused) {
+        events.push(...news)
+        for (const [text, hash] of added) contents.set(text, hash)
+      }
+      return results
+    })
+    return { events, outcomes }
+  }
+
+  /** Content hashes by key, of those keys of the appends that are held or about to be. */
+  async #heldContents(
+    appends: readonly AppendRequest[],
+    merged: readonly Commit[]
+  ): Promise<Map<string, Uint8Array>> {
+    const contents = new Map<string, Uint8Array>()
+    const asked = appends.flatMap(({ events }) => events.filter(({ fresh }) => !fresh))
+    if (asked.length === 0) return contents
+    const held = await this.#env.store.getMany(asked.map(({ key }) => key))
+    for (const [index, event] of asked.entries()) {
+      const found = held[index]
+      if (found === undefined) continue
+      // Of a key with several contents any that the client means is a duplicate.
+      const all = found.conflict ? await this.#env.store.getAll(event.key) : [found]
+      const hashes = all.map(({ value }) => this.#env.hasher.sha256(value))
+      const same = hashes.find((hash) => equalBytes(hash, event.hash))
+      contents.set(keyText(event.key), same ?? present(hashes[0], 'a held key has a content'))
+    }
+    for (const { events } of merged) {
+      for (const event of events) {
+        const text = keyText(event.key)
+        if (!contents.has(text)) contents.set(text, event.hash)
+      }
+    }
+    return contents
+  }
+
+  #seal(events: readonly CommitEvent[], merged: readonly Commit[]): Commit {
+    const { store, signer, hasher } = this.#env
+    const origin = store.ownLog
+    const ownMerged = merged.findLast((commit) => commit.origin.id === origin.id)
+    const held = store.log(origin.id)?.tip ?? emptyTip(origin)
+    const tip = ownMerged === undefined ? held : tipAfter(held, ownMerged)
+    const recorded = this.#env.stamp()
+    const draft = { origin, firstSeq: tip.seq + 1, previous: tip.hash, recorded, events }
+    return sealCommit(draft, signer, hasher)
+  }
+}

@@ -1,0 +1,279 @@
+/**
+ * The on-disk layout, format 1: keys begin with one byte that names the kind of record, numbers
+ * are big-endian so that byte order is their order. README.md beside this file is the description
+ * for people; a change of either is a new format.
+ */
+
+import { assert, present } from '../core/assert.ts'
+import { compareBytes } from '../core/bytes.ts'
+import { logOrigin } from '../core/commit.ts'
+import { eventKey } from '../core/event-key.ts'
+import type { Hasher } from '../core/clock.ts'
+import type { EventKey } from '../core/event-key.ts'
+import type { Stamp } from '../core/hybrid-logical-clock.ts'
+import type { LogTip } from '../core/log.ts'
+import type { Occurrence, StoredCommit, StoredEvent, StoredLog } from './event-store.ts'
+
+export const STORE_FORMAT = 1
+
+export const KIND = {
+  meta: 0x00,
+  event: 0x01,
+  commit: 0x02,
+  arrival: 0x03,
+  log: 0x04,
+  /** 0x05 is kept for views. */
+  occurrence: 0x06,
+  conflict: 0x07
+} as const
+
+/** What is written once, when the store is made. */
+export interface StoreIdentity {
+  readonly format: number
+  readonly incarnation: string
+  readonly nonce: Uint8Array
+}
+
+/** What every batch writes anew. */
+export interface StoreCounters {
+  readonly eventCount: number
+  readonly arrival: number
+  readonly clockCeiling: Stamp
+  readonly highestKey: EventKey | undefined
+}
+
+export const IDENTITY_KEY = Buffer.from([KIND.meta, 0x69])
+export const COUNTERS_KEY = Buffer.from([KIND.meta, 0x63])
+
+export function encodeIdentity(identity: StoreIdentity): Buffer {
+  const { format, incarnation, nonce } = identity
+  return Buffer.from(
+    JSON.stringify({ format, incarnation, nonce: Buffer.from(nonce).toString('hex') })
+  )
+}
+
+export function decodeIdentity(bytes: Buffer): StoreIdentity {
+  const fields = JSON.parse(bytes.toString()) as Record<string, unknown>
+  const { format, incarnation, nonce } = fields
+  assert(typeof format === 'number' && typeof incarnation === 'string', 'a store identity')
+  return { format, incarnation, nonce: Buffer.from(String(nonce), 'hex') }
+}
+
+export function encodeCounters(counters: StoreCounters): Buffer {
+  const bytes = Buffer.alloc(counters.highestKey === undefined ? 20 : 36)
+  bytes.writeUIntBE(counters.eventCount, 0, 6)
+  bytes.writeUIntBE(counters.arrival, 6, 6)
+  bytes.writeBigUInt64BE(counters.clockCeiling, 12)
+  if (counters.highestKey !== undefined) bytes.set(counters.highestKey, 20)
+  return bytes
+}
+
+export function decodeCounters(bytes: Buffer): StoreCounters {
+  return {
+    eventCount: bytes.readUIntBE(0, 6),
+    arrival: bytes.readUIntBE(6, 6),
+    clockCeiling: bytes.readBigUInt64BE(12),
+    highestKey: bytes.length > 20 ? eventKey(bytes.subarray(20, 36)) : undefined
+  }
+}
+
+/** The record that answers for a key: the event with the lowest content hash. */
+export function eventRecordKey(key: EventKey): Buffer {
+  const bytes = Buffer.allocUnsafe(EVENT_KEY_BYTES)
+  bytes[0] = KIND.event
+  bytes.set(key, 1)
+  return bytes
+}
+
+/** Another content of the same key; sorts right behind it, by content hash. */
+export function alternateRecordKey(key: EventKey, hash: Uint8Array): Buffer {
+  return Buffer.concat([eventRecordKey(key), hash])
+}
+
+export function isAlternate(recordKey: Buffer): boolean {
+  return recordKey.length > EVENT_KEY_BYTES
+}
+
+export function keyOfRecord(recordKey: Buffer): EventKey {
+  return eventKey(recordKey.subarray(1, EVENT_KEY_BYTES))
+}
+
+/** Bounds of all event records from `from` to before `to`. */
+export function eventRecordRange(from?: EventKey, to?: EventKey): { gte: Buffer; lt: Buffer } {
+  return {
+    gte: from === undefined ? Buffer.from([KIND.event]) : eventRecordKey(from),
+    lt: to === undefined ? Buffer.from([KIND.event + 1]) : eventRecordKey(to)
+  }
+}
+
+/** A key as a map key: one character a byte, cheaper than its ULID text. */
+export function keyText(key: EventKey): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')
+}
+
+/** Everything in a record's value but the event's own bytes, 27 bytes before them. */
+export interface EventHeader {
+  readonly log: number
+  readonly seq: number
+  readonly recorded: Stamp
+  readonly conflict: boolean
+  readonly repeated: boolean
+  /** SHA-256 of the value; its first 8 bytes are stored, enough to find rot. */
+  readonly hash: Uint8Array
+}
+
+/** Writes a record's value of `EVENT_HEADER_BYTES + value.length` bytes into `into`. */
+export function writeEventRecord(into: Buffer, header: EventHeader, value: Uint8Array): void {
+  into[0] = (header.conflict ? FLAG_CONFLICT : 0) | (header.repeated ? FLAG_REPEATED : 0)
+  into.writeUInt32BE(header.log, 1)
+  into.writeUIntBE(header.seq, 5, 6)
+  into.writeBigUInt64BE(header.recorded, 11)
+  into.set(header.hash.subarray(0, CHECKSUM_BYTES), 19)
+  into.set(value, EVENT_HEADER_BYTES)
+}
+
+/** The value and the key are views of the record. */
+export function readEventRecord(key: EventKey, bytes: Buffer, alternate: boolean): StoredEvent {
+  const flags = present(bytes[0], 'an event record has a header')
+  return {
+    key,
+    value: bytes.subarray(EVENT_HEADER_BYTES),
+    log: bytes.readUInt32BE(1),
+    seq: bytes.readUIntBE(5, 6),
+    recorded: bytes.readBigUInt64BE(11),
+    conflict: (flags & FLAG_CONFLICT) !== 0,
+    repeated: (flags & FLAG_REPEATED) !== 0,
+    alternate
+  }
+}
+
+/** Whether a record's value is the one that was written. */
+export function isIntact(bytes: Buffer, hasher: Hasher): boolean {
+  if (bytes.length <= EVENT_HEADER_BYTES) return false
+  const hash = hasher.sha256(bytes.subarray(EVENT_HEADER_BYTES))
+  return compareBytes(hash.subarray(0, CHECKSUM_BYTES), bytes.subarray(19, 27)) === 0
+}
+
+export function commitRecordKey(log: number, firstSeq: number): Buffer {
+  const bytes = Buffer.allocUnsafe(11)
+  bytes[0] = KIND.commit
+  bytes.writeUInt32BE(log, 1)
+  bytes.writeUIntBE(firstSeq, 5, 6)
+  return bytes
+}
+
+export function encodeCommitRecord(commit: StoredCommit): Buffer {
+  const bytes = Buffer.allocUnsafe(COMMIT_HEADER_BYTES + 16 * commit.keys.length)
+  bytes.writeUIntBE(commit.arrival, 0, 6)
+  bytes.writeBigUInt64BE(commit.recorded, 6)
+  bytes.set(commit.previous, 14)
+  bytes.set(commit.hash, 46)
+  bytes.set(commit.signature, 78)
+  bytes.writeUInt32BE(commit.bytes, 142)
+  commit.keys.forEach((key, index) => bytes.set(key, COMMIT_HEADER_BYTES + 16 * index))
+  return bytes
+}
+
+/** The keys are views of the record. */
+export function decodeCommitRecord(recordKey: Buffer, bytes: Buffer): StoredCommit {
+  const keys: EventKey[] = []
+  for (let at = COMMIT_HEADER_BYTES; at < bytes.length; at += 16) {
+    keys.push(eventKey(bytes.subarray(at, at + 16)))
+  }
+  return {
+    log: recordKey.readUInt32BE(1),
+    firstSeq: recordKey.readUIntBE(5, 6),
+    arrival: bytes.readUIntBE(0, 6),
+    recorded: bytes.readBigUInt64BE(6),
+    previous: bytes.subarray(14, 46),
+    hash: bytes.subarray(46, 78),
+    signature: bytes.subarray(78, 142),
+    bytes: bytes.readUInt32BE(142),
+    keys
+  }
+}
+
+export function arrivalRecordKey(arrival: number): Buffer {
+  const bytes = Buffer.allocUnsafe(7)
+  bytes[0] = KIND.arrival
+  bytes.writeUIntBE(arrival, 1, 6)
+  return bytes
+}
+
+/** A place in a log: log number and sequence number. */
+export function encodePlace(place: Occurrence): Buffer {
+  const bytes = Buffer.allocUnsafe(PLACE_BYTES)
+  bytes.writeUInt32BE(place.log, 0)
+  bytes.writeUIntBE(place.seq, 4, 6)
+  return bytes
+}
+
+export function encodePlaces(places: readonly Occurrence[]): Buffer {
+  return Buffer.concat(places.map(encodePlace))
+}
+
+export function decodePlaces(bytes: Buffer): Occurrence[] {
+  const places: Occurrence[] = []
+  for (let at = 0; at < bytes.length; at += PLACE_BYTES) {
+    places.push({ log: bytes.readUInt32BE(at), seq: bytes.readUIntBE(at + 4, 6) })
+  }
+  return places
+}
+
+export function occurrenceRecordKey(key: EventKey, hash: Uint8Array): Buffer {
+  return Buffer.concat([Buffer.from([KIND.occurrence]), key, hash])
+}
+
+export function conflictRecordKey(key: EventKey): Buffer {
+  return Buffer.concat([Buffer.from([KIND.conflict]), key])
+}
+
+export function logRecordKey(log: number): Buffer {
+  const bytes = Buffer.allocUnsafe(5)
+  bytes[0] = KIND.log
+  bytes.writeUInt32BE(log, 1)
+  return bytes
+}
+
+export function encodeLogRecord(tip: LogTip): Buffer {
+  const bytes = Buffer.allocUnsafe(LOG_RECORD_BYTES)
+  bytes.set(tip.origin.genesis.publicKey, 0)
+  bytes.set(tip.origin.genesis.nonce, 32)
+  bytes.writeUIntBE(tip.seq, 48, 6)
+  bytes.set(tip.hash, 54)
+  bytes.writeBigUInt64BE(tip.recorded, 86)
+  return bytes
+}
+
+export function decodeLogRecord(bytes: Buffer, context: LogContext): StoredLog {
+  assert(bytes.length === LOG_RECORD_BYTES, 'a log record of format 1')
+  const genesis = {
+    publicKey: bytes.subarray(0, 32),
+    nonce: bytes.subarray(32, 48),
+    database: context.database
+  }
+  return {
+    number: context.number,
+    tip: {
+      origin: logOrigin(genesis, context.hasher),
+      seq: bytes.readUIntBE(48, 6),
+      hash: bytes.subarray(54, 86),
+      recorded: bytes.readBigUInt64BE(86)
+    }
+  }
+}
+
+export interface LogContext {
+  readonly number: number
+  readonly database: string
+  readonly hasher: Hasher
+}
+
+export const EVENT_HEADER_BYTES = 27
+const EVENT_KEY_BYTES = 17
+const CHECKSUM_BYTES = 8
+const FLAG_CONFLICT = 1
+const FLAG_REPEATED = 2
+const COMMIT_HEADER_BYTES = 146
+const PLACE_BYTES = 10
+const LOG_RECORD_BYTES = 94

@@ -1,0 +1,243 @@
+/** Reads of a LevelDB store. What a single read returns was compared with its stored checksum. */
+
+import { compareBytes, equalBytes } from '../core/bytes.ts'
+import { assert, present } from '../core/assert.ts'
+import type { Hasher } from '../core/clock.ts'
+import { formatEventKey } from '../core/event-key.ts'
+import type { EventKey } from '../core/event-key.ts'
+import type { Stamp } from '../core/hybrid-logical-clock.ts'
+import { LaterbaseError } from '../errors.ts'
+import type {
+  CommitSlice,
+  KeyRange,
+  Occurrence,
+  StoredCommit,
+  StoredEvent,
+  StoredLog
+} from './event-store.ts'
+import {
+  KIND,
+  alternateRecordKey,
+  commitRecordKey,
+  decodeCommitRecord,
+  decodeLogRecord,
+  decodePlaces,
+  eventRecordKey,
+  eventRecordRange,
+  isAlternate,
+  isIntact,
+  keyOfRecord,
+  logRecordKey,
+  occurrenceRecordKey,
+  readEventRecord
+} from './key-layout.ts'
+import { RANGE_READ_KEYS_MIN, RANGE_READ_WASTE, SCAN_BYTES, SCAN_CHUNK } from './limits.ts'
+import type { Content, KeyState } from './merge-batch.ts'
+import type { Level } from './open-level.ts'
+
+export class LevelReader {
+  readonly #db: Level
+  readonly #hasher: Hasher
+
+  constructor(db: Level, hasher: Hasher) {
+    this.#db = db
+    this.#hasher = hasher
+  }
+
+  async logs(database: string): Promise<StoredLog[]> {
+    const range = { gte: Buffer.from([KIND.log]), lt: Buffer.from([KIND.log + 1]) }
+    const logs: StoredLog[] = []
+    for await (const [key, value] of this.#db.iterator(range)) {
+      const context = { number: logs.length, database, hasher: this.#hasher }
+      assert(equalBytes(key, logRecordKey(logs.length)), 'log numbers are dense')
+      logs.push(decodeLogRecord(value, context))
+    }
+    return logs
+  }
+
+  async getMany(keys: readonly EventKey[]): Promise<(StoredEvent | undefined)[]> {
+    if (keys.length === 0) return []
+    const records = await this.#db.getMany(keys.map(eventRecordKey))
+    return records.map((record, index) => {
+      if (record === undefined) return undefined
+      return this.#readIntact(present(keys[index], 'as many answers as questions'), record)
+    })
+  }
+
+  async getAll(key: EventKey): Promise<StoredEvent[]> {
+    const gte = eventRecordKey(key)
+    const lte = alternateRecordKey(key, Buffer.alloc(32, 0xff))
+    const events: StoredEvent[] = []
+    for await (const [recordKey, record] of this.#db.iterator({ gte, lte })) {
+      events.push(this.#readIntact(key, record, isAlternate(recordKey)))
+    }
+    return events
+  }
+
+  async *scan(range: KeyRange): AsyncGenerator<StoredEvent[]> {
+    const { gte, lt } = eventRecordRange(range.from, range.to)
+    const reverse = range.reverse ?? false
+    const iterator = this.#db.iterator({ gte, lt, reverse, highWaterMarkBytes: SCAN_BYTES })
+    try {
+      for (;;) {
+        const entries = await iterator.nextv(range.chunk ?? SCAN_CHUNK)
+        if (entries.length === 0) return
+        yield entries.map(([key, record]) => {
+          return readEventRecord(keyOfRecord(key), record, isAlternate(key))
+        })
+      }
+    } finally {
+      await iterator.close()
+    }
+  }
+
+  async commits(log: number, afterSeq: number, countMax: number): Promise<StoredCommit[]> {
+    const first = await this.#commitAtOrBefore(log, afterSeq + 1)
+    const gte = commitRecordKey(log, first?.firstSeq ?? afterSeq + 1)
+    const lt = commitRecordKey(log + 1, 0)
+    const options = { gte, lt, limit: countMax, highWaterMarkBytes: SCAN_BYTES }
+    const commits: StoredCommit[] = []
+    for (const [key, record] of await this.#db.iterator(options).all()) {
+      commits.push(decodeCommitRecord(key, record))
+    }
+    const last = commits[0]
+    if (last !== undefined && last.firstSeq + last.keys.length - 1 <= afterSeq) commits.shift()
+    return commits
+  }
+
+  async seqBefore(log: StoredLog, stamp: Stamp): Promise<number> {
+    if (log.tip.recorded < stamp) return log.tip.seq
+    // Within a log recorded time rises with the sequence number.
+    let [known, unknown] = [0, log.tip.seq]
+    while (known < unknown) {
+      const middle = Math.ceil((known + unknown) / 2)
+      const commit = present(await this.#commitAtOrBefore(log.number, middle), 'a dense log')
+      if (commit.recorded < stamp) known = commit.firstSeq + commit.keys.length - 1
+      else unknown = commit.firstSeq - 1
+    }
+    return known
+  }
+
+  async readEvents(slices: readonly CommitSlice[]): Promise<StoredEvent[][]> {
+    const keys = slices.flatMap(({ commit, from, to }) => commit.keys.slice(from, to))
+    const events = await this.#readSpread(keys)
+    let at = 0
+    const read: StoredEvent[][] = []
+    for (const { commit, from, to } of slices) {
+      const ofSlice: StoredEvent[] = []
+      for (let index = from; index < to; index += 1) {
+        const key = present(keys[at], 'one key an event')
+        const event = present(events[at], 'every key was read')
+        const place = { log: commit.log, seq: commit.firstSeq + index }
+        ofSlice.push(event.conflict ? await this.#contentAt(key, place) : event)
+        at += 1
+      }
+      read.push(ofSlice)
+    }
+    return read
+  }
+
+  async *conflicts(): AsyncGenerator<EventKey> {
+    const range = { gte: Buffer.from([KIND.conflict]), lt: Buffer.from([KIND.conflict + 1]) }
+    for await (const key of this.#db.keys(range)) yield keyOfRecord(key)
+  }
+
+  async occurrences(event: StoredEvent): Promise<readonly Occurrence[]> {
+    const first = { log: event.log, seq: event.seq }
+    if (!event.repeated) return [first]
+    const hash = this.#hasher.sha256(event.value)
+    const record = await this.#db.get(occurrenceRecordKey(event.key, hash))
+    return [first, ...decodePlaces(present(record, 'a repeated event has an occurrence record'))]
+  }
+
+  /** All contents of a key with all their places. */
+  async keyState(key: EventKey): Promise<KeyState> {
+    const contents: Content[] = []
+    for (const event of await this.getAll(key)) {
+      const { value, recorded } = event
+      const places = [...(await this.occurrences(event))]
+      contents.push({ hash: this.#hasher.sha256(value), value, recorded, places })
+    }
+    return { key, contents }
+  }
+
+  /** The events of keys in any order; neighbours are read by range, the scattered one by one. */
+  async #readSpread(keys: readonly EventKey[]): Promise<StoredEvent[]> {
+    const found: (StoredEvent | undefined)[] = keys.map(() => undefined)
+    if (keys.length >= RANGE_READ_KEYS_MIN) await this.#readRange(keys, found)
+    const rest: number[] = []
+    for (const [index, event] of found.entries()) if (event === undefined) rest.push(index)
+    const restKeys = rest.map((index) => present(keys[index], 'an index of keys'))
+    const events = await this.getMany(restKeys)
+    for (const [at, index] of rest.entries()) {
+      const key = present(restKeys[at], 'an index of keys')
+      found[index] = events[at] ?? this.#missing(key)
+    }
+    return found.map((event) => present(event, 'every key was read'))
+  }
+
+  /** Fills in what a scan from the lowest key finds before it has passed over too much. */
+  async #readRange(keys: readonly EventKey[], found: (StoredEvent | undefined)[]): Promise<void> {
+    const order = keys.map((_, index) => index)
+    const keyAt = (index: number): EventKey => present(keys[index], 'an index of keys')
+    order.sort((a, b) => compareBytes(keyAt(a), keyAt(b)))
+    const gte = eventRecordKey(keyAt(present(order[0], 'some keys')))
+    const iterator = this.#db.iterator({ gte, highWaterMarkBytes: SCAN_BYTES })
+    try {
+      let budget = keys.length * RANGE_READ_WASTE
+      let next = 0
+      while (next < order.length && budget > 0) {
+        const entries = await iterator.nextv(Math.min(budget, SCAN_CHUNK))
+        if (entries.length === 0) return
+        budget -= entries.length
+        for (const [recordKey, record] of entries) {
+          if (isAlternate(recordKey)) continue
+          const key = keyOfRecord(recordKey)
+          for (; next < order.length; next += 1) {
+            const index = present(order[next], 'an index of keys')
+            const difference = compareBytes(keyAt(index), key)
+            if (difference > 0) break
+            if (difference === 0) found[index] = this.#readIntact(key, record)
+          }
+        }
+      }
+    } finally {
+      await iterator.close()
+    }
+  }
+
+  async #contentAt(key: EventKey, place: Occurrence): Promise<StoredEvent> {
+    for (const event of await this.getAll(key)) {
+      for (const { log, seq } of await this.occurrences(event)) {
+        if (log === place.log && seq === place.seq) return event
+      }
+    }
+    return this.#missing(key)
+  }
+
+  async #commitAtOrBefore(log: number, seq: number): Promise<StoredCommit | undefined> {
+    const options = {
+      gte: commitRecordKey(log, 0),
+      lte: commitRecordKey(log, seq),
+      reverse: true,
+      limit: 1
+    }
+    const [entry] = await this.#db.iterator(options).all()
+    return entry === undefined ? undefined : decodeCommitRecord(entry[0], entry[1])
+  }
+
+  #readIntact(key: EventKey, record: Buffer, alternate = false): StoredEvent {
+    if (!isIntact(record, this.#hasher)) {
+      throw new LaterbaseError(
+        'LATERBASE_STORE_CORRUPT',
+        `event ${formatEventKey(key)} does not match its checksum`
+      )
+    }
+    return readEventRecord(key, record, alternate)
+  }
+
+  #missing(key: EventKey): never {
+    const message = `event ${formatEventKey(key)} is in a commit but not in the store`
+    throw new LaterbaseError('LATERBASE_STORE_CORRUPT', message)
+  }
+}

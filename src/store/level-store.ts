@@ -1,0 +1,251 @@
+/**
+ * The store on ClassicLevel: one LevelDB per database, one synced batch per write.
+ *
+ * Opening and its errors are in `open-level.ts`, the bytes of the records in `key-layout.ts`, what
+ * a write puts together in `level-batch.ts`, reads in `level-reader.ts`.
+ */
+
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import { assert, present } from '../core/assert.ts'
+import { compareBytes } from '../core/bytes.ts'
+import { logOrigin } from '../core/commit.ts'
+import type { LogId, LogOrigin } from '../core/commit.ts'
+import type { Hasher, Rng } from '../core/clock.ts'
+import { eventKey } from '../core/event-key.ts'
+import type { EventKey } from '../core/event-key.ts'
+import type { Stamp } from '../core/hybrid-logical-clock.ts'
+import { LaterbaseError } from '../errors.ts'
+import type {
+  CommitSlice,
+  EventStore,
+  KeyRange,
+  Occurrence,
+  StoreBatch,
+  StoredCommit,
+  StoredEvent,
+  StoredLog,
+  StoreOwner
+} from './event-store.ts'
+import {
+  COUNTERS_KEY,
+  IDENTITY_KEY,
+  STORE_FORMAT,
+  decodeCounters,
+  decodeIdentity,
+  encodeIdentity,
+  keyText
+} from './key-layout.ts'
+import type { StoreCounters, StoreIdentity } from './key-layout.ts'
+import { LevelBatch } from './level-batch.ts'
+import { LevelReader } from './level-reader.ts'
+import { LogTable, repeatedKeys } from './merge-batch.ts'
+import type { KeyState } from './merge-batch.ts'
+import { openLevel } from './open-level.ts'
+import type { Level } from './open-level.ts'
+
+export interface LevelStoreOptions {
+  readonly location: string
+  readonly owner: StoreOwner
+  /** Make the store when it is not there; false for one that is known to exist. */
+  readonly create: boolean
+  readonly hasher: Hasher
+  readonly rng: Rng
+}
+
+/**
+ * @throws LATERBASE_STORE_LOCKED, LATERBASE_STORE_LOST (not there and `create` is false),
+ *   LATERBASE_STORE_FORMAT, LATERBASE_STORE_CORRUPT
+ */
+export async function openLevelStore(options: LevelStoreOptions): Promise<EventStore> {
+  const db = await openLevel(options.location, options.create)
+  try {
+    const identity = await readIdentity(db, options)
+    const reader = new LevelReader(db, options.hasher)
+    const logs = await reader.logs(options.owner.database)
+    return new LevelStore({ db, reader, identity, logs, options, counters: await readCounters(db) })
+  } catch (error) {
+    await db.close()
+    throw error
+  }
+}
+
+interface Opened {
+  readonly db: Level
+  readonly reader: LevelReader
+  readonly identity: StoreIdentity
+  readonly logs: readonly StoredLog[]
+  readonly counters: StoreCounters
+  readonly options: LevelStoreOptions
+}
+
+class LevelStore implements EventStore {
+  readonly incarnation: string
+  readonly ownLog: LogOrigin
+  readonly #db: Level
+  readonly #reader: LevelReader
+  readonly #location: string
+  #logs: LogTable
+  #counters: StoreCounters
+  #writing = false
+  #closed: Promise<void> | undefined
+
+  constructor(opened: Opened) {
+    const { publicKey, database } = opened.options.owner
+    this.incarnation = opened.identity.incarnation
+    const genesis = { publicKey, database, nonce: opened.identity.nonce }
+    this.ownLog = logOrigin(genesis, opened.options.hasher)
+    this.#db = opened.db
+    this.#reader = opened.reader
+    this.#location = opened.options.location
+    this.#logs = new LogTable(opened.logs)
+    this.#counters = opened.counters
+  }
+
+  logs(): readonly StoredLog[] {
+    return this.#logs.all()
+  }
+
+  log(id: LogId): StoredLog | undefined {
+    return this.#logs.get(id)
+  }
+
+  eventCount(): number {
+    return this.#counters.eventCount
+  }
+
+  arrival(): number {
+    return this.#counters.arrival
+  }
+
+  clockCeiling(): Stamp {
+    return this.#counters.clockCeiling
+  }
+
+  highestKey(): EventKey | undefined {
+    return this.#counters.highestKey
+  }
+
+  async write(batch: StoreBatch): Promise<void> {
+    assert(!this.#writing, 'one writer at a time')
+    this.#writing = true
+    try {
+      const held = await this.#heldStates(batch)
+      const writing = new LevelBatch({ logs: this.#logs.copy(), counters: this.#counters, held })
+      for (const commit of batch.commits) writing.add(commit)
+      const counters = writing.finish(batch.clockCeiling)
+      await writing.write(this.#db)
+      this.#logs = writing.logs
+      this.#counters = counters
+    } finally {
+      this.#writing = false
+    }
+  }
+
+  getMany(keys: readonly EventKey[]): Promise<(StoredEvent | undefined)[]> {
+    return this.#reader.getMany(keys)
+  }
+
+  getAll(key: EventKey): Promise<StoredEvent[]> {
+    return this.#reader.getAll(key)
+  }
+
+  scan(range: KeyRange): AsyncIterable<StoredEvent[]> {
+    return this.#reader.scan(range)
+  }
+
+  commits(log: StoredLog, afterSeq: number, countMax: number): Promise<StoredCommit[]> {
+    return this.#reader.commits(log.number, afterSeq, countMax)
+  }
+
+  seqBefore(log: StoredLog, stamp: Stamp): Promise<number> {
+    return this.#reader.seqBefore(log, stamp)
+  }
+
+  readEvents(slices: readonly CommitSlice[]): Promise<StoredEvent[][]> {
+    return this.#reader.readEvents(slices)
+  }
+
+  conflicts(): AsyncIterable<EventKey> {
+    return this.#reader.conflicts()
+  }
+
+  occurrences(event: StoredEvent): Promise<readonly Occurrence[]> {
+    return this.#reader.occurrences(event)
+  }
+
+  async diskBytes(): Promise<number> {
+    let total = 0
+    for (const name of await readdir(this.#location)) {
+      // A table may be compacted away between the listing and the look.
+      total += await stat(join(this.#location, name)).then(
+        (entry) => entry.size,
+        () => 0
+      )
+    }
+    return total
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#db.close()
+    return this.#closed
+  }
+
+  /** What is held of the batch's keys, for those that may be held or that stand in it twice. */
+  async #heldStates(batch: StoreBatch): Promise<Map<string, KeyState>> {
+    const states = new Map<string, KeyState>()
+    for (const key of repeatedKeys(batch.commits, keyText)) {
+      states.set(key, { key: eventKey(Buffer.from(key, 'latin1')), contents: [] })
+    }
+    const highest = this.#counters.highestKey
+    const asked: EventKey[] = [...states.values()].map((state) => state.key)
+    if (highest !== undefined) {
+      for (const commit of batch.commits) {
+        if (batch.absent?.has(commit) === true) continue
+        for (const { key } of commit.events) {
+          if (compareBytes(key, highest) <= 0) asked.push(key)
+        }
+      }
+    }
+    const held = await this.#reader.getMany(asked)
+    for (const [index, event] of held.entries()) {
+      if (event === undefined) continue
+      const key = present(asked[index], 'as many answers as questions')
+      states.set(keyText(key), await this.#reader.keyState(key))
+    }
+    return states
+  }
+}
+
+async function readIdentity(db: Level, options: LevelStoreOptions): Promise<StoreIdentity> {
+  const bytes = await db.get(IDENTITY_KEY)
+  if (bytes !== undefined) {
+    const identity = decodeIdentity(bytes)
+    if (identity.format <= STORE_FORMAT) return identity
+    throw new LaterbaseError(
+      'LATERBASE_STORE_FORMAT',
+      `${options.location} has store format ${identity.format}, this version reads up to ` +
+        `${STORE_FORMAT}: run the newer version of Laterbase that wrote it`
+    )
+  }
+  if (!options.create) {
+    throw new LaterbaseError(
+      'LATERBASE_STORE_LOST',
+      `${options.location} is an empty store where there was one with events`
+    )
+  }
+  const identity = {
+    format: STORE_FORMAT,
+    incarnation: Buffer.from(options.rng.bytes(8)).toString('hex'),
+    nonce: options.rng.bytes(16)
+  }
+  await db.put(IDENTITY_KEY, encodeIdentity(identity), { sync: true })
+  return identity
+}
+
+async function readCounters(db: Level): Promise<StoreCounters> {
+  const bytes = await db.get(COUNTERS_KEY)
+  if (bytes !== undefined) return decodeCounters(bytes)
+  return { eventCount: 0, arrival: 0, clockCeiling: 0n, highestKey: undefined }
+}

@@ -1,0 +1,202 @@
+/**
+ * The store in memory: the twin of the one on disk, for tests, simulation and throw-away nodes.
+ * Kept plain on purpose: it is the model that the conformance suite compares the other with.
+ */
+
+import { assert, present } from '../core/assert.ts'
+import { compareBytes, toHex } from '../core/bytes.ts'
+import type { Hasher, Rng } from '../core/clock.ts'
+import { logOrigin } from '../core/commit.ts'
+import type { LogId, LogOrigin } from '../core/commit.ts'
+import type { EventKey } from '../core/event-key.ts'
+import { regionBytes } from '../../protocols/event/codec.ts'
+import type { Stamp } from '../core/hybrid-logical-clock.ts'
+import type {
+  CommitSlice,
+  EventStore,
+  KeyRange,
+  Occurrence,
+  StoreBatch,
+  StoredCommit,
+  StoredEvent,
+  StoredLog,
+  StoreOwner
+} from './event-store.ts'
+import { SCAN_CHUNK } from './limits.ts'
+import { LogTable, addContent } from './merge-batch.ts'
+import type { KeyState } from './merge-batch.ts'
+
+export interface MemoryStoreOptions {
+  readonly owner: StoreOwner
+  readonly hasher: Hasher
+  readonly rng: Rng
+}
+
+export function createMemoryStore(options: MemoryStoreOptions): EventStore {
+  return new MemoryStore(options)
+}
+
+class MemoryStore implements EventStore {
+  readonly incarnation: string
+  readonly ownLog: LogOrigin
+  #logs = new LogTable([])
+  readonly #commits: StoredCommit[] = []
+  readonly #states = new Map<string, KeyState>()
+  /** Keys in order, made anew when asked for after a write. */
+  #sorted: KeyState[] | undefined
+  #clockCeiling: Stamp = 0n
+  #eventCount = 0
+  #closed = false
+
+  constructor({ owner, hasher, rng }: MemoryStoreOptions) {
+    this.incarnation = toHex(rng.bytes(8))
+    this.ownLog = logOrigin({ ...owner, nonce: rng.bytes(16) }, hasher)
+  }
+
+  logs(): readonly StoredLog[] {
+    return this.#logs.all()
+  }
+
+  log(id: LogId): StoredLog | undefined {
+    return this.#logs.get(id)
+  }
+
+  eventCount(): number {
+    return this.#eventCount
+  }
+
+  arrival(): number {
+    return this.#commits.length
+  }
+
+  clockCeiling(): Stamp {
+    return this.#clockCeiling
+  }
+
+  highestKey(): EventKey | undefined {
+    return this.#inOrder().at(-1)?.key
+  }
+
+  async write(batch: StoreBatch): Promise<void> {
+    assert(!this.#closed, 'the store is open')
+    const logs = this.#logs.copy()
+    for (const commit of batch.commits) logs.extend(commit)
+    this.#logs = logs
+    for (const commit of batch.commits) {
+      const log = present(logs.get(commit.origin.id), 'a log that was extended').number
+      const { firstSeq, recorded, previous, hash, signature } = commit
+      const keys = commit.events.map((event) => event.key)
+      const bytes = regionBytes(commit.events)
+      const arrival = this.#commits.length + 1
+      this.#commits.push({
+        log,
+        firstSeq,
+        arrival,
+        recorded,
+        previous,
+        hash,
+        signature,
+        bytes,
+        keys
+      })
+      for (const [index, event] of commit.events.entries()) {
+        const state = this.#states.get(toHex(event.key)) ?? { key: event.key, contents: [] }
+        this.#states.set(toHex(event.key), state)
+        const places = [{ log, seq: firstSeq + index }]
+        if (addContent(state, event, { recorded, places })) this.#eventCount += 1
+      }
+    }
+    this.#clockCeiling = batch.clockCeiling
+    this.#sorted = undefined
+  }
+
+  async getMany(keys: readonly EventKey[]): Promise<(StoredEvent | undefined)[]> {
+    return keys.map((key) => {
+      const state = this.#states.get(toHex(key))
+      return state === undefined ? undefined : eventsOf(state)[0]
+    })
+  }
+
+  async getAll(key: EventKey): Promise<StoredEvent[]> {
+    const state = this.#states.get(toHex(key))
+    return state === undefined ? [] : eventsOf(state)
+  }
+
+  async *scan(range: KeyRange): AsyncGenerator<StoredEvent[]> {
+    const { from, to } = range
+    const events = this.#inOrder()
+      .filter(({ key }) => from === undefined || compareBytes(key, from) >= 0)
+      .filter(({ key }) => to === undefined || compareBytes(key, to) < 0)
+      .flatMap(eventsOf)
+    if (range.reverse === true) events.reverse()
+    const chunk = range.chunk ?? SCAN_CHUNK
+    for (let at = 0; at < events.length; at += chunk) yield events.slice(at, at + chunk)
+  }
+
+  async commits(log: StoredLog, afterSeq: number, countMax: number): Promise<StoredCommit[]> {
+    return this.#commits
+      .filter((commit) => commit.log === log.number)
+      .filter((commit) => commit.firstSeq + commit.keys.length - 1 > afterSeq)
+      .slice(0, countMax)
+  }
+
+  async seqBefore(log: StoredLog, stamp: Stamp): Promise<number> {
+    const last = this.#commits.findLast(
+      (commit) => commit.log === log.number && commit.recorded < stamp
+    )
+    return last === undefined ? 0 : last.firstSeq + last.keys.length - 1
+  }
+
+  async readEvents(slices: readonly CommitSlice[]): Promise<StoredEvent[][]> {
+    return slices.map(({ commit, from, to }) =>
+      commit.keys.slice(from, to).map((key, index) => {
+        const seq = commit.firstSeq + from + index
+        const state = present(this.#states.get(toHex(key)), 'an event of a commit is stored')
+        const at = state.contents.findIndex(({ places }) =>
+          places.some((place) => place.log === commit.log && place.seq === seq)
+        )
+        return present(eventsOf(state)[at], 'one content stands at this place')
+      })
+    )
+  }
+
+  async *conflicts(): AsyncGenerator<EventKey> {
+    for (const { key, contents } of this.#inOrder()) if (contents.length > 1) yield key
+  }
+
+  async occurrences(event: StoredEvent): Promise<readonly Occurrence[]> {
+    const state = present(this.#states.get(toHex(event.key)), 'a stored event')
+    return present(
+      state.contents.find(({ value }) => compareBytes(value, event.value) === 0),
+      'a stored content'
+    ).places
+  }
+
+  async diskBytes(): Promise<number> {
+    return 0
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+  }
+
+  #inOrder(): KeyState[] {
+    this.#sorted ??= [...this.#states.values()].sort((a, b) => compareBytes(a.key, b.key))
+    return this.#sorted
+  }
+}
+
+function eventsOf(state: KeyState): StoredEvent[] {
+  return state.contents.map((content, index) => {
+    const first = present(content.places[0], 'a content stands somewhere')
+    return {
+      key: state.key,
+      value: content.value,
+      ...first,
+      recorded: content.recorded,
+      conflict: state.contents.length > 1,
+      repeated: content.places.length > 1,
+      alternate: index > 0
+    }
+  })
+}
