@@ -36,6 +36,7 @@ const PACKAGES = [
     in: ['src/p2p']
   },
   { name: /^classic-level$/, in: ['src/store'] },
+  { name: /^ulid$/, in: ['src/core'] },
   { name: /^fastify$/, in: ['src/http'] },
   { name: /^commander$|^pino$|^pino-pretty$/, in: ['src/cli'] }
 ]

@@ -10,7 +10,7 @@ import { DATABASES_MAX } from '../../protocols/limits.ts'
 import { LaterbaseError } from '../errors.ts'
 import type { EventStore } from '../store/event-store.ts'
 import type { NodeStore } from '../store/node-store.ts'
-import { NodeDatabase } from './database.ts'
+import type { NodeDatabase } from './database.ts'
 import { DATABASES_FOLDER } from './data-directory.ts'
 
 const NAME = /^[a-z][a-z0-9_-]{0,62}$/

@@ -6,7 +6,7 @@
 
 import { decodeDeltaAnswer, encodeDeltaRequest } from '../../protocols/delta/codec.ts'
 import { isRejected } from '../../protocols/rejected.ts'
-import type { Hasher, Verifier } from '../core/clock.ts'
+import type { Clock, Hasher, Verifier } from '../core/clock.ts'
 import type { Commit, LogId } from '../core/commit.ts'
 import { FETCH_PAGES_MAX, PAGE_BYTES, REQUEST_MS_MAX } from '../core/limits.ts'
 import { checkPage, tipAfter, verifySignatures } from '../core/log.ts'
@@ -14,6 +14,7 @@ import type { LogPage, LogTip } from '../core/log.ts'
 import { fromWireHeads, toWireHeads } from '../core/version.ts'
 import type { Head, Version } from '../core/version.ts'
 import { LaterbaseError } from '../errors.ts'
+import { withDeadline } from './deadline.ts'
 import type { NodeDatabase } from './database.ts'
 
 /** The peer sent something that no honest node sends. */
@@ -21,10 +22,13 @@ export class FaultyPeerError extends Error {}
 
 export interface FetchInit {
   readonly database: NodeDatabase
+  readonly clock: Clock
   readonly hasher: Hasher
   readonly verifier: Verifier
   readonly request: (frame: Uint8Array, signal: AbortSignal) => Promise<Uint8Array>
   readonly signal: AbortSignal
+  /** The version that the peer says it has. */
+  readonly seen: (version: Version) => void
   /** A log of which the peer has another branch than we. */
   readonly forked: (log: LogId) => void
 }
@@ -43,7 +47,7 @@ export async function fetchMissing(init: FetchInit): Promise<number> {
   let stored = 0
   let page = await askPage(init, database.version())
   for (let pages = 1; pages <= FETCH_PAGES_MAX; pages += 1) {
-    learnHeads(database, page)
+    learnHeads(init, page)
     const commits = readPage(init, page, ahead)
     for (const commit of commits) advance(database, ahead, commit)
     const isLast = page.complete || commits.length === 0
@@ -66,8 +70,9 @@ async function askPage(init: FetchInit, version: Version): Promise<LogPage> {
     bytesMax: PAGE_BYTES,
     heads: toWireHeads(version)
   })
-  const deadline = AbortSignal.any([init.signal, AbortSignal.timeout(REQUEST_MS_MAX)])
-  const answer = decodeDeltaAnswer(await init.request(request, deadline))
+  const deadline = { clock: init.clock, withinMs: REQUEST_MS_MAX, signal: init.signal }
+  const frame = await withDeadline(deadline, (signal) => init.request(request, signal))
+  const answer = decodeDeltaAnswer(frame)
   if (isRejected(answer)) throw new FaultyPeerError(`${answer.code}: ${answer.detail}`)
   if (answer.type === 'page') return answer
   if (answer.type === 'compared') throw new FaultyPeerError('a comparison answers a page request')
@@ -112,7 +117,8 @@ function furthest(a: LogTip | undefined, b: LogTip | undefined): LogTip | undefi
   return a.seq >= b.seq ? a : b
 }
 
-function learnHeads(database: NodeDatabase, page: LogPage): void {
+function learnHeads(init: FetchInit, page: LogPage): void {
   const heads = fromWireHeads(page.heads)
-  database.learn(new Map([...heads].map(([log, head]) => [log, head.seq])))
+  init.seen(heads)
+  init.database.learn(new Map([...heads].map(([log, head]) => [log, head.seq])))
 }

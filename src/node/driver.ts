@@ -3,6 +3,8 @@
  * the databases. It decides nothing about whom to ask when; it asks, checks, stores, and reports.
  */
 
+import { setMaxListeners } from 'node:events'
+
 import { decodeAnnouncement, encodeAnnouncement } from '../../protocols/announce/codec.ts'
 import { encodeDeltaRequest, decodeDeltaAnswer } from '../../protocols/delta/codec.ts'
 import type { DatabaseDigest, DeltaAnswer, DeltaRequest } from '../../protocols/delta/codec.ts'
@@ -14,10 +16,12 @@ import { logId } from '../core/commit.ts'
 import type { Commit, LogId } from '../core/commit.ts'
 import type { Clock, Hasher, Rng, Timer, Verifier } from '../core/clock.ts'
 import { COMPARE_MS_MAX } from '../core/limits.ts'
+import { fromWireHeads, versionDigest } from '../core/version.ts'
 import { newSyncState, nextDueMs, stepSync } from '../core/sync/session.ts'
 import type { SyncInput, SyncOutput, SyncState } from '../core/sync/session.ts'
 import type { AnnouncementVerdict, Transport, TransportHandlers } from '../p2p/transport.ts'
 import type { NodeDatabase } from './database.ts'
+import { withDeadline } from './deadline.ts'
 import { answerRequest } from './delta-responder.ts'
 import { FaultyPeerError, fetchMissing } from './delta-fetch.ts'
 import type { Log } from './options.ts'
@@ -52,17 +56,24 @@ export class Driver {
   readonly #state: SyncState = newSyncState()
   readonly #closing = new AbortController()
   readonly #tasks = new Set<Promise<void>>()
+  /** What each connected peer's digests were when last heard of, by database. */
+  readonly #seenDigests = new Map<string, Map<string, Uint8Array>>()
   #timer: Timer | undefined
   #announcedWaiting = 0
 
   constructor(init: DriverInit) {
     this.#init = init
+    // Every request and every waiting announcement listens to it, and stops when it is done.
+    setMaxListeners(0, this.#closing.signal)
   }
 
   handlers(): TransportHandlers {
     return {
       peerConnected: (peer) => this.#take({ type: 'peer-connected', peer }),
-      peerDisconnected: (peer) => this.#take({ type: 'peer-disconnected', peer }),
+      peerDisconnected: (peer) => {
+        this.#seenDigests.delete(peer)
+        this.#take({ type: 'peer-disconnected', peer })
+      },
       peerSubscribed: (peer, database) => this.#take({ type: 'peer-subscribed', peer, database }),
       requested: (peer, frame) => this.#answer(peer, frame),
       announced: (peer, database, message) => this.#announced(peer, database, message)
@@ -98,9 +109,10 @@ export class Driver {
     this.#take({ type: 'compare-now' })
   }
 
-  /** Databases in which this peer and we agree, as of the last comparison. */
-  equalWith(peer: string): ReadonlySet<string> {
-    return this.#state.peers.get(peer)?.equal ?? new Set()
+  /** Whether this peer's set was equal to ours now when we last heard of it. */
+  isEqual(peer: string, database: NodeDatabase): boolean {
+    const seen = this.#seenDigests.get(peer)?.get(database.name)
+    return seen !== undefined && equalBytes(seen, database.digestBytes())
   }
 
   async close(): Promise<void> {
@@ -164,14 +176,14 @@ export class Driver {
     digests: readonly DatabaseDigest[],
     answer: boolean
   ): Promise<void> {
-    const [equal, unequal]: [string[], string[]] = [[], []]
+    const unequal: string[] = []
     for (const { database: name, digest } of digests) {
       const database = await this.#init.databases.adopt(name)
       if (database === undefined) continue
-      if (equalBytes(database.digestBytes(), digest)) equal.push(name)
-      else unequal.push(name)
+      this.#noteDigest(peer, name, digest)
+      if (!equalBytes(database.digestBytes(), digest)) unequal.push(name)
     }
-    this.#take({ type: 'compared', peer, equal, unequal, answer })
+    this.#take({ type: 'compared', peer, unequal, answer })
   }
 
   async #fetch(peer: string, name: string): Promise<void> {
@@ -195,13 +207,15 @@ export class Driver {
   }
 
   #fetchOnce(peer: string, database: NodeDatabase): Promise<number> {
-    const { transport, hasher, verifier, log } = this.#init
+    const { transport, clock, hasher, verifier, log } = this.#init
     return fetchMissing({
       database,
+      clock,
       hasher,
       verifier,
       request: (frame, signal) => transport.request(peer, frame, { signal }),
       signal: this.#closing.signal,
+      seen: (version) => this.#noteDigest(peer, database.name, versionDigest(version, hasher)),
       forked: (id) => {
         log('warn', 'a log has two branches: two boxes wrote under one identity', {
           database: database.name,
@@ -219,8 +233,11 @@ export class Driver {
       database: (name) => databases.get(name),
       hasher
     })
-    if (answered.request?.type === 'compare') {
-      this.#run(this.#compared(peer, answered.request.digests, false))
+    const { request } = answered
+    if (request?.type === 'compare') this.#run(this.#compared(peer, request.digests, false))
+    if (request?.type === 'page' && databases.get(request.database) !== undefined) {
+      const digest = versionDigest(fromWireHeads(request.heads), hasher)
+      this.#noteDigest(peer, request.database, digest)
     }
     if (answered.fault !== undefined) {
       log('warn', 'a peer sent a request that cannot be read', { peer, fault: answered.fault })
@@ -233,6 +250,13 @@ export class Driver {
       .all()
       .slice(0, DATABASES_MAX)
       .map((database) => ({ database: database.name, digest: database.digestBytes() }))
+  }
+
+  #noteDigest(peer: string, database: string, digest: Uint8Array): void {
+    if (!this.#state.peers.has(peer)) return
+    const seen = this.#seenDigests.get(peer) ?? new Map<string, Uint8Array>()
+    seen.set(database, digest)
+    this.#seenDigests.set(peer, seen)
   }
 
   async #announced(peer: string, name: string, message: Uint8Array): Promise<AnnouncementVerdict> {
@@ -255,21 +279,16 @@ export class Driver {
   }
 
   async #whenHeld(database: NodeDatabase, log: LogId, seq: number): Promise<boolean> {
-    const waiting = new AbortController()
-    const stop = (): void => waiting.abort()
-    const timer = this.#init.clock.setTimer(ANNOUNCED_WAIT_MS, stop)
-    this.#closing.signal.addEventListener('abort', stop)
-    try {
+    const { clock } = this.#init
+    const deadline = { clock, withinMs: ANNOUNCED_WAIT_MS, signal: this.#closing.signal }
+    return withDeadline(deadline, async (signal) => {
       for (;;) {
         const told = database.committed.count()
         if (heldSeq(database, log) >= seq) return true
-        if (waiting.signal.aborted) return false
-        await database.committed.after(told, waiting.signal)
+        if (signal.aborted) return false
+        await database.committed.after(told, signal)
       }
-    } finally {
-      timer.cancel()
-      this.#closing.signal.removeEventListener('abort', stop)
-    }
+    })
   }
 
   /** The answer, or undefined for a peer that gave none in time or sent rubbish. */
@@ -278,11 +297,13 @@ export class Driver {
     request: DeltaRequest,
     withinMs: number
   ): Promise<DeltaAnswer | undefined> {
-    const deadline = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(withinMs)])
+    const { clock, transport } = this.#init
+    const deadline = { clock, withinMs, signal: this.#closing.signal }
+    const bytes = encodeDeltaRequest(request)
     try {
-      const frame = await this.#init.transport.request(peer, encodeDeltaRequest(request), {
-        signal: deadline
-      })
+      const frame = await withDeadline(deadline, (signal) =>
+        transport.request(peer, bytes, { signal })
+      )
       const answer = decodeDeltaAnswer(frame)
       if (!isRejected(answer)) return answer
       this.#take({ type: 'peer-faulty', peer, reason: answer.detail })

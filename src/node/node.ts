@@ -113,16 +113,20 @@ export class LaterbaseNode implements Laterbase {
 
   peers(): readonly PeerStatus[] {
     return this.#transport.peers().map((connection) => {
-      const equal = this.#driver.equalWith(connection.peer)
+      const { peer } = connection
+      const isEqual = (name: string): boolean => {
+        const database = this.#databases.get(name)
+        return database !== undefined && this.#driver.isEqual(peer, database)
+      }
       const names = this.databases()
       return {
-        peer: connection.peer,
+        peer,
         address: connection.address,
         direction: connection.direction,
         connectedAt: formatTime(connection.connectedAtMs),
         roundTripMs: connection.roundTripMs,
-        equal: names.filter((name) => equal.has(name)),
-        unequal: names.filter((name) => !equal.has(name))
+        equal: names.filter(isEqual),
+        unequal: names.filter((name) => !isEqual(name))
       }
     })
   }

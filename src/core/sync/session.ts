@@ -18,11 +18,10 @@ export type SyncInput =
   | { readonly type: 'peer-disconnected'; readonly peer: string }
   /** The peer began to follow a database: what was gossiped before did not reach it. */
   | { readonly type: 'peer-subscribed'; readonly peer: string; readonly database: string }
-  /** The peer's digests came, as a question or as an answer; only those that differ from ours. */
+  /** The peer's digests came, as a question or as an answer: the databases in which we differ. */
   | {
       readonly type: 'compared'
       readonly peer: string
-      readonly equal: readonly string[]
       readonly unequal: readonly string[]
       /** Whether this answers our comparison. */
       readonly answer: boolean
@@ -72,7 +71,6 @@ export interface PeerSync {
   /** Since when a comparison is under way. */
   comparingSinceMs: Millis | undefined
   readonly databases: Map<string, DatabaseSync>
-  readonly equal: Set<string>
 }
 
 interface DatabaseSync {
@@ -141,8 +139,7 @@ function newPeer(env: SyncEnvironment): PeerSync {
   return {
     compareAtMs: env.nowMs,
     comparingSinceMs: undefined,
-    databases: new Map(),
-    equal: new Set()
+    databases: new Map()
   }
 }
 
@@ -153,8 +150,6 @@ function onCompared(
   const peer = state.peers.get(input.peer)
   if (peer === undefined) return []
   if (input.answer) peer.comparingSinceMs = undefined
-  peer.equal.clear()
-  for (const database of input.equal) peer.equal.add(database)
   return input.unequal.flatMap((database) =>
     requestFetch(state, { peer: input.peer, database }, false)
   )
@@ -167,7 +162,6 @@ function requestFetch(
 ): SyncOutput[] {
   const peer = state.peers.get(of.peer)
   if (peer === undefined) return []
-  peer.equal.delete(of.database)
   const database = peer.databases.get(of.database) ?? newDatabase()
   peer.databases.set(of.database, database)
   if (database.fetching) {
