@@ -8,7 +8,12 @@ import { createLibp2pTransport } from '../p2p/libp2p-transport.ts'
 import { peerIdFromRawPublicKey } from '../p2p/keys.ts'
 import { openLevelStore } from '../store/level-store.ts'
 import { openNodeStore } from '../store/node-store.ts'
-import { DATABASES_FOLDER, NODE_STORE_FOLDER, openDataDirectory } from './data-directory.ts'
+import {
+  DATABASES_FOLDER,
+  NODE_STORE_FOLDER,
+  markStores,
+  openDataDirectory
+} from './data-directory.ts'
 import { LaterbaseNode } from './node.ts'
 import type { Laterbase } from './laterbase.ts'
 import { resolveOptions } from './options.ts'
@@ -27,7 +32,8 @@ export async function createLaterbase(options: LaterbaseOptions): Promise<Laterb
   const directory = await openDataDirectory(resolved.dir, resolved.invitation)
   const dir = directory.path
   await mkdir(join(dir, DATABASES_FOLDER), { recursive: true })
-  const nodeStore = await openNodeStore(join(dir, NODE_STORE_FOLDER), directory.created)
+  const nodeStore = await openNodeStore(join(dir, NODE_STORE_FOLDER), !directory.hasStores)
+  if (!directory.hasStores) await markStores(dir)
   const signer = createSigner(directory.seed)
   try {
     return await LaterbaseNode.start({

@@ -4,6 +4,7 @@
  *
  *     identity.json     the node's Ed25519 seed; made once, readable by the owner only
  *     network.key       the network's secret, as the text of an invitation
+ *     stores.json       there once the stores were made
  *     node/             a small store: which databases there are, addresses of peers; its lock is
  *                       the directory's lock
  *     databases/NAME/   one store a database
@@ -22,8 +23,8 @@ export interface DataDirectory {
   readonly seed: Uint8Array
   /** 32 bytes. */
   readonly networkKey: Uint8Array
-  /** The directory was made by this call. */
-  readonly created: boolean
+  /** Stores were made here before, so a missing one is lost, not new. */
+  readonly hasStores: boolean
 }
 
 /**
@@ -54,11 +55,16 @@ export async function openDataDirectory(
   if (held === undefined) {
     await writeSecret(join(path, NETWORK_KEY_FILE), `${createInvitation(networkKey)}\n`)
   }
-  // Last: a directory with an identity is one whose stores are expected to be there.
   if (identity === undefined) {
     await writeSecret(join(path, IDENTITY_FILE), formatIdentity(seed))
   }
-  return { path, seed, networkKey, created: identity === undefined }
+  const hasStores = (await readText(join(path, STORES_FILE))) !== undefined
+  return { path, seed, networkKey, hasStores }
+}
+
+/** Notes that the stores of a directory exist from now on. */
+export async function markStores(path: string): Promise<void> {
+  await writeSecret(join(path, STORES_FILE), `${JSON.stringify({ format: 1 })}\n`)
 }
 
 /** Whether there is a node in the directory. */
@@ -68,6 +74,7 @@ export async function hasIdentity(dir: string): Promise<boolean> {
 
 const IDENTITY_FILE = 'identity.json'
 const NETWORK_KEY_FILE = 'network.key'
+const STORES_FILE = 'stores.json'
 
 export const NODE_STORE_FOLDER = 'node'
 export const DATABASES_FOLDER = 'databases'

@@ -46,7 +46,8 @@ export class LocalDatabases {
     const listed = (await this.#init.nodeStore.get(LIST)) as Record<string, ListedState> | undefined
     this.#listed = new Map(Object.entries(listed ?? {}))
     for (const [name, state] of this.#listed) {
-      if (state === 'open') await this.#openStore(name, false)
+      if (state !== 'open') continue
+      this.#add(name, await this.#init.openStore(this.#location(name), name, false))
     }
   }
 
@@ -107,13 +108,13 @@ export class LocalDatabases {
     }
     // What a crash in the middle of forgetting left behind is not what the user asks for now.
     await rm(this.#location(name), { recursive: true, force: true })
-    const database = await this.#openStore(name, true)
+    const store = await this.#init.openStore(this.#location(name), name, true)
+    // Listed before anybody can write to it: what is not listed is not opened after a crash.
     await this.#list(name, 'open')
-    return database
+    return this.#add(name, store)
   }
 
-  async #openStore(name: string, create: boolean): Promise<NodeDatabase> {
-    const store = await this.#init.openStore(this.#location(name), name, create)
+  #add(name: string, store: EventStore): NodeDatabase {
     const database = this.#init.makeDatabase(name, store)
     this.#open.set(name, database)
     this.#init.opened(database)
