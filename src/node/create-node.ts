@@ -33,9 +33,9 @@ export async function createLaterbase(options: LaterbaseOptions): Promise<Laterb
   const dir = directory.path
   await mkdir(join(dir, DATABASES_FOLDER), { recursive: true })
   const nodeStore = await openNodeStore(join(dir, NODE_STORE_FOLDER), !directory.hasStores)
-  if (!directory.hasStores) await markStores(dir)
   const signer = createSigner(directory.seed)
   try {
+    if (!directory.hasStores) await markStores(dir)
     return await LaterbaseNode.start({
       options: resolved,
       dir,

@@ -181,8 +181,8 @@ export class LevelReader {
     const order = keys.map((_, index) => index)
     const keyAt = (index: number): EventKey => present(keys[index], 'an index of keys')
     order.sort((a, b) => compareBytes(keyAt(a), keyAt(b)))
-    const gte = eventRecordKey(keyAt(present(order[0], 'some keys')))
-    const iterator = this.#db.iterator({ gte, highWaterMarkBytes: SCAN_BYTES })
+    const { gte, lt } = eventRecordRange(keyAt(present(order[0], 'some keys')))
+    const iterator = this.#db.iterator({ gte, lt, highWaterMarkBytes: SCAN_BYTES })
     try {
       let budget = keys.length * RANGE_READ_WASTE
       let next = 0

@@ -1,0 +1,18 @@
+/** What the documents say is what the code has. */
+
+import { readFile } from 'node:fs/promises'
+import { expect, test } from 'vitest'
+
+import { ERROR_CODES } from '../../src/errors.ts'
+import { VERSION } from '../../src/node/version.ts'
+
+test('the README explains every error code, and no other', async () => {
+  const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8')
+  const explained = [...readme.matchAll(/^\| `(LATERBASE_[A-Z_]+)`/gm)].map((match) => match[1])
+  expect(explained.sort()).toEqual([...ERROR_CODES].sort())
+})
+
+test('the version in the code is the one of the package', async () => {
+  const text = await readFile(new URL('../../package.json', import.meta.url), 'utf8')
+  expect(VERSION).toBe(JSON.parse(text).version)
+})
