@@ -15,8 +15,8 @@ export const CUT_OFF_MS = 60_000
 /** How long one request may take, ms: a page of full size over a 10 Mbit/s link takes 15 s. */
 export const REQUEST_MS_MAX = 30_000
 
-/** How long a comparison may take, ms. */
-export const COMPARE_MS_MAX = 10_000
+/** How long a comparison may take, ms. Small and answered from memory, so silence means a cut. */
+export const COMPARE_MS_MAX = 5_000
 
 /** First and last wait before a failed fetch is tried again with the same peer, ms. */
 export const RETRY_MS = 250

@@ -70,6 +70,7 @@ export interface PeerSync {
   compareAtMs: Millis
   /** Since when a comparison is under way. */
   comparingSinceMs: Millis | undefined
+  compareFailures: number
   readonly databases: Map<string, DatabaseSync>
 }
 
@@ -101,8 +102,13 @@ export function stepSync(state: SyncState, input: SyncInput, env: SyncEnvironmen
     case 'compared':
       return onCompared(state, input)
     case 'compare-failed': {
+      // Asked again soon: two silences in a row are how the transport tells a cut from a busy peer.
       const peer = state.peers.get(input.peer)
-      if (peer !== undefined) peer.comparingSinceMs = undefined
+      if (peer === undefined) return []
+      peer.comparingSinceMs = undefined
+      const waitMs = backoff(peer.compareFailures, RETRY_MS, env.antiEntropyMs, env.rng)
+      peer.compareFailures += 1
+      peer.compareAtMs = Math.min(peer.compareAtMs, env.nowMs + waitMs)
       return []
     }
     case 'announced':
@@ -139,6 +145,7 @@ function newPeer(env: SyncEnvironment): PeerSync {
   return {
     compareAtMs: env.nowMs,
     comparingSinceMs: undefined,
+    compareFailures: 0,
     databases: new Map()
   }
 }
@@ -149,7 +156,10 @@ function onCompared(
 ): SyncOutput[] {
   const peer = state.peers.get(input.peer)
   if (peer === undefined) return []
-  if (input.answer) peer.comparingSinceMs = undefined
+  if (input.answer) {
+    peer.comparingSinceMs = undefined
+    peer.compareFailures = 0
+  }
   return input.unequal.flatMap((database) =>
     requestFetch(state, { peer: input.peer, database }, false)
   )

@@ -1,0 +1,279 @@
+/**
+ * The asking side of `/laterbase/delta/1.0.0` towards one peer: one outbound stream, kept open and
+ * reused; requests in the order of the calls, a few of them in flight; answers in that order.
+ *
+ * A request is a question without side effects (delta spec), so one that was in flight on a stream
+ * that had to be reset for the sake of another is asked again on the next stream, once.
+ */
+
+import type { Stream } from '@libp2p/interface'
+import { assert } from '../core/assert.ts'
+import type { Clock, Millis } from '../core/clock.ts'
+import { LaterbaseError } from '../errors.ts'
+import { FRAME_BYTES_MAX, REQUEST_BYTES_MAX } from '../../protocols/limits.ts'
+import { deadline } from './deadline.ts'
+import { FrameError, StreamReader, decodeFrames, sendFrame } from './frames.ts'
+import {
+  ANSWERS_UNREAD_BYTES_MAX,
+  DEADLINES_MISSED_MAX,
+  DEADLINE_MS_MIN,
+  REQUESTS_IN_FLIGHT_MAX,
+  REQUESTS_QUEUED_MAX,
+  ROUND_TRIPS_KEPT,
+  STREAM_OPEN_MS_MAX
+} from './limits.ts'
+import { reasonOf } from './log.ts'
+
+export interface DeltaClientInit {
+  readonly peer: string
+  readonly clock: Clock
+  /** Opens a stream on the connection to the peer that is best now. */
+  readonly openStream: (signal: AbortSignal) => Promise<Stream>
+  /** Several requests in a row ended by their deadline and nothing was heard meanwhile. */
+  readonly silent: () => void
+}
+
+interface Pending {
+  readonly frame: Uint8Array
+  readonly signal: AbortSignal
+  readonly resolve: (answer: Uint8Array) => void
+  readonly reject: (error: Error) => void
+  readonly askedMs: Millis
+  /** When it went out with nothing before it in flight, so that its time is a round trip. */
+  sentAloneMs: Millis | undefined
+  asked: number
+  settled: boolean
+}
+
+interface Session {
+  readonly stream: Stream
+  readonly inFlight: Pending[]
+}
+
+export class DeltaClient {
+  readonly #init: DeltaClientInit
+  readonly #queue: Pending[] = []
+  #session: Session | undefined
+  #pumping = false
+  #closed: Error | undefined
+  #heardMs: Millis = Number.NEGATIVE_INFINITY
+  #missed = 0
+  #missedMs: Millis = Number.NEGATIVE_INFINITY
+  #roundTripsMs: readonly Millis[] = []
+
+  constructor(init: DeltaClientInit) {
+    this.#init = init
+  }
+
+  /** The shortest of the last round trips, which is the one with the least work in it. */
+  roundTripMs(): Millis | undefined {
+    return this.#roundTripsMs.length === 0 ? undefined : Math.min(...this.#roundTripsMs)
+  }
+
+  /** Opens the stream ahead of the first request: proof that the peer wants us. */
+  async open(signal: AbortSignal): Promise<void> {
+    if (this.#session === undefined) await this.#openSession(signal)
+  }
+
+  /** @throws LATERBASE_PEER_UNREACHABLE, LATERBASE_TOO_LARGE */
+  request(frame: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+    if (frame.length > REQUEST_BYTES_MAX) {
+      throw new LaterbaseError('LATERBASE_TOO_LARGE', 'a request to a peer is too large', {
+        facts: { bytes: frame.length, bytesMax: REQUEST_BYTES_MAX }
+      })
+    }
+    if (this.#closed !== undefined) throw this.#unreachable('the connection closed', this.#closed)
+    if (signal.aborted) throw this.#unreachable('given up', signal.reason)
+    const underWay = this.#session?.inFlight.length ?? 0
+    if (this.#queue.length + underWay >= REQUESTS_QUEUED_MAX) {
+      throw this.#unreachable(`${REQUESTS_QUEUED_MAX} requests wait already`)
+    }
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => this.#giveUp(pending)
+      const settled = (): void => {
+        pending.settled = true
+        signal.removeEventListener('abort', onAbort)
+      }
+      const pending: Pending = {
+        frame,
+        signal,
+        resolve: (answer) => (settled(), resolve(answer)),
+        reject: (error) => (settled(), reject(error)),
+        askedMs: this.#init.clock.monotonicMs(),
+        sentAloneMs: undefined,
+        asked: 0,
+        settled: false
+      }
+      signal.addEventListener('abort', onAbort)
+      this.#queue.push(pending)
+      this.#pump()
+    })
+  }
+
+  /** Leaves the current stream once nothing is in flight on it; `openStream` then picks anew. */
+  retire(): void {
+    const session = this.#session
+    if (session === undefined || session.inFlight.length > 0) return
+    this.#session = undefined
+    session.stream.close().catch((error: unknown) => session.stream.abort(asError(error)))
+  }
+
+  /** Every request that waits is rejected. Idempotent. */
+  close(reason: Error): void {
+    if (this.#closed !== undefined) return
+    this.#closed = reason
+    const session = this.#session
+    this.#session = undefined
+    const waiting = [...(session?.inFlight.splice(0) ?? []), ...this.#queue.splice(0)]
+    session?.stream.abort(reason)
+    for (const pending of waiting) pending.reject(this.#unreachable(reason.message, reason))
+  }
+
+  #pump(): void {
+    if (this.#pumping) return
+    this.#pumping = true
+    this.#sendQueued()
+      .catch((error: unknown) => this.#failQueued(error))
+      .finally(() => {
+        this.#pumping = false
+        if (this.#queue.length > 0 && this.#hasRoom()) this.#pump()
+      })
+  }
+
+  async #sendQueued(): Promise<void> {
+    while (this.#queue.length > 0 && this.#hasRoom()) {
+      const session = this.#session ?? (await this.#openSession())
+      const pending = this.#queue.shift()
+      if (pending === undefined) return
+      if (session !== this.#session) {
+        this.#queue.unshift(pending)
+        continue
+      }
+      pending.asked += 1
+      pending.sentAloneMs =
+        session.inFlight.length === 0 ? this.#init.clock.monotonicMs() : undefined
+      session.inFlight.push(pending)
+      try {
+        await sendFrame(session.stream, pending.frame, { clock: this.#init.clock })
+      } catch (error) {
+        this.#endSession(session, asError(error))
+      }
+    }
+  }
+
+  #hasRoom(): boolean {
+    return (
+      this.#closed === undefined &&
+      (this.#session === undefined || this.#session.inFlight.length < REQUESTS_IN_FLIGHT_MAX)
+    )
+  }
+
+  async #openSession(signal?: AbortSignal): Promise<Session> {
+    const limit = deadline(this.#init.clock, STREAM_OPEN_MS_MAX, signal)
+    let stream
+    try {
+      stream = await this.#init.openStream(limit.signal)
+    } finally {
+      limit.clear()
+    }
+    if (this.#closed !== undefined) {
+      stream.abort(this.#closed)
+      throw this.#closed
+    }
+    const session: Session = { stream, inFlight: [] }
+    this.#session = session
+    this.#readAnswers(session).then(
+      () => this.#endSession(session, new FrameError('the peer closed the stream')),
+      (error: unknown) => this.#endSession(session, asError(error))
+    )
+    return session
+  }
+
+  async #readAnswers(session: Session): Promise<void> {
+    const reader = new StreamReader(session.stream, {
+      unreadBytesMax: ANSWERS_UNREAD_BYTES_MAX,
+      onBytes: () => this.#heard()
+    })
+    for await (const answer of decodeFrames(reader, FRAME_BYTES_MAX)) {
+      const pending = session.inFlight.shift()
+      if (pending === undefined) throw new FrameError('an answer to no request')
+      this.#missed = 0
+      if (pending.sentAloneMs !== undefined) this.#roundTrip(pending.sentAloneMs)
+      pending.resolve(answer)
+      this.#pump()
+    }
+  }
+
+  /** Ends a stream for good; what was in flight on it is lost, and told so. */
+  #endSession(session: Session, reason: Error): void {
+    if (this.#session === session) this.#session = undefined
+    session.stream.abort(reason)
+    for (const pending of session.inFlight.splice(0)) {
+      if (!pending.settled) pending.reject(this.#unreachable('the stream broke', reason))
+    }
+    if (this.#queue.length > 0) this.#pump()
+  }
+
+  #giveUp(pending: Pending): void {
+    if (pending.settled) return
+    const queued = this.#queue.indexOf(pending)
+    if (queued >= 0) this.#queue.splice(queued, 1)
+    pending.reject(this.#unreachable('given up', pending.signal.reason))
+    const session = this.#session
+    if (session?.inFlight.includes(pending) === true) {
+      const others = session.inFlight.splice(0).filter((other) => other !== pending)
+      this.#session = undefined
+      session.stream.abort(new FrameError('a request was given up'))
+      this.#askAgain(others)
+    }
+    this.#countMissed(pending)
+  }
+
+  #askAgain(others: readonly Pending[]): void {
+    for (const other of others.toReversed()) {
+      if (other.asked === 1) this.#queue.unshift(other)
+      else other.reject(this.#unreachable('the stream was reset'))
+    }
+    this.#pump()
+  }
+
+  /** Requests that overlap count once: one slow moment of the peer is not several. */
+  #countMissed(pending: Pending): void {
+    const now = this.#init.clock.monotonicMs()
+    const waitedMs = now - pending.askedMs
+    if (waitedMs < DEADLINE_MS_MIN || this.#heardMs >= pending.askedMs) return
+    if (this.#missed > 0 && pending.askedMs < this.#missedMs) return
+    this.#missed += 1
+    this.#missedMs = now
+    if (this.#missed >= DEADLINES_MISSED_MAX) {
+      this.#missed = 0
+      this.#init.silent()
+    }
+  }
+
+  #failQueued(error: unknown): void {
+    for (const pending of this.#queue.splice(0)) {
+      pending.reject(this.#unreachable('no stream could be opened', error))
+    }
+  }
+
+  #heard(): void {
+    this.#heardMs = this.#init.clock.monotonicMs()
+  }
+
+  #roundTrip(sentMs: Millis): void {
+    const tookMs = this.#init.clock.monotonicMs() - sentMs
+    assert(tookMs >= 0, 'monotonic time does not go back')
+    this.#roundTripsMs = [tookMs, ...this.#roundTripsMs].slice(0, ROUND_TRIPS_KEPT)
+  }
+
+  #unreachable(what: string, cause?: unknown): LaterbaseError {
+    const because = cause === undefined ? '' : `: ${reasonOf(cause)}`
+    const message = `peer ${this.#init.peer}: ${what}${because}`
+    return new LaterbaseError('LATERBASE_PEER_UNREACHABLE', message, { cause })
+  }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error))
+}

@@ -1,0 +1,84 @@
+/**
+ * The answering side of `/laterbase/delta/1.0.0`: requests of one inbound stream, one after the
+ * other, each answered by the node. What a peer can make us hold is bounded: a few unread requests
+ * per stream, and answers for only so many of its requests at once over all its streams.
+ */
+
+import type { Stream } from '@libp2p/interface'
+import { pipe } from 'it-pipe'
+import { assert } from '../core/assert.ts'
+import type { Clock } from '../core/clock.ts'
+import { FRAME_BYTES_MAX, REQUEST_BYTES_MAX } from '../../protocols/limits.ts'
+import { FrameError, StreamReader, decodeFrames, sendFrame } from './frames.ts'
+import { ANSWERS_AT_ONCE_MAX, REQUESTS_UNREAD_BYTES_MAX } from './limits.ts'
+import type { Log } from './log.ts'
+import { reasonOf } from './log.ts'
+
+export interface DeltaResponderInit {
+  readonly clock: Clock
+  readonly log: Log
+  /** Answers a peer's request. A rejection resets the stream. */
+  readonly answer: (peer: string, frame: Uint8Array) => Promise<Uint8Array>
+}
+
+export class DeltaResponder {
+  readonly #init: DeltaResponderInit
+  /** Answers under way, and who waits for a turn; a peer is here only while it has some. */
+  readonly #turns = new Map<string, { running: number; readonly waiting: (() => void)[] }>()
+
+  constructor(init: DeltaResponderInit) {
+    this.#init = init
+  }
+
+  /** Serves one stream until it ends. Never rejects: whatever is wrong resets the stream. */
+  async serve(peer: string, stream: Stream): Promise<void> {
+    const reader = new StreamReader(stream, { unreadBytesMax: REQUESTS_UNREAD_BYTES_MAX })
+    try {
+      await pipe(
+        reader,
+        (bytes) => decodeFrames(bytes, REQUEST_BYTES_MAX),
+        async (requests) => {
+          for await (const request of requests) await this.#answer(peer, stream, request)
+        }
+      )
+      await stream.close()
+    } catch (error) {
+      if (error instanceof FrameError && stream.status === 'open') {
+        this.#init.log('warn', 'request stream reset', { peer, reason: reasonOf(error) })
+      } else {
+        this.#init.log('debug', 'request stream ended', { peer, reason: reasonOf(error) })
+      }
+      stream.abort(error instanceof Error ? error : new Error(String(error)))
+    }
+  }
+
+  /** Holds its turn until the answer is sent: the frame is in memory until then. */
+  async #answer(peer: string, stream: Stream, request: Uint8Array): Promise<void> {
+    await this.#takeTurn(peer)
+    try {
+      if (stream.status !== 'open') throw new FrameError(`the stream is ${stream.status}`)
+      const answer = await this.#init.answer(peer, request)
+      assert(answer.length <= FRAME_BYTES_MAX, 'an answer fits a frame')
+      await sendFrame(stream, answer, { clock: this.#init.clock })
+    } finally {
+      this.#leaveTurn(peer)
+    }
+  }
+
+  async #takeTurn(peer: string): Promise<void> {
+    const turns = this.#turns.get(peer) ?? { running: 0, waiting: [] }
+    this.#turns.set(peer, turns)
+    // Whoever is woken takes over the turn of the one who left, so nobody can slip in between.
+    if (turns.running < ANSWERS_AT_ONCE_MAX) turns.running += 1
+    else await new Promise<void>((resolve) => turns.waiting.push(resolve))
+  }
+
+  #leaveTurn(peer: string): void {
+    const turns = this.#turns.get(peer)
+    assert(turns !== undefined && turns.running > 0, 'a turn was taken')
+    const next = turns.waiting.shift()
+    if (next !== undefined) next()
+    else turns.running -= 1
+    if (turns.running === 0) this.#turns.delete(peer)
+  }
+}
