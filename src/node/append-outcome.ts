@@ -1,6 +1,7 @@
 /** What became of an append, in the words of the public interface: results and errors. */
 
 import { present } from '../core/assert.ts'
+import { toHex } from '../core/bytes.ts'
 import type { Clock } from '../core/clock.ts'
 import { formatEventKey } from '../core/event-key.ts'
 import { LaterbaseError } from '../errors.ts'
@@ -40,6 +41,7 @@ export function refusal(refused: readonly RefusedEnvelope[], ingress: Ingress): 
   const message = `${problem.pointer === '' ? 'event' : problem.pointer}: ${problem.detail}`
   if (code !== 'LATERBASE_FUTURE_DATED') return new LaterbaseError(code, message, { problems })
   const facts = {
+    skew_ms: Math.ceil(Math.max(...refused.map((other) => other.aheadMs ?? 0))),
     node_time: formatTime(Math.max(0, ingress.clock.nowMs())),
     tolerance_ms: ingress.futureToleranceMs
   }
@@ -77,5 +79,5 @@ export function appendedResult(
     const problem = { pointer, detail: 'an event with this key and other content exists' }
     return { status: 'rejected', code: 'LATERBASE_KEY_CONFLICT', problem }
   }
-  return { key: formatEventKey(envelope.key), status: outcome.type }
+  return { key: formatEventKey(envelope.key), status: outcome.type, hash: toHex(envelope.hash) }
 }

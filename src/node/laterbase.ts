@@ -75,7 +75,12 @@ export interface AppendResult {
 }
 
 export type AppendedEvent =
-  | { readonly key: string; readonly status: 'created' | 'duplicate' }
+  | {
+      readonly key: string
+      readonly status: 'created' | 'duplicate'
+      /** SHA-256 of the content, 64 hex digits. */
+      readonly hash: string
+    }
   | { readonly status: 'rejected'; readonly code: string; readonly problem: Problem }
 
 /** `since` and `lc` take: `0` (everything), `now`, an RFC 3339 time, or a cursor of a feed. */

@@ -34,6 +34,8 @@ export interface RefusedEnvelope {
   readonly type: 'refused'
   readonly code: ErrorCode
   readonly problem: Problem
+  /** Of an event of the future: how far ahead of the node's clock, ms. */
+  readonly aheadMs?: number
 }
 
 /** @param pointer where the event stands in the request */
@@ -179,7 +181,8 @@ function futureDated(pointer: string, aheadMs: number, context: EnvelopeContext)
   const detail =
     `dated ${Math.ceil(aheadMs / 1000)} s ahead of this node’s clock ` +
     `(${formatTime(Math.max(0, context.nowMs))})`
-  return { type: 'refused', code: 'LATERBASE_FUTURE_DATED', problem: { pointer, detail } }
+  const problem = { pointer, detail }
+  return { type: 'refused', code: 'LATERBASE_FUTURE_DATED', problem, aheadMs }
 }
 
 function invalid(pointer: string, detail: string): RefusedEnvelope {

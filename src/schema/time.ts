@@ -27,8 +27,24 @@ export function isKeyTime(timeMs: number): boolean {
 /** RFC 3339 in UTC with milliseconds. */
 export function formatTime(timeMs: number): string {
   // Beyond the years that RFC 3339 can write, the last one that it can: such keys come from peers.
-  return new Date(Math.min(timeMs, RFC_3339_MS_MAX)).toISOString()
+  const shownMs = Math.min(timeMs, RFC_3339_MS_MAX)
+  const minute = Math.floor(shownMs / MINUTE_MS)
+  // Neighbouring events mostly share a minute, and a Date costs ten times what the rest does.
+  if (minute !== lastMinute) {
+    lastMinute = minute
+    lastMinuteText = new Date(minute * MINUTE_MS).toISOString().slice(0, 17)
+  }
+  const restMs = shownMs - minute * MINUTE_MS
+  const second = Math.floor(restMs / 1_000)
+  const millis = Math.floor(restMs - second * 1_000)
+  return `${lastMinuteText}${DIGITS_2[second]}.${DIGITS_3[millis]}Z`
 }
+
+const MINUTE_MS = 60_000
+let lastMinute = Number.NaN
+let lastMinuteText = ''
+const DIGITS_2 = Array.from({ length: 60 }, (_, value) => String(value).padStart(2, '0'))
+const DIGITS_3 = Array.from({ length: 1_000 }, (_, value) => String(value).padStart(3, '0'))
 
 function parseOffset(zone: string): number | undefined {
   if (zone === 'Z' || zone === 'z') return 0
