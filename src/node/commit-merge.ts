@@ -46,8 +46,12 @@ export async function* mergedCommits(
   }
 }
 
-/** Commits read ahead of one log; more would hold memory for readers that want one page. */
-const READ_AHEAD = 64
+/**
+ * Commits read ahead of one log: few at first, because one page is often all that is wanted, then
+ * more, because a scan of many small ones costs a read each time.
+ */
+const READ_AHEAD_MIN = 4
+const READ_AHEAD_MAX = 256
 
 class LogSource {
   readonly log: StoredLog
@@ -55,6 +59,7 @@ class LogSource {
   #commits: StoredCommit[] = []
   #at = 0
   #afterSeq: number
+  #readAhead = READ_AHEAD_MIN
 
   constructor(store: EventStore, log: StoredLog, position: Position) {
     this.#store = store
@@ -75,7 +80,8 @@ class LogSource {
   }
 
   async fill(): Promise<void> {
-    const commits = await this.#store.commits(this.log, this.#afterSeq, READ_AHEAD)
+    const commits = await this.#store.commits(this.log, this.#afterSeq, this.#readAhead)
+    this.#readAhead = Math.min(this.#readAhead * 4, READ_AHEAD_MAX)
     this.#commits = commits.filter((commit) => commit.firstSeq <= this.log.tip.seq)
     this.#at = 0
   }

@@ -1,6 +1,6 @@
 /** The composition root: the only file that names concrete stores, transports and clocks. */
 
-import { mkdir } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 
@@ -14,6 +14,7 @@ import {
   markStores,
   openDataDirectory
 } from './data-directory.ts'
+import type { StorePlace } from './database-registry.ts'
 import { LaterbaseNode } from './node.ts'
 import type { Laterbase } from './laterbase.ts'
 import { resolveOptions } from './options.ts'
@@ -47,10 +48,7 @@ export async function createLaterbase(options: LaterbaseOptions): Promise<Laterb
       hasher: systemHasher,
       verifier: systemVerifier,
       peerIdOf: peerIdFromRawPublicKey,
-      openStore: (location, database, create) => {
-        const owner = { database, publicKey: signer.publicKey }
-        return openLevelStore({ location, owner, create, hasher: systemHasher, rng: systemRng })
-      },
+      stores: levelStores(join(dir, DATABASES_FOLDER), signer.publicKey),
       makeTransport: (addressBook) =>
         createLibp2pTransport({
           privateKey: directory.seed,
@@ -68,5 +66,20 @@ export async function createLaterbase(options: LaterbaseOptions): Promise<Laterb
   } catch (error) {
     await nodeStore.close()
     throw error
+  }
+}
+
+/** One LevelDB a database, in a folder of its name. */
+function levelStores(folder: string, publicKey: Uint8Array): StorePlace {
+  return {
+    open: (database, create) =>
+      openLevelStore({
+        location: join(folder, database),
+        owner: { database, publicKey },
+        create,
+        hasher: systemHasher,
+        rng: systemRng
+      }),
+    remove: (database) => rm(join(folder, database), { recursive: true, force: true })
   }
 }

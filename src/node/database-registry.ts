@@ -3,25 +3,28 @@
  * open stores. The list is kept outside of the stores, so that a lost one is told from a new one.
  */
 
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
-
 import { DATABASES_MAX } from '../../protocols/limits.ts'
 import { LaterbaseError } from '../errors.ts'
 import type { EventStore } from '../store/event-store.ts'
 import type { NodeStore } from '../store/node-store.ts'
 import type { NodeDatabase } from './database.ts'
-import { DATABASES_FOLDER } from './data-directory.ts'
 
 const NAME = /^[a-z][a-z0-9_-]{0,62}$/
 /** Words that routes and files begin with. */
 const RESERVED = new Set(['db'])
 const LIST = 'databases'
 
+/** Where the stores of a node's databases are. */
+export interface StorePlace {
+  /** @param create makes the store when it is missing; false for one that is known to exist */
+  open(database: string, create: boolean): Promise<EventStore>
+  /** Deletes what there is of a database's store, which is closed. */
+  remove(database: string): Promise<void>
+}
+
 export interface RegistryInit {
-  readonly dir: string
   readonly nodeStore: NodeStore
-  readonly openStore: (location: string, name: string, create: boolean) => Promise<EventStore>
+  readonly stores: StorePlace
   readonly makeDatabase: (name: string, store: EventStore) => NodeDatabase
   /** A database is new here, or open again. */
   readonly opened: (database: NodeDatabase) => void
@@ -47,7 +50,7 @@ export class LocalDatabases {
     this.#listed = new Map(Object.entries(listed ?? {}))
     for (const [name, state] of this.#listed) {
       if (state !== 'open') continue
-      this.#add(name, await this.#init.openStore(this.#location(name), name, false))
+      this.#add(name, await this.#init.stores.open(name, false))
     }
   }
 
@@ -91,7 +94,7 @@ export class LocalDatabases {
       // Listed as forgotten first: a crash in between must not bring back an empty database.
       await this.#list(name, 'forgotten')
       await database.close()
-      await rm(this.#location(name), { recursive: true, force: true })
+      await this.#init.stores.remove(name)
     })
   }
 
@@ -107,8 +110,8 @@ export class LocalDatabases {
       throw new LaterbaseError('LATERBASE_TOO_LARGE', message)
     }
     // What a crash in the middle of forgetting left behind is not what the user asks for now.
-    await rm(this.#location(name), { recursive: true, force: true })
-    const store = await this.#init.openStore(this.#location(name), name, true)
+    await this.#init.stores.remove(name)
+    const store = await this.#init.stores.open(name, true)
     // Listed before anybody can write to it: what is not listed is not opened after a crash.
     await this.#list(name, 'open')
     return this.#add(name, store)
@@ -130,10 +133,6 @@ export class LocalDatabases {
     const done = this.#changing.then(change, change)
     this.#changing = done.catch(() => undefined)
     return done
-  }
-
-  #location(name: string): string {
-    return join(this.#init.dir, DATABASES_FOLDER, name)
   }
 }
 

@@ -9,6 +9,7 @@ import { formatTime } from '../schema/time.ts'
 import type { EventStore } from '../store/event-store.ts'
 import type { NodeStore } from '../store/node-store.ts'
 import { LocalDatabases, unknownDatabase } from './database-registry.ts'
+import type { StorePlace } from './database-registry.ts'
 import { NodeDatabase } from './database.ts'
 import { Driver } from './driver.ts'
 import { createInvitation } from './invitation.ts'
@@ -29,7 +30,7 @@ export interface NodeInit {
   readonly hasher: Hasher
   readonly verifier: Verifier
   readonly peerIdOf: (publicKey: Uint8Array) => string
-  readonly openStore: (location: string, database: string, create: boolean) => Promise<EventStore>
+  readonly stores: StorePlace
   readonly makeTransport: (addressBook: AddressBookStore) => Transport
 }
 
@@ -83,9 +84,8 @@ export class LaterbaseNode implements Laterbase {
     })
     this.peerId = this.#transport.peerId
     this.#databases = new LocalDatabases({
-      dir: init.dir,
       nodeStore,
-      openStore: init.openStore,
+      stores: init.stores,
       makeDatabase: (name, store) => this.#makeDatabase(name, store),
       opened: (database) => this.#driver.follow(database),
       closed: (name) => this.#driver.unfollow(name)
