@@ -147,9 +147,9 @@ test('one key with two contents keeps both, and every node answers with the same
   for (const node of [a, b]) {
     const conflicts = []
     for await (const conflict of node.database('stock').conflicts()) conflicts.push(conflict)
-    expect(conflicts.map(({ events }) => events.map(({ data }) => data).sort())).toEqual([
-      ['from a', 'from b']
-    ])
+    expect(conflicts).toHaveLength(1)
+    const contents = new Set(conflicts[0]?.events.map(({ data }) => data))
+    expect(contents).toEqual(new Set(['from a', 'from b']))
   }
 })
 

@@ -8,7 +8,9 @@ import { VERSION } from '../../src/node/version.ts'
 
 test('the README explains every error code, and no other', async () => {
   const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8')
-  const explained = [...readme.matchAll(/^\| `(LATERBASE_[A-Z_]+)`/gm)].map((match) => match[1])
+  const explained = [...readme.matchAll(/^\| `(LATERBASE_[A-Z_]+)`/gm)].map(
+    (match) => match[1] ?? ''
+  )
   expect(explained.sort()).toEqual([...ERROR_CODES].sort())
 })
 
