@@ -9,7 +9,7 @@
 import { type ErrorCode, isLaterbaseError, type LaterbaseError, type Problem } from '../errors.ts'
 
 /** Code, status and title of every problem that this facade answers with. */
-const PROBLEMS = {
+export const PROBLEMS = {
   'argument-invalid': [400, 'An argument cannot be read'],
   'ambiguous-query': [400, 'The query asks for two things at once'],
   'confirm-required': [400, 'Say that you mean it'],

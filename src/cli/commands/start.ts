@@ -30,6 +30,9 @@ export function startCommand(openSession: OpenSession): Command {
     )
     .addOption(new Option('--no-http', 'no HTTP facade'))
     .addOption(
+      new Option('--http-name <host...>', 'more names by which clients may call the HTTP facade')
+    )
+    .addOption(
       new Option('--listen <multiaddr...>', 'where peers reach it').default(
         ['/ip4/0.0.0.0/tcp/0'],
         '/ip4/0.0.0.0/tcp/0'
@@ -50,6 +53,7 @@ export function startCommand(openSession: OpenSession): Command {
 interface StartOptions {
   readonly dir: string
   readonly http: string | false
+  readonly httpName?: readonly string[]
   readonly listen: readonly string[]
   readonly peer?: readonly string[]
   readonly mdns: boolean
@@ -77,7 +81,8 @@ async function start(options: StartOptions, terminal: Terminal, log: Log): Promi
   const node = await createLaterbase(await nodeOptions(options, log))
   let server: HttpServer | undefined
   try {
-    server = address && (await createHttpServer(node, { ...address, log }))
+    server =
+      address && (await createHttpServer(node, { ...address, hosts: options.httpName ?? [], log }))
   } catch (error) {
     await node.close()
     throw address === undefined ? error : listenFailure(error, address)
