@@ -64,7 +64,8 @@ export function lowestKeyAt(timeMs: number): EventKey {
 
 /** The next key in order, or undefined after the last one. */
 export function keyAfter(key: EventKey): EventKey | undefined {
-  const next = key.slice()
+  // Not `slice`, which of a Node.js Buffer is a view: the caller's key would change.
+  const next = Uint8Array.from(key)
   return increment(next) ? (next as EventKey) : undefined
 }
 
@@ -166,14 +167,17 @@ function digit(text: string, index: number): number | undefined {
 function encodeUtf8(text: string): Uint8Array {
   // TextEncoder is in neither the language nor this folder's types; JSON text of a pair of strings
   // is short, and its own escapes cover lone surrogates.
-  const escaped = unescape(encodeURIComponent(text))
-  return Uint8Array.from(escaped, (character) => character.charCodeAt(0))
+  const escaped = ASCII.test(text) ? text : unescape(encodeURIComponent(text))
+  const bytes = new Uint8Array(escaped.length)
+  for (let at = 0; at < bytes.length; at += 1) bytes[at] = escaped.charCodeAt(at)
+  return bytes
 }
 
 function byteAt(bytes: Uint8Array, at: number): number {
   return bytes[at] ?? 0
 }
 
+const ASCII = /^[\u0001-\u007f]*$/
 const ENCODE = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 const PAIRS = Array.from({ length: 1024 }, (_, value) => {
   return (ENCODE[value >> 5] ?? '') + (ENCODE[value & 31] ?? '')

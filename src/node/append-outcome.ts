@@ -1,7 +1,6 @@
 /** What became of an append, in the words of the public interface: results and errors. */
 
 import { present } from '../core/assert.ts'
-import { toHex } from '../core/bytes.ts'
 import type { Clock } from '../core/clock.ts'
 import { formatEventKey } from '../core/event-key.ts'
 import { LaterbaseError } from '../errors.ts'
@@ -79,5 +78,9 @@ export function appendedResult(
     const problem = { pointer, detail: 'an event with this key and other content exists' }
     return { status: 'rejected', code: 'LATERBASE_KEY_CONFLICT', problem }
   }
-  return { key: formatEventKey(envelope.key), status: outcome.type, hash: toHex(envelope.hash) }
+  return {
+    key: formatEventKey(envelope.key),
+    status: outcome.type,
+    hash: Buffer.from(envelope.hash).toString('hex')
+  }
 }

@@ -80,23 +80,23 @@ interface Envelope {
 function checkMembers(envelope: Record<string, unknown>, pointer: string): Problem | undefined {
   for (const name of Object.keys(envelope)) {
     const value = envelope[name]
-    const at = `${pointer}/${escapePointer(name)}`
     if (name === 'data' || value === undefined) continue
-    if (!TEXT_MEMBERS.has(name)) {
-      return { pointer: at, detail: 'not a member of an event: put your own fields into data' }
-    }
-    if (typeof value !== 'string') return { pointer: at, detail: 'must be a string' }
-    if (value === '') return { pointer: at, detail: 'must not be empty' }
-    if (name === 'data_base64') {
-      if (!BASE64.test(value)) return { pointer: at, detail: 'must be base64' }
-    } else if (value.length > TEXT_LENGTH_MAX) {
-      return { pointer: at, detail: `must have at most ${TEXT_LENGTH_MAX} characters` }
-    }
+    const detail = memberFault(name, value)
+    if (detail !== undefined) return { pointer: `${pointer}/${escapePointer(name)}`, detail }
   }
   if ((envelope['data'] === undefined) === (envelope['data_base64'] === undefined)) {
     return { pointer, detail: 'an event has either data or data_base64' }
   }
   return undefined
+}
+
+function memberFault(name: string, value: unknown): string | undefined {
+  if (!TEXT_MEMBERS.has(name)) return 'not a member of an event: put your own fields into data'
+  if (typeof value !== 'string') return 'must be a string'
+  if (value === '') return 'must not be empty'
+  if (name === 'data_base64') return BASE64.test(value) ? undefined : 'must be base64'
+  if (value.length <= TEXT_LENGTH_MAX) return undefined
+  return `must have at most ${TEXT_LENGTH_MAX} characters`
 }
 
 type KeyOutcome = { readonly type: 'key'; readonly key: EventKey; readonly fresh: boolean }
@@ -160,15 +160,17 @@ function readValue(
   pointer: string,
   keyed: Omit<KeyOutcome, 'type'> & { readonly hasher: Hasher }
 ): AcceptedEnvelope | RefusedEnvelope {
-  const members: Record<string, unknown> = {}
+  let text = ''
   for (const name of VALUE_MEMBERS) {
-    if (envelope[name] !== undefined) members[name] = envelope[name]
+    const member = envelope[name]
+    if (member === undefined) continue
+    const written = canonicalJson(member, `${pointer}/${name}`)
+    if (typeof written !== 'string') {
+      return { type: 'refused', code: 'LATERBASE_EVENT_INVALID', problem: written }
+    }
+    text += `${text === '' ? '{' : ','}"${name}":${written}`
   }
-  const text = canonicalJson(members, pointer)
-  if (typeof text !== 'string') {
-    return { type: 'refused', code: 'LATERBASE_EVENT_INVALID', problem: text }
-  }
-  const value = Buffer.from(text)
+  const value = Buffer.from(`${text}}`)
   if (value.length > EVENT_BYTES_MAX) {
     const detail = `an event has at most ${EVENT_BYTES_MAX} bytes, this one ${value.length}`
     return { type: 'refused', code: 'LATERBASE_TOO_LARGE', problem: { pointer, detail } }

@@ -212,7 +212,7 @@ class Writer implements GroupCommit {
     const contents = await this.#heldContents(appends, merged)
     const events: CommitEvent[] = []
     const outcomes = appends.map((request) => {
-      const added = new Map<string, Uint8Array>()
+      const added = new Map<string, Uint8Array[]>()
       const news: CommitEvent[] = []
       const results = request.events.map((event): AppendOutcome => {
         if (event.fresh) {
@@ -222,44 +222,46 @@ class Writer implements GroupCommit {
         const text = keyText(event.key)
         const held = added.get(text) ?? contents.get(text)
         if (held === undefined) {
-          added.set(text, event.hash)
+          added.set(text, [event.hash])
           news.push(event)
           return { type: 'created' }
         }
-        return { type: equalBytes(held, event.hash) ? 'duplicate' : 'conflict' }
+        // Of a key with several contents any that the client means is a duplicate.
+        const isHeld = held.some((hash) => equalBytes(hash, event.hash))
+        return { type: isHeld ? 'duplicate' : 'conflict' }
       })
       const refused = !request.partial && results.some(({ type }) => type === 'conflict')
       if (!refused) {
         events.push(...news)
-        for (const [text, hash] of added) contents.set(text, hash)
+        for (const [text, hashes] of added) contents.set(text, hashes)
       }
       return results
     })
     return { events, outcomes }
   }
 
-  /** Content hashes by key, of those keys of the appends that are held or about to be. */
+  /** Hashes of all contents by key, of those keys of the appends that are held or about to be. */
   async #heldContents(
     appends: readonly AppendRequest[],
     merged: readonly Commit[]
-  ): Promise<Map<string, Uint8Array>> {
-    const contents = new Map<string, Uint8Array>()
+  ): Promise<Map<string, Uint8Array[]>> {
+    const contents = new Map<string, Uint8Array[]>()
     const asked = appends.flatMap(({ events }) => events.filter(({ fresh }) => !fresh))
     if (asked.length === 0) return contents
     const held = await this.#env.store.getMany(asked.map(({ key }) => key))
     for (const [index, event] of asked.entries()) {
       const found = held[index]
       if (found === undefined) continue
-      // Of a key with several contents any that the client means is a duplicate.
       const all = found.conflict ? await this.#env.store.getAll(event.key) : [found]
       const hashes = all.map(({ value }) => this.#env.hasher.sha256(value))
-      const same = hashes.find((hash) => equalBytes(hash, event.hash))
-      contents.set(keyText(event.key), same ?? present(hashes[0], 'a held key has a content'))
+      contents.set(keyText(event.key), hashes)
     }
     for (const { events } of merged) {
       for (const event of events) {
         const text = keyText(event.key)
-        if (!contents.has(text)) contents.set(text, event.hash)
+        const hashes = contents.get(text)
+        if (hashes === undefined) contents.set(text, [event.hash])
+        else hashes.push(event.hash)
       }
     }
     return contents
@@ -271,7 +273,10 @@ class Writer implements GroupCommit {
     const ownMerged = merged.findLast((commit) => commit.origin.id === origin.id)
     const held = store.log(origin.id)?.tip ?? emptyTip(origin)
     const tip = ownMerged === undefined ? held : tipAfter(held, ownMerged)
-    const recorded = this.#env.stamp()
+    const stamp = this.#env.stamp()
+    // Our own log may come back from peers with stamps of a clock that ran far ahead, which the
+    // clock does not believe; the log has to rise all the same.
+    const recorded = stamp > tip.recorded ? stamp : tip.recorded + 1n
     const draft = { origin, firstSeq: tip.seq + 1, previous: tip.hash, recorded, events }
     return sealCommit(draft, signer, hasher)
   }

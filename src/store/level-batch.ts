@@ -118,19 +118,19 @@ export class LevelBatch {
     const slab = Buffer.allocUnsafe(length)
     let at = 0
     let seq = commit.firstSeq
-    const flags = { conflict: false, repeated: false }
+    const { recorded } = commit
     for (const event of commit.events) {
       const held = this.#held.size === 0 ? undefined : this.#held.get(keyText(event.key))
       if (held === undefined) {
-        const record = slab.subarray(at, at + EVENT_HEADER_BYTES + event.value.length)
-        at += record.length
-        const header = { log, seq, recorded: commit.recorded, hash: event.hash, ...flags }
-        writeEventRecord(record, header, event.value)
-        this.#put(eventRecordKey(event.key), record)
+        const end = at + EVENT_HEADER_BYTES + event.value.length
+        const header = { log, seq, recorded, hash: event.hash, conflict: false, repeated: false }
+        writeEventRecord(slab, at, header, event.value)
+        this.#put(eventRecordKey(event.key), slab.subarray(at, end))
+        at = end
         this.#count(event.key)
       } else {
         this.#touched.add(keyText(event.key))
-        const content = { recorded: commit.recorded, places: [{ log, seq }] }
+        const content = { recorded, places: [{ log, seq }] }
         if (addContent(held, event, content)) this.#count(event.key)
       }
       seq += 1
@@ -152,7 +152,8 @@ export class LevelBatch {
       const record = Buffer.allocUnsafe(EVENT_HEADER_BYTES + content.value.length)
       const { recorded, hash, value } = content
       const repeated = others.length > 0
-      writeEventRecord(record, { log, seq, recorded, hash, conflict, repeated }, value)
+      const header = { log, seq, recorded, hash, conflict, repeated }
+      writeEventRecord(record, 0, header, value)
       const isLowest = index === 0
       this.#put(isLowest ? eventRecordKey(state.key) : alternateRecordKey(state.key, hash), record)
       if (isLowest && conflict) this.#deletes.push(alternateRecordKey(state.key, hash))

@@ -1,4 +1,4 @@
-/** Reads of a LevelDB store. What a single read returns was compared with its stored checksum. */
+/** Reads of a LevelDB store. Every value that is read was compared with its stored checksum. */
 
 import { compareBytes, equalBytes } from '../core/bytes.ts'
 import { assert, present } from '../core/assert.ts'
@@ -83,7 +83,7 @@ export class LevelReader {
         const entries = await iterator.nextv(range.chunk ?? SCAN_CHUNK)
         if (entries.length === 0) return
         yield entries.map(([key, record]) => {
-          return readEventRecord(keyOfRecord(key), record, isAlternate(key))
+          return this.#readIntact(keyOfRecord(key), record, isAlternate(key))
         })
       }
     } finally {

@@ -8,7 +8,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import { assert, present } from '../core/assert.ts'
+import { AssertionError, assert, present } from '../core/assert.ts'
 import { compareBytes } from '../core/bytes.ts'
 import { logOrigin } from '../core/commit.ts'
 import type { LogId, LogOrigin } from '../core/commit.ts'
@@ -67,7 +67,7 @@ export async function openLevelStore(options: LevelStoreOptions): Promise<EventS
     return new LevelStore({ db, reader, identity, logs, options, counters: await readCounters(db) })
   } catch (error) {
     await db.close()
-    throw error
+    throw unreadable(error) ? damaged(options.location, error) : error
   }
 }
 
@@ -216,6 +216,18 @@ class LevelStore implements EventStore {
     }
     return states
   }
+}
+
+/** Whether a record of the store itself was not what its format says. */
+function unreadable(error: unknown): boolean {
+  return (
+    error instanceof AssertionError || error instanceof SyntaxError || error instanceof RangeError
+  )
+}
+
+function damaged(location: string, cause: unknown): LaterbaseError {
+  const message = `${location}: a record of the store itself cannot be read`
+  return new LaterbaseError('LATERBASE_STORE_CORRUPT', message, { cause })
 }
 
 async function readIdentity(db: Level, options: LevelStoreOptions): Promise<StoreIdentity> {
