@@ -25,8 +25,6 @@ export type RejectionCode =
   | 'sequence-gap'
   /** The previous hash is not that of the commit before. */
   | 'chain-broken'
-  /** Another commit is known at this place of the log. */
-  | 'fork'
   /** The log id is not the hash of its genesis. */
   | 'log-identity'
   /** The signature does not verify. */

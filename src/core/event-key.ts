@@ -177,7 +177,7 @@ function byteAt(bytes: Uint8Array, at: number): number {
   return bytes[at] ?? 0
 }
 
-const ASCII = /^[\u0001-\u007f]*$/
+const ASCII = /^[ -~]*$/
 const ENCODE = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 const PAIRS = Array.from({ length: 1024 }, (_, value) => {
   return (ENCODE[value >> 5] ?? '') + (ENCODE[value & 31] ?? '')

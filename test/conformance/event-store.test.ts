@@ -1,0 +1,7 @@
+/** The conformance suite on every EventStore there is. */
+
+import { eventStoreSuite } from './event-store-suite.ts'
+import { MEMORY, createLevelFactory } from './stores.ts'
+
+eventStoreSuite(MEMORY)
+eventStoreSuite(createLevelFactory())

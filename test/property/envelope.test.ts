@@ -1,0 +1,148 @@
+/** The envelope: what a client offers becomes a key and the one text of its value. */
+
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+
+import { EVENT_BYTES_MAX } from '../../protocols/limits.ts'
+import { formatEventKey, keyMinter, keyTimeMs, naturalKey } from '../../src/core/event-key.ts'
+import { systemHasher } from '../../src/node/system.ts'
+import { canonicalJson } from '../../src/schema/canonical-json.ts'
+import { readEnvelope } from '../../src/schema/envelope.ts'
+import type { AcceptedEnvelope, EnvelopeContext } from '../../src/schema/envelope.ts'
+import { formatTime } from '../../src/schema/time.ts'
+import { keys, seededRng } from './arbitraries.ts'
+
+const NOW = 1_793_599_800_000
+const TOLERANCE_MS = 60_000
+
+const text = fc.string({ minLength: 1, maxLength: 20, unit: 'binary' })
+const optional = fc.option(text, { nil: undefined })
+const members = fc.record({
+  type: optional,
+  subject: optional,
+  schema: optional,
+  datacontenttype: optional,
+  data: fc.jsonValue()
+})
+const times = fc.integer({ min: 0, max: NOW })
+
+describe('the value of an event', () => {
+  test('is the canonical JSON of what was offered, key and time apart', () => {
+    fc.assert(
+      fc.property(members, keys(), times, fc.boolean(), (offered, key, timeMs, keyed) => {
+        const place = keyed ? { key: formatEventKey(key) } : { time: formatTime(timeMs) }
+        const { value, hash } = accept({ ...offered, ...place }, Infinity)
+        expect(Buffer.from(value).toString()).toBe(canonicalJson(offered))
+        expect(hash).toEqual(systemHasher.sha256(value))
+      })
+    )
+  })
+
+  test('does not depend on the order in which members were offered', () => {
+    fc.assert(
+      fc.property(members, (offered) => {
+        const reversed = Object.fromEntries(Object.entries(offered).toReversed())
+        expect(accept(reversed).value).toEqual(accept(offered).value)
+      })
+    )
+  })
+
+  test('may be at the limit of bytes, and not above', () => {
+    const fits = EVENT_BYTES_MAX - '{"data":""}'.length
+    expect(accept({ data: 'x'.repeat(fits) }).value.length).toBe(EVENT_BYTES_MAX)
+    expect(read({ data: 'x'.repeat(fits + 1) })).toMatchObject({ code: 'LATERBASE_TOO_LARGE' })
+    // Bytes, not characters.
+    expect(read({ data: '\u20ac'.repeat(fits / 2) })).toMatchObject({ code: 'LATERBASE_TOO_LARGE' })
+  })
+})
+
+describe('the key of an event', () => {
+  test('is the one that was offered, and agrees with a time that was', () => {
+    fc.assert(
+      fc.property(keys(), times, (key, timeMs) => {
+        const offered = { data: 1, key: formatEventKey(key) }
+        expect(accept(offered, Infinity).key).toEqual(key)
+        const both = read({ ...offered, time: formatTime(timeMs) }, Infinity)
+        expect(both.type).toBe(keyTimeMs(key) === timeMs ? 'accepted' : 'refused')
+      })
+    )
+  })
+
+  test('has the time that was offered, else now', () => {
+    fc.assert(
+      fc.property(times, (timeMs) => {
+        expect(keyTimeMs(accept({ data: 1, time: formatTime(timeMs) }).key)).toBe(timeMs)
+      })
+    )
+    expect(keyTimeMs(accept({ data: 1 }).key)).toBe(NOW)
+    expect([accept({ data: 1 }).fresh, accept({ data: 1, key: MIN }).fresh]).toEqual([true, false])
+  })
+
+  test('of a source and an id is the natural one, which needs a time', () => {
+    fc.assert(
+      fc.property(text, text, times, (source, id, timeMs) => {
+        const accepted = accept({ data: 1, source, id, time: formatTime(timeMs) })
+        const fact = { database: 'yard', source, id, timeMs }
+        expect(accepted.key).toEqual(naturalKey(fact, systemHasher))
+        expect(accepted.fresh).toBe(false)
+        expect(read({ data: 1, source, id })).toMatchObject({ problem: { pointer: '/3/time' } })
+      })
+    )
+  })
+
+  test('may be ahead of the clock by the tolerance, and not more', () => {
+    const at = (aheadMs: number): unknown => read({ data: 1, time: formatTime(NOW + aheadMs) })
+    expect(at(TOLERANCE_MS)).toMatchObject({ type: 'accepted' })
+    expect(at(TOLERANCE_MS + 1)).toMatchObject({ code: 'LATERBASE_FUTURE_DATED' })
+  })
+})
+
+describe('what is no event', () => {
+  test('is refused with its place, never with an exception', () => {
+    fc.assert(
+      fc.property(fc.anything(), (offered) => {
+        const outcome = read(offered)
+        if (outcome.type === 'refused') expect(outcome.problem.pointer.startsWith('/3')).toBe(true)
+      })
+    )
+    const faults: [unknown, string][] = [
+      [null, '/3'],
+      [[], '/3'],
+      ['text', '/3'],
+      [{}, '/3'],
+      [{ data: 1, data_base64: 'AA==' }, '/3'],
+      [{ data_base64: 'A' }, '/3/data_base64'],
+      [{ data: 1, type: '' }, '/3/type'],
+      [{ data: 1, type: 7 }, '/3/type'],
+      [{ data: 1, type: 'x'.repeat(2_049) }, '/3/type'],
+      [{ data: 1, 'my/own': 1 }, '/3/my~1own'],
+      [{ data: 1, key: 'x' }, '/3/key'],
+      [{ data: 1, time: '1969-12-31T23:59:59Z' }, '/3/time'],
+      [{ data: 1, time: 'yesterday' }, '/3/time'],
+      [{ data: { a: [1, () => 1] } }, '/3/data/a/1'],
+      [JSON.parse('{"data":1,"__proto__":{"x":1}}'), '/3/__proto__']
+    ]
+    for (const [offered, pointer] of faults) {
+      expect(read(offered), JSON.stringify(offered)).toMatchObject({ problem: { pointer } })
+    }
+  })
+})
+
+const MIN = '00000000000000000000000000'
+
+function read(offered: unknown, futureToleranceMs = TOLERANCE_MS): ReturnType<typeof readEnvelope> {
+  const context: EnvelopeContext = {
+    database: 'yard',
+    nowMs: NOW,
+    futureToleranceMs,
+    minter: keyMinter(seededRng(1)),
+    hasher: systemHasher
+  }
+  return readEnvelope(offered, '/3', context)
+}
+
+function accept(offered: unknown, futureToleranceMs = TOLERANCE_MS): AcceptedEnvelope {
+  const outcome = read(offered, futureToleranceMs)
+  if (outcome.type === 'accepted') return outcome
+  throw new Error(`${outcome.problem.pointer}: ${outcome.problem.detail}`)
+}
