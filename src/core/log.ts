@@ -45,8 +45,8 @@ export type LogPage = Extract<DeltaAnswer, { type: 'page' }>
 export interface CheckedPage {
   /** New commits, in page order; those already held are left out. */
   readonly commits: readonly Commit[]
-  /** Logs of which the page shows another branch than ours. */
-  readonly forks: readonly LogId[]
+  /** The first commit of each branch that is not ours: with its signature, proof of a fork. */
+  readonly forks: readonly Commit[]
 }
 
 /**
@@ -74,14 +74,13 @@ export function checkPage(
     if (isRejected(commit)) return commit
     state.tip = tipAfter(state.tip, commit)
     const place = placeCommit(commit, state.held)
-    if (place === 'fork') state.forked = true
-    if (place === 'next' && !state.forked) {
+    if (place === 'fork') state.fork ??= commit
+    if (place === 'next' && state.fork === undefined) {
       state.held = state.tip
       commits.push(commit)
     }
   }
-  const forks = states.filter((state) => state.forked).map((state) => state.tip.origin.id)
-  return { commits, forks }
+  return { commits, forks: states.flatMap(({ fork }) => (fork === undefined ? [] : [fork])) }
 }
 
 /** Where a commit stands against what we hold of its log. */
@@ -121,7 +120,8 @@ interface PageLogState {
   tip: LogTip
   /** Where we hold it, the page's commits so far included. */
   held: LogTip
-  forked: boolean
+  /** The first commit of another branch than ours. */
+  fork: Commit | undefined
 }
 
 function beginLog(
@@ -137,16 +137,16 @@ function beginLog(
     if (origin.id !== id) return rejected('log-identity', `log ${id} is not its genesis`)
     if (!equalBytes(entry.previous, origin.hash)) return rejected('chain-broken', `log ${id}`)
     const tip = emptyTip(origin)
-    return { tip, held: held ?? tip, forked: false }
+    return { tip, held: held ?? tip, fork: undefined }
   }
   if (held === undefined || entry.firstSeq > held.seq + 1) {
     return rejected('sequence-gap', `log ${id} continues at ${entry.firstSeq}`)
   }
-  const forked = entry.firstSeq === held.seq + 1 && !equalBytes(entry.previous, held.hash)
-  // Below our head the recorded time before the page is not known; the chain is checked all the same.
-  const recorded = entry.firstSeq === held.seq + 1 && !forked ? held.recorded : 0n
+  const continues = entry.firstSeq === held.seq + 1 && equalBytes(entry.previous, held.hash)
+  // Elsewhere the recorded time before the page is not known; the chain is checked all the same.
+  const recorded = continues ? held.recorded : 0n
   const tip = { origin: held.origin, seq: entry.firstSeq - 1, hash: entry.previous, recorded }
-  return { tip, held, forked }
+  return { tip, held, fork: undefined }
 }
 
 function readCommit(wire: PageCommit, tip: LogTip, hasher: Hasher): Commit | Rejected {

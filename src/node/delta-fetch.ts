@@ -10,7 +10,7 @@ import type { Clock, Hasher, Verifier } from '../core/clock.ts'
 import type { Commit, LogId } from '../core/commit.ts'
 import { FETCH_PAGES_MAX, PAGE_BYTES, REQUEST_MS_MAX } from '../core/limits.ts'
 import { checkPage, tipAfter, verifySignatures } from '../core/log.ts'
-import type { LogPage, LogTip } from '../core/log.ts'
+import type { CheckedPage, LogPage, LogTip } from '../core/log.ts'
 import { fromWireHeads, toWireHeads } from '../core/version.ts'
 import type { Head, Version } from '../core/version.ts'
 import { LaterbaseError } from '../errors.ts'
@@ -48,14 +48,16 @@ export async function fetchMissing(init: FetchInit): Promise<number> {
   let page = await askPage(init, database.version())
   for (let pages = 1; pages <= FETCH_PAGES_MAX; pages += 1) {
     learnHeads(init, page)
-    const commits = readPage(init, page, ahead)
+    const { commits, forks } = readPage(init, page, ahead)
     for (const commit of commits) advance(database, ahead, commit)
     const isLast = page.complete || commits.length === 0
     const next = isLast ? undefined : askPage(init, versionWith(database, ahead))
     // A failure of the next page is looked at when this one is stored.
     next?.catch(() => undefined)
-    const bad = await verifySignatures(commits, init.verifier)
+    // A branch that its log's own key did not sign is no fork but a forgery.
+    const bad = await verifySignatures([...commits, ...forks], init.verifier)
     if (bad !== undefined) throw new FaultyPeerError(bad.detail)
+    for (const { origin } of forks) markForked(init, origin.id)
     stored += await database.merge(commits)
     if (next === undefined) return stored
     page = await next
@@ -83,17 +85,18 @@ function readPage(
   init: FetchInit,
   page: LogPage,
   ahead: ReadonlyMap<LogId, LogTip>
-): readonly Commit[] {
+): CheckedPage {
   const { database, hasher } = init
   const tip = (log: LogId): LogTip | undefined =>
     furthest(ahead.get(log), database.store.log(log)?.tip)
   const checked = checkPage(page, database.name, tip, hasher)
   if (isRejected(checked)) throw new FaultyPeerError(`${checked.code}: ${checked.detail}`)
-  for (const log of checked.forks) {
-    if (!database.forks.has(log)) init.forked(log)
-    database.forks.add(log)
-  }
-  return checked.commits
+  return checked
+}
+
+function markForked({ database, forked }: FetchInit, log: LogId): void {
+  if (!database.forks.has(log)) forked(log)
+  database.forks.add(log)
 }
 
 function advance(database: NodeDatabase, ahead: Map<LogId, LogTip>, commit: Commit): void {

@@ -123,7 +123,7 @@ describe('pages', () => {
         hash: hex(hash)
       }))
       expect(news).toEqual(vector.new)
-      expect(taken.forks).toEqual(vector.forks)
+      expect(taken.forks.map(({ origin }) => origin.id)).toEqual(vector.forks)
     })
   }
   for (const vector of invalid.pages) {
