@@ -79,6 +79,8 @@ export class NodeDatabase implements Database {
   /** The furthest that any peer was seen to have a log. */
   readonly #known = new Map<LogId, number>()
   #digest: Uint8Array | undefined
+  /** Short cursor of all that is held; requests that share a commit share it too. */
+  #lc: string | undefined
   #closed: Promise<void> | undefined
 
   constructor(init: DatabaseInit) {
@@ -264,7 +266,8 @@ export class NodeDatabase implements Database {
       const pointer = Array.isArray(offered) ? `/${index}` : ''
       return appendedResult(envelope, outcome, pointer)
     })
-    return { lc: shortCursor(headPosition(this.store), this.store), results }
+    this.#lc ??= shortCursor(headPosition(this.store), this.store)
+    return { lc: this.#lc, results }
   }
 
   #readEnvelopes(offered: unknown, options: AppendOptions): (AcceptedEnvelope | RefusedEnvelope)[] {
@@ -290,6 +293,7 @@ export class NodeDatabase implements Database {
 
   #onCommitted(own: Commit | undefined): void {
     this.#digest = undefined
+    this.#lc = undefined
     this.committed.tell()
     if (own !== undefined) this.#init.announce(this, own)
   }

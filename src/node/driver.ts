@@ -90,9 +90,18 @@ export class Driver {
     this.#init.transport.unsubscribe(name)
   }
 
-  /** Gossips a commit that is on disk. */
+  /**
+   * Gossips a commit that is on disk. Not at once: the writers are waiting for their answer, and
+   * what gossip costs can be spent while the next commit is being synced.
+   */
   announce(database: NodeDatabase, commit: Commit): void {
     if (!this.#init.gossip) return
+    this.#init.clock.setTimer(0, () => {
+      if (!this.#closing.signal.aborted) this.#announceNow(database, commit)
+    })
+  }
+
+  #announceNow(database: NodeDatabase, commit: Commit): void {
     const keys = commit.events.slice(0, ANNOUNCED_KEYS_MAX).map((event) => event.key)
     const { origin, firstSeq, hash, events } = commit
     const head = { log: origin.idBytes, firstSeq, count: events.length }

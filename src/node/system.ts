@@ -18,6 +18,12 @@ export const systemClock: Clock = {
   nowMs: () => Date.now(),
   monotonicMs: () => performance.now(),
   setTimer: (delayMs, callback) => {
+    if (delayMs <= 0) {
+      // setTimeout takes a whole millisecond for 0; this waits for what is ready and no longer.
+      const immediate = setImmediate(callback)
+      immediate.unref()
+      return { cancel: () => clearImmediate(immediate) }
+    }
     const timer = setTimeout(callback, Math.min(delayMs, TIMER_MS_MAX))
     timer.unref()
     return { cancel: () => clearTimeout(timer) }
