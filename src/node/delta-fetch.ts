@@ -81,11 +81,7 @@ async function askPage(init: FetchInit, version: Version): Promise<LogPage> {
   throw new LaterbaseError('LATERBASE_PEER_UNREACHABLE', `the peer refused: ${answer.reason}`)
 }
 
-function readPage(
-  init: FetchInit,
-  page: LogPage,
-  ahead: ReadonlyMap<LogId, LogTip>
-): CheckedPage {
+function readPage(init: FetchInit, page: LogPage, ahead: ReadonlyMap<LogId, LogTip>): CheckedPage {
   const { database, hasher } = init
   const tip = (log: LogId): LogTip | undefined =>
     furthest(ahead.get(log), database.store.log(log)?.tip)

@@ -125,12 +125,10 @@ function checkIntact(
 ): void {
   const { origin } = log.tip
   const { firstSeq, previous, recorded } = commit
-  const events = read.events.map(({ key, value }) => ({
-    key,
-    value,
-    hash: read.hasher.sha256(value)
-  }))
-  const hash = commitHash({ origin, firstSeq, previous, recorded, events }, read.hasher)
+  const hash = commitHash(
+    { origin, firstSeq, previous, recorded, events: read.events },
+    read.hasher
+  )
   if (equalBytes(hash, commit.hash)) return
   throw new LaterbaseError(
     'LATERBASE_STORE_CORRUPT',

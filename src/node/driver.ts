@@ -198,12 +198,13 @@ export class Driver {
   async #fetch(peer: string, name: string): Promise<void> {
     const database = this.#init.databases.get(name)
     if (database === undefined) {
-      this.#take({ type: 'fetched', peer, database: name, stored: 0 })
+      this.#take({ type: 'fetched', peer, database: name, stored: 0, equal: true })
       return
     }
     try {
       const stored = await this.#fetchOnce(peer, database)
-      this.#take({ type: 'fetched', peer, database: name, stored })
+      const equal = this.isEqual(peer, database)
+      this.#take({ type: 'fetched', peer, database: name, stored, equal })
     } catch (error) {
       if (this.#closing.signal.aborted) return
       if (error instanceof FaultyPeerError) {

@@ -76,6 +76,8 @@ export interface StoredLog {
 export interface StoredEvent {
   readonly key: EventKey
   readonly value: Uint8Array
+  /** SHA-256 of the value, computed by the read, which compared it with what was stored. */
+  readonly hash: Uint8Array
   /** The first commit that held it here. */
   readonly log: number
   readonly seq: number

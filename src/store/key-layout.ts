@@ -6,7 +6,6 @@
 
 import { NONCE_BYTES } from '../../protocols/commit/codec.ts'
 import { assert, present } from '../core/assert.ts'
-import { compareBytes } from '../core/bytes.ts'
 import { logOrigin } from '../core/commit.ts'
 import { eventKey } from '../core/event-key.ts'
 import type { Hasher } from '../core/clock.ts'
@@ -147,12 +146,17 @@ export function writeEventRecord(
   into.set(value, at + EVENT_HEADER_BYTES)
 }
 
-/** The value and the key are views of the record. */
-export function readEventRecord(key: EventKey, bytes: Buffer, alternate: boolean): StoredEvent {
+/** The value and the key are views of the record. `hash` is what `intactHash` found. */
+export function readEventRecord(
+  key: EventKey,
+  bytes: Buffer,
+  { hash, alternate }: { readonly hash: Uint8Array; readonly alternate: boolean }
+): StoredEvent {
   const flags = present(bytes[0], 'an event record has a header')
   return {
     key,
     value: bytes.subarray(EVENT_HEADER_BYTES),
+    hash,
     log: bytes.readUInt32BE(1),
     seq: bytes.readUIntBE(5, 6),
     recorded: bytes.readBigUInt64BE(11),
@@ -162,11 +166,14 @@ export function readEventRecord(key: EventKey, bytes: Buffer, alternate: boolean
   }
 }
 
-/** Whether a record's value is the one that was written. */
-export function isIntact(bytes: Buffer, hasher: Hasher): boolean {
-  if (bytes.length <= EVENT_HEADER_BYTES) return false
+/** The hash of a record's value, if the value is the one that was written. */
+export function intactHash(bytes: Buffer, hasher: Hasher): Uint8Array | undefined {
+  if (bytes.length <= EVENT_HEADER_BYTES) return undefined
   const hash = hasher.sha256(bytes.subarray(EVENT_HEADER_BYTES))
-  return compareBytes(hash.subarray(0, CHECKSUM_BYTES), bytes.subarray(19, 27)) === 0
+  for (let index = 0; index < CHECKSUM_BYTES; index += 1) {
+    if (hash[index] !== bytes[19 + index]) return undefined
+  }
+  return hash
 }
 
 export function commitRecordKey(log: number, firstSeq: number): Buffer {

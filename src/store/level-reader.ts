@@ -3,7 +3,7 @@
 import { compareBytes, equalBytes } from '../core/bytes.ts'
 import { assert, present } from '../core/assert.ts'
 import type { Hasher } from '../core/clock.ts'
-import { formatEventKey } from '../core/event-key.ts'
+import { formatEventKey, keyTimeMs } from '../core/event-key.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import { LaterbaseError } from '../errors.ts'
@@ -25,7 +25,7 @@ import {
   eventRecordKey,
   eventRecordRange,
   isAlternate,
-  isIntact,
+  intactHash,
   keyOfRecord,
   logRecordKey,
   occurrenceRecordKey,
@@ -164,7 +164,9 @@ export class LevelReader {
   /** The events of keys in any order; neighbours are read by range, the scattered one by one. */
   async #readSpread(keys: readonly EventKey[]): Promise<StoredEvent[]> {
     const found: (StoredEvent | undefined)[] = keys.map(() => undefined)
-    if (keys.length >= RANGE_READ_KEYS_MIN) await this.#readRange(keys, found)
+    if (keys.length >= RANGE_READ_KEYS_MIN) {
+      for (const cluster of clusters(keys)) await this.#readRange(keys, cluster, found)
+    }
     const rest: number[] = []
     for (const [index, event] of found.entries()) if (event === undefined) rest.push(index)
     const restKeys = rest.map((index) => present(keys[index], 'an index of keys'))
@@ -176,15 +178,23 @@ export class LevelReader {
     return found.map((event) => present(event, 'every key was read'))
   }
 
-  /** Fills in what a scan from the lowest key finds before it has passed over too much. */
-  async #readRange(keys: readonly EventKey[], found: (StoredEvent | undefined)[]): Promise<void> {
-    const order = keys.map((_, index) => index)
-    const keyAt = (index: number): EventKey => present(keys[index], 'an index of keys')
-    order.sort((a, b) => compareBytes(keyAt(a), keyAt(b)))
-    const { gte, lt } = eventRecordRange(keyAt(present(order[0], 'some keys')))
-    const iterator = this.#db.iterator({ gte, lt, highWaterMarkBytes: SCAN_BYTES })
+  /**
+   * Fills in what a scan from the lowest key finds before it has passed over too much.
+   *
+   * @param order indexes of the keys wanted, in key order
+   */
+  async #readRange(
+    keys: readonly EventKey[],
+    order: readonly number[],
+    found: (StoredEvent | undefined)[]
+  ): Promise<void> {
+    const keyAt = (at: number): EventKey => present(keys[order[at] ?? -1], 'an index of keys')
+    const gte = eventRecordKey(keyAt(0))
+    // Not beyond the last key: other kinds of records follow the events.
+    const lte = eventRecordKey(keyAt(order.length - 1))
+    const iterator = this.#db.iterator({ gte, lte, highWaterMarkBytes: SCAN_BYTES })
     try {
-      let budget = keys.length * RANGE_READ_WASTE
+      let budget = order.length * RANGE_READ_WASTE
       let next = 0
       while (next < order.length && budget > 0) {
         const entries = await iterator.nextv(Math.min(budget, SCAN_CHUNK))
@@ -194,10 +204,11 @@ export class LevelReader {
           if (isAlternate(recordKey)) continue
           const key = keyOfRecord(recordKey)
           for (; next < order.length; next += 1) {
-            const index = present(order[next], 'an index of keys')
-            const difference = compareBytes(keyAt(index), key)
+            const difference = compareBytes(keyAt(next), key)
             if (difference > 0) break
-            if (difference === 0) found[index] = this.#readIntact(key, record)
+            if (difference === 0) {
+              found[present(order[next], 'an index')] = this.#readIntact(key, record)
+            }
           }
         }
       }
@@ -227,13 +238,14 @@ export class LevelReader {
   }
 
   #readIntact(key: EventKey, record: Buffer, alternate = false): StoredEvent {
-    if (!isIntact(record, this.#hasher)) {
+    const hash = intactHash(record, this.#hasher)
+    if (hash === undefined) {
       throw new LaterbaseError(
         'LATERBASE_STORE_CORRUPT',
         `event ${formatEventKey(key)} does not match its checksum`
       )
     }
-    return readEventRecord(key, record, alternate)
+    return readEventRecord(key, record, { hash, alternate })
   }
 
   #missing(key: EventKey): never {
@@ -241,3 +253,32 @@ export class LevelReader {
     throw new LaterbaseError('LATERBASE_STORE_CORRUPT', message)
   }
 }
+
+/**
+ * Runs of keys that lie close together, as indexes in key order; keys far from any other are left
+ * out. Late events are thin along the time axis, the events of the hour are dense: a gap well above
+ * the usual one ends a run.
+ */
+function clusters(keys: readonly EventKey[]): number[][] {
+  const order = keys.map((_, index) => index)
+  const keyAt = (index: number): EventKey => present(keys[index], 'an index of keys')
+  order.sort((a, b) => compareBytes(keyAt(a), keyAt(b)))
+  const times = order.map((index) => keyTimeMs(keyAt(index)))
+  const gaps = times.slice(1).map((time, at) => time - present(times[at], 'a time before'))
+  const usual = gaps.toSorted((a, b) => a - b)[gaps.length >> 1] ?? 0
+  const found: number[][] = []
+  let run: number[] = []
+  for (const [at, index] of order.entries()) {
+    const gap = at === 0 ? 0 : present(gaps[at - 1], 'a gap before')
+    if (gap > usual * CLUSTER_GAPS) {
+      if (run.length >= RANGE_READ_KEYS_MIN) found.push(run)
+      run = []
+    }
+    run.push(index)
+  }
+  if (run.length >= RANGE_READ_KEYS_MIN) found.push(run)
+  return found
+}
+
+/** How many times the usual gap between neighbours ends a run of them. */
+const CLUSTER_GAPS = 16

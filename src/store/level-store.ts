@@ -195,7 +195,8 @@ class LevelStore implements EventStore {
   /** What is held of the batch's keys, for those that may be held or that stand in it twice. */
   async #heldStates(batch: StoreBatch): Promise<Map<string, KeyState>> {
     const states = new Map<string, KeyState>()
-    for (const key of repeatedKeys(batch.commits, keyText)) {
+    const unchecked = batch.commits.filter((commit) => batch.absent?.has(commit) !== true)
+    for (const key of unchecked.length === 0 ? [] : repeatedKeys(batch.commits, keyText)) {
       states.set(key, { key: eventKey(Buffer.from(key, 'latin1')), contents: [] })
     }
     const highest = this.#counters.highestKey

@@ -192,6 +192,7 @@ function eventsOf(state: KeyState): StoredEvent[] {
     return {
       key: state.key,
       value: content.value,
+      hash: content.hash,
       ...first,
       recorded: content.recorded,
       conflict: state.contents.length > 1,

@@ -81,7 +81,9 @@ function inputOf(act: Act, { connected, fetching }: History): SyncInput | undefi
     case 5:
       return { type: 'announced', peer, database }
     case 6:
-      return isFetching ? { type: 'fetched', peer, database, stored: act[3] % 3 } : undefined
+      return isFetching
+        ? { type: 'fetched', peer, database, stored: act[3] % 3, equal: act[3] % 2 === 0 }
+        : undefined
     case 7:
       return isFetching ? { type: 'fetch-failed', peer, database } : undefined
     case 8:
@@ -279,6 +281,29 @@ describe('announcements', () => {
   })
 })
 
+describe('a comparison during a fetch', () => {
+  const unequal = { type: 'compared', peer: 'ann', unequal: ['yard'], answer: false } as const
+
+  test('is settled by a fetch that ends equal, and not by one that does not', () => {
+    for (const equal of [true, false]) {
+      const machine = createMachine(1)
+      connect(machine, 'ann')
+      expect(machine.take(unequal)).toEqual([FETCH])
+      expect(machine.take(unequal)).toEqual([])
+      expect(machine.take({ ...FETCHED, stored: 0, equal })).toEqual(equal ? [] : [FETCH])
+    }
+  })
+
+  test('does not make an announcement forgotten', () => {
+    const machine = createMachine(1)
+    connect(machine, 'ann')
+    announce(machine)
+    announce(machine)
+    machine.take(unequal)
+    expect(machine.take({ ...FETCHED, stored: 0, equal: true })).toEqual([FETCH])
+  })
+})
+
 describe('a fetch', () => {
   test('after a comparison makes the other neighbours hear of it soon', () => {
     const machine = createMachine(1)
@@ -358,7 +383,7 @@ describe('waits', () => {
 })
 
 const FETCH = { type: 'fetch', peer: 'ann', database: 'yard' } as const
-const FETCHED = { type: 'fetched', peer: 'ann', database: 'yard' } as const
+const FETCHED = { type: 'fetched', peer: 'ann', database: 'yard', equal: false } as const
 
 function connect(machine: Machine, peer: string): SyncOutput[] {
   return machine.take({ type: 'peer-connected', peer })

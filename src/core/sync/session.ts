@@ -29,12 +29,16 @@ export type SyncInput =
   | { readonly type: 'compare-failed'; readonly peer: string }
   /** The peer announced commits of a database that we do not hold. */
   | { readonly type: 'announced'; readonly peer: string; readonly database: string }
-  /** A fetch ended. `stored`: commits that were new to us. */
+  /**
+   * A fetch ended. `stored`: commits that were new to us. `equal`: with them our set is the one that
+   * the peer's last page said it has.
+   */
   | {
       readonly type: 'fetched'
       readonly peer: string
       readonly database: string
       readonly stored: number
+      readonly equal: boolean
     }
   | { readonly type: 'fetch-failed'; readonly peer: string; readonly database: string }
   /** The peer sent something invalid. */
@@ -76,8 +80,8 @@ export interface PeerSync {
 
 interface DatabaseSync {
   fetching: boolean
-  /** Something was heard of during the fetch. */
-  again: boolean
+  /** What was heard of during the fetch: a comparison is settled by an equal end, news is not. */
+  again: 'no' | 'compared' | 'announced'
   /** The fetch that is under way began with an announcement, so the neighbours know. */
   announced: boolean
   failures: number
@@ -175,7 +179,7 @@ function requestFetch(
   const database = peer.databases.get(of.database) ?? newDatabase()
   peer.databases.set(of.database, database)
   if (database.fetching) {
-    database.again = true
+    if (database.again !== 'announced') database.again = announced ? 'announced' : 'compared'
     return []
   }
   if (database.retryAtMs !== undefined && !announced) return []
@@ -202,7 +206,8 @@ function onFetched(
   if (database === undefined) return ripple
   database.fetching = false
   database.failures = 0
-  if (!database.again) return ripple
+  const settled = database.again === 'no' || (database.again === 'compared' && input.equal)
+  if (settled) return ripple
   startFetch(database, true)
   return [...ripple, { type: 'fetch', peer: input.peer, database: input.database }]
 }
@@ -215,7 +220,7 @@ function onFetchFailed(
   const database = state.peers.get(input.peer)?.databases.get(input.database)
   if (database === undefined) return []
   database.fetching = false
-  database.again = false
+  database.again = 'no'
   database.retryAtMs = env.nowMs + backoff(database.failures, RETRY_MS, RETRY_MS_MAX, env.rng)
   database.failures += 1
   return []
@@ -261,12 +266,12 @@ function dueOutputs(state: SyncState, env: SyncEnvironment): SyncOutput[] {
 }
 
 function newDatabase(): DatabaseSync {
-  return { fetching: false, again: false, announced: false, failures: 0, retryAtMs: undefined }
+  return { fetching: false, again: 'no', announced: false, failures: 0, retryAtMs: undefined }
 }
 
 function startFetch(database: DatabaseSync, announced: boolean): void {
   database.fetching = true
-  database.again = false
+  database.again = 'no'
   database.announced = announced
   database.retryAtMs = undefined
 }
