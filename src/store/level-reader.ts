@@ -270,7 +270,7 @@ function clusters(keys: readonly EventKey[]): number[][] {
   let run: number[] = []
   for (const [at, index] of order.entries()) {
     const gap = at === 0 ? 0 : present(gaps[at - 1], 'a gap before')
-    if (gap > usual * CLUSTER_GAPS) {
+    if (gap > Math.max(usual * CLUSTER_GAPS, CLUSTER_GAP_MS_MIN)) {
       if (run.length >= RANGE_READ_KEYS_MIN) found.push(run)
       run = []
     }
@@ -282,3 +282,5 @@ function clusters(keys: readonly EventKey[]): number[][] {
 
 /** How many times the usual gap between neighbours ends a run of them. */
 const CLUSTER_GAPS = 16
+/** Live keys often share a millisecond: then the usual gap is 0 and says nothing. */
+const CLUSTER_GAP_MS_MIN = 1_000
