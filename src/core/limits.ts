@@ -1,6 +1,6 @@
 /** Limits of the core's own: those of the wire are in protocols/limits.ts. Unit and reason each. */
 
-import { FRAME_BYTES_MAX } from '../../protocols/limits.ts'
+import { FRAME_BYTES_MAX, VERSION_HEADS_MAX } from '../../protocols/limits.ts'
 import { assert } from './assert.ts'
 
 /** Bytes of commits asked for in one page. 1 MiB: measured as fast as streaming, at a bounded RSS. */
@@ -8,6 +8,12 @@ export const PAGE_BYTES = 1_048_576
 
 /** Pages of one fetch in a row: then other peers and databases have their turn. 64 GiB at the most. */
 export const FETCH_PAGES_MAX = 65_536
+
+/**
+ * Logs of one database. Every box that ever wrote has one for each of its lives, so a fleet is far
+ * below it; it is what keeps a version below the wire's limit whatever a member invents.
+ */
+export const LOGS_MAX = 10_000
 
 /** How long a peer that sent something invalid stays cut off, ms. */
 export const CUT_OFF_MS = 60_000
@@ -26,3 +32,4 @@ export const RETRY_MS_MAX = 30_000
 export const RIPPLE_MS = 100
 
 assert(PAGE_BYTES < FRAME_BYTES_MAX, 'a page fits a frame')
+assert(LOGS_MAX < VERSION_HEADS_MAX, 'a version can be sent')

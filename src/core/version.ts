@@ -30,10 +30,7 @@ export const EMPTY_VERSION: Version = new Map()
 /** The version of the union of both sets. Commutative, associative, idempotent. */
 export function joinVersions(a: Version, b: Version): Version {
   const joined = new Map(a)
-  for (const [log, head] of b) {
-    const other = joined.get(log)
-    if (other === undefined || compareHeads(head, other) > 0) joined.set(log, head)
-  }
+  for (const [log, head] of b) raise(joined, log, head)
   return joined
 }
 
@@ -96,10 +93,8 @@ export function toWireHeads(version: Version): WireHead[] {
 
 /** Where a log is listed twice, as for a log with two branches, the further head counts. */
 export function fromWireHeads(heads: readonly WireHead[]): Version {
-  let version = EMPTY_VERSION
-  for (const { log, seq, hash } of heads) {
-    version = joinVersions(version, new Map([[logId(log), { seq, hash }]]))
-  }
+  const version = new Map<LogId, Head>()
+  for (const { log, seq, hash } of heads) raise(version, logId(log), { seq, hash })
   return version
 }
 
@@ -126,6 +121,11 @@ export function decodePosition(bytes: Uint8Array): Position | undefined {
 
 export function logIdBytes(log: LogId): Uint8Array {
   return present(fromHex(log), 'a log id is hex')
+}
+
+function raise(version: Map<LogId, Head>, log: LogId, head: Head): void {
+  const other = version.get(log)
+  if (other === undefined || compareHeads(head, other) > 0) version.set(log, head)
 }
 
 function compareHeads(a: Head, b: Head): number {

@@ -89,10 +89,10 @@ export class LocalDatabases {
     return this.#change(async () => {
       const database = this.#open.get(name)
       if (database === undefined) throw unknownDatabase(name)
-      this.#open.delete(name)
-      this.#init.closed(name)
       // Listed as forgotten first: a crash in between must not bring back an empty database.
       await this.#list(name, 'forgotten')
+      this.#open.delete(name)
+      this.#init.closed(name)
       await database.close()
       await this.#init.stores.remove(name)
     })
@@ -100,8 +100,10 @@ export class LocalDatabases {
 
   async close(): Promise<void> {
     await this.#changing.catch(() => undefined)
-    await Promise.all(this.all().map((database) => database.close()))
+    const closed = await Promise.allSettled(this.all().map((database) => database.close()))
     this.#open.clear()
+    const failed = closed.find((result) => result.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
   }
 
   async #make(name: string): Promise<NodeDatabase> {
@@ -125,8 +127,9 @@ export class LocalDatabases {
   }
 
   async #list(name: string, state: ListedState): Promise<void> {
-    this.#listed.set(name, state)
-    await this.#init.nodeStore.put(LIST, Object.fromEntries(this.#listed))
+    const listed = new Map(this.#listed).set(name, state)
+    await this.#init.nodeStore.put(LIST, Object.fromEntries(listed))
+    this.#listed = listed
   }
 
   #change<T>(change: () => Promise<T>): Promise<T> {

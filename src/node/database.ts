@@ -30,6 +30,7 @@ import {
 import { headPosition, portableCursor, readCursor, shortCursor } from './cursor.ts'
 import { readBound, readFilter } from './event-filter.ts'
 import { pendingEvents, readFeedPage } from './feed.ts'
+import type { FeedPage, FeedQuery } from './feed.ts'
 import type {
   AppendOptions,
   AppendResult,
@@ -46,7 +47,7 @@ import type {
   RecordedEvent
 } from './laterbase.ts'
 import type { RecordedClock } from './recorded-clock.ts'
-import { recordedEvent } from './recorded-event.ts'
+import { recordedAt, recordedFirst, recordedHere } from './recorded-place.ts'
 import { createSignal } from './signal.ts'
 import type { Signal } from './signal.ts'
 
@@ -121,8 +122,12 @@ export class NodeDatabase implements Database {
 
   async getMany(keys: readonly string[]): Promise<(RecordedEvent | undefined)[]> {
     const parsed = keys.map(readKey)
-    const events = await this.store.getMany(parsed)
-    return events.map((event) => (event === undefined ? undefined : this.#recorded(event)))
+    return this.#reading(async () => {
+      const events = await this.store.getMany(parsed)
+      return Promise.all(
+        events.map(async (event) => event && (await recordedFirst(this.store, event)))
+      )
+    })
   }
 
   async *range(options: RangeOptions = {}): AsyncGenerator<RecordedEvent> {
@@ -131,14 +136,17 @@ export class NodeDatabase implements Database {
     for await (const events of this.store.scan({ from, to, reverse: options.reverse })) {
       for (const event of events) {
         options.signal?.throwIfAborted()
-        if (!event.alternate) yield this.#recorded(event)
+        if (!event.alternate)
+          yield event.repeated
+            ? await recordedFirst(this.store, event)
+            : recordedHere(this.store, event)
       }
     }
   }
 
   async *conflicts(): AsyncGenerator<ConflictStatus> {
     for await (const key of this.store.conflicts()) {
-      const events = (await this.store.getAll(key)).map((event) => this.#recorded(event))
+      const events = (await this.store.getAll(key)).map((event) => recordedHere(this.store, event))
       yield { key: present(events[0], 'a conflict has events').key, events }
     }
   }
@@ -149,10 +157,11 @@ export class NodeDatabase implements Database {
     const matches = this.#filter(options)
     while (!isAborted(signal) && this.#closed === undefined) {
       const told = this.committed.count()
-      const page = await readFeedPage(this.store, { position: since, limit: LIVE_PAGE, matches })
+      const page = await this.#livePage({ position: since, limit: LIVE_PAGE, matches })
+      if (page === undefined) return
       for (const row of page.rows) {
         if (isAborted(signal)) return
-        yield { lc: row.lc, event: this.#recorded(row.event, row) }
+        yield { lc: row.lc, event: recordedAt(this.store, row) }
       }
       since = page.position
       if (pendingEvents(this.store, since) > 0) continue
@@ -169,9 +178,9 @@ export class NodeDatabase implements Database {
       limit: options.limit ?? PAGE_LIMIT,
       matches: this.#filter(options)
     }
-    const { rows, position } = await readFeedPage(this.store, query)
+    const { rows, position } = await this.#reading(() => readFeedPage(this.store, query))
     return {
-      changes: rows.map((row) => ({ lc: row.lc, event: this.#recorded(row.event, row) })),
+      changes: rows.map((row) => ({ lc: row.lc, event: recordedAt(this.store, row) })),
       lastLc: shortCursor(position, this.store),
       lastVersion: portableCursor(position),
       pending: pendingEvents(this.store, position)
@@ -298,17 +307,27 @@ export class NodeDatabase implements Database {
     if (own !== undefined) this.#init.announce(this, own)
   }
 
-  #filter(options: ChangesOptions): (event: StoredEvent) => boolean {
-    return readFilter(options.filter ?? {}, (event) => this.#recorded(event))
+  /** Undefined once the database is closed: then a feed ends. */
+  async #livePage(query: FeedQuery): Promise<FeedPage | undefined> {
+    try {
+      return await readFeedPage(this.store, query)
+    } catch (error) {
+      if (this.#closed !== undefined) return undefined
+      throw error
+    }
   }
 
-  /** @param place where a feed met the event, if not in the commit that brought it here first */
-  #recorded(
-    event: StoredEvent,
-    place?: { readonly log: LogId; readonly seq: number }
-  ): RecordedEvent {
-    const log = place?.log ?? present(this.store.logs()[event.log], 'a known log').tip.origin.id
-    return recordedEvent(place === undefined ? event : { ...event, seq: place.seq }, log)
+  #filter(options: ChangesOptions): (event: StoredEvent) => boolean {
+    return readFilter(options.filter ?? {}, (event) => recordedHere(this.store, event))
+  }
+
+  /** A read that meets the end of the database says so, rather than in the store's words. */
+  async #reading<T>(read: () => Promise<T>): Promise<T> {
+    try {
+      return await read()
+    } catch (error) {
+      throw this.#closed === undefined ? error : closedError(this.name, error)
+    }
   }
 
   #logStatus(): LogStatus[] {
@@ -351,6 +370,6 @@ function isAborted(signal: AbortSignal | undefined): boolean {
   return signal?.aborted === true
 }
 
-function closedError(name: string): LaterbaseError {
-  return new LaterbaseError('LATERBASE_CLOSED', `database ${name} is closed`)
+function closedError(name: string, cause?: unknown): LaterbaseError {
+  return new LaterbaseError('LATERBASE_CLOSED', `database ${name} is closed`, { cause })
 }

@@ -5,10 +5,11 @@
  */
 
 import { decodeDeltaAnswer, encodeDeltaRequest } from '../../protocols/delta/codec.ts'
+import { VERSION_HEADS_MAX } from '../../protocols/limits.ts'
 import { isRejected } from '../../protocols/rejected.ts'
 import type { Clock, Hasher, Verifier } from '../core/clock.ts'
 import type { Commit, LogId } from '../core/commit.ts'
-import { FETCH_PAGES_MAX, PAGE_BYTES, REQUEST_MS_MAX } from '../core/limits.ts'
+import { FETCH_PAGES_MAX, LOGS_MAX, PAGE_BYTES, REQUEST_MS_MAX } from '../core/limits.ts'
 import { checkPage, tipAfter, verifySignatures } from '../core/log.ts'
 import type { CheckedPage, LogPage, LogTip } from '../core/log.ts'
 import { fromWireHeads, toWireHeads } from '../core/version.ts'
@@ -31,6 +32,10 @@ export interface FetchInit {
   readonly seen: (version: Version) => void
   /** A log of which the peer has another branch than we. */
   readonly forked: (log: LogId) => void
+  /** Logs that a database may have: LOGS_MAX. */
+  readonly logsMax: number
+  /** The database has as many logs as it may have: new ones were left out. */
+  readonly logsFull: () => void
 }
 
 /**
@@ -42,16 +47,16 @@ export interface FetchInit {
  */
 export async function fetchMissing(init: FetchInit): Promise<number> {
   const { database } = init
-  // Tips as they will be when the pages so far are stored: the next request builds on them.
-  const ahead = new Map<LogId, LogTip>()
+  const ahead: Ahead = { tips: new Map(), passedOver: new Map() }
   let stored = 0
   let page = await askPage(init, database.version())
   for (let pages = 1; pages <= FETCH_PAGES_MAX; pages += 1) {
     learnHeads(init, page)
-    const { commits, forks } = readPage(init, page, ahead)
+    const { commits, forks, leftOut } = readPage(init, page, ahead)
     for (const commit of commits) advance(database, ahead, commit)
-    const isLast = page.complete || commits.length === 0
-    const next = isLast ? undefined : askPage(init, versionWith(database, ahead))
+    const isPassed = passOver(ahead, page, [...forks, ...leftOut])
+    const isNews = commits.length > 0 || isPassed
+    const next = page.complete || !isNews ? undefined : askPage(init, versionWith(database, ahead))
     // A failure of the next page is looked at when this one is stored.
     next?.catch(() => undefined)
     // A branch that its log's own key did not sign is no fork but a forgery.
@@ -63,6 +68,31 @@ export async function fetchMissing(init: FetchInit): Promise<number> {
     page = await next
   }
   return stored
+}
+
+interface Ahead {
+  /** Tips as they will be when the pages so far are stored: the next request builds on them. */
+  readonly tips: Map<LogId, LogTip>
+  /**
+   * Logs that we do not take, another branch than ours or one too many, as far as the peer has them.
+   * The next request says that we have that, or they would fill every page and keep the honest logs
+   * behind them away.
+   */
+  readonly passedOver: Map<LogId, Head>
+}
+
+/** Passes the logs of these commits over from now on; whether one of them is new to this fetch. */
+function passOver(ahead: Ahead, page: LogPage, commits: readonly Commit[]): boolean {
+  const heads = fromWireHeads(page.heads)
+  let isNew = false
+  for (const { origin } of commits) {
+    const head = heads.get(origin.id)
+    if (head === undefined || ahead.passedOver.has(origin.id)) continue
+    if (ahead.passedOver.size >= VERSION_HEADS_MAX - LOGS_MAX) return isNew
+    ahead.passedOver.set(origin.id, head)
+    isNew = true
+  }
+  return isNew
 }
 
 async function askPage(init: FetchInit, version: Version): Promise<LogPage> {
@@ -81,13 +111,42 @@ async function askPage(init: FetchInit, version: Version): Promise<LogPage> {
   throw new LaterbaseError('LATERBASE_PEER_UNREACHABLE', `the peer refused: ${answer.reason}`)
 }
 
-function readPage(init: FetchInit, page: LogPage, ahead: ReadonlyMap<LogId, LogTip>): CheckedPage {
+function readPage(
+  init: FetchInit,
+  page: LogPage,
+  ahead: Ahead
+): CheckedPage & { readonly leftOut: readonly Commit[] } {
   const { database, hasher } = init
   const tip = (log: LogId): LogTip | undefined =>
-    furthest(ahead.get(log), database.store.log(log)?.tip)
+    furthest(ahead.tips.get(log), database.store.log(log)?.tip)
   const checked = checkPage(page, database.name, tip, hasher)
   if (isRejected(checked)) throw new FaultyPeerError(`${checked.code}: ${checked.detail}`)
-  return checked
+  const { commits, leftOut } = withinLogsMax(init, checked.commits, ahead)
+  return { commits, forks: checked.forks, leftOut }
+}
+
+/** Leaves out what would make more logs than a version may have. */
+function withinLogsMax(
+  { database, logsMax, logsFull }: FetchInit,
+  commits: readonly Commit[],
+  ahead: Ahead
+): { readonly commits: Commit[]; readonly leftOut: Commit[] } {
+  const news = new Set<LogId>()
+  const room = logsMax - database.store.logs().length
+  for (const log of ahead.tips.keys()) if (database.store.log(log) === undefined) news.add(log)
+  const [taken, leftOut]: [Commit[], Commit[]] = [[], []]
+  for (const commit of commits) {
+    const { id } = commit.origin
+    const isKnown = database.store.log(id) !== undefined || news.has(id)
+    if (isKnown || news.size < room) {
+      if (!isKnown) news.add(id)
+      taken.push(commit)
+    } else {
+      leftOut.push(commit)
+    }
+  }
+  if (leftOut.length > 0) logsFull()
+  return { commits: taken, leftOut }
 }
 
 function markForked({ database, forked }: FetchInit, log: LogId): void {
@@ -95,18 +154,18 @@ function markForked({ database, forked }: FetchInit, log: LogId): void {
   database.forks.add(log)
 }
 
-function advance(database: NodeDatabase, ahead: Map<LogId, LogTip>, commit: Commit): void {
+function advance(database: NodeDatabase, ahead: Ahead, commit: Commit): void {
   const { origin } = commit
-  const before = ahead.get(origin.id) ?? database.store.log(origin.id)?.tip
+  const before = ahead.tips.get(origin.id) ?? database.store.log(origin.id)?.tip
   const empty = { origin, seq: 0, hash: origin.hash, recorded: 0n }
-  ahead.set(origin.id, tipAfter(before ?? empty, commit))
+  ahead.tips.set(origin.id, tipAfter(before ?? empty, commit))
 }
 
-function versionWith(database: NodeDatabase, ahead: ReadonlyMap<LogId, LogTip>): Version {
+function versionWith(database: NodeDatabase, ahead: Ahead): Version {
   const version = new Map<LogId, Head>(database.version())
-  for (const [log, tip] of ahead) {
+  for (const [log, { seq, hash }] of [...ahead.tips, ...ahead.passedOver]) {
     const held = version.get(log)
-    if (held === undefined || held.seq < tip.seq) version.set(log, { seq: tip.seq, hash: tip.hash })
+    if (held === undefined || held.seq < seq) version.set(log, { seq, hash })
   }
   return version
 }

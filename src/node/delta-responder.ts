@@ -1,4 +1,7 @@
-/** Answers of the delta protocol: digests, and pages of commits that the asker lacks. */
+/**
+ * Answers of the delta protocol: digests, and pages of commits that the asker lacks. The page that
+ * will be asked for next is made while the asker stores this one; otherwise the two would take turns.
+ */
 
 import { decodeDeltaRequest, encodeDeltaAnswer } from '../../protocols/delta/codec.ts'
 import type {
@@ -13,22 +16,23 @@ import { PAGE_COMMITS_MAX } from '../../protocols/limits.ts'
 import { isRejected } from '../../protocols/rejected.ts'
 import { present } from '../core/assert.ts'
 import { equalBytes } from '../core/bytes.ts'
-import type { Hasher } from '../core/clock.ts'
+import type { Clock, Hasher } from '../core/clock.ts'
 import { commitHash } from '../core/commit.ts'
 import type { LogId } from '../core/commit.ts'
 import { PAGE_BYTES } from '../core/limits.ts'
 import { fromWireHeads, toWireHeads } from '../core/version.ts'
-import type { Version } from '../core/version.ts'
+import type { Position, Version } from '../core/version.ts'
 import { LaterbaseError } from '../errors.ts'
 import type { StoredEvent } from '../store/event-store.ts'
 import { mergedCommits } from './commit-merge.ts'
 import type { MergedCommit } from './commit-merge.ts'
 import type { NodeDatabase } from './database.ts'
 
-export interface ResponderView {
+export interface ResponderInit {
   readonly digests: () => readonly DatabaseDigest[]
   readonly database: (name: string) => NodeDatabase | undefined
   readonly hasher: Hasher
+  readonly clock: Clock
 }
 
 export interface Answered {
@@ -38,39 +42,107 @@ export interface Answered {
   readonly fault: string | undefined
 }
 
-/** @throws LATERBASE_STORE_CORRUPT rather than serve what does not match its hash */
-export async function answerRequest(frame: Uint8Array, view: ResponderView): Promise<Answered> {
-  const request = decodeDeltaRequest(frame)
-  if (isRejected(request)) {
-    const refused = encodeDeltaAnswer({ type: 'refused', reason: 'request-invalid' })
-    return { frame: refused, request: undefined, fault: request.detail }
-  }
-  const answer: DeltaAnswer =
-    request.type === 'compare'
-      ? { type: 'compared', digests: view.digests() }
-      : await answerPage(request, view)
-  return { frame: encodeDeltaAnswer(answer), request, fault: undefined }
+type PageRequest = Extract<DeltaRequest, { type: 'page' }>
+
+/** A page but for what is only known when it is sent. */
+interface PageBody {
+  readonly complete: boolean
+  readonly logs: readonly PageLog[]
+  readonly commits: readonly PageCommit[]
+  /** How far the asker is with this page. */
+  readonly position: Position
 }
 
-async function answerPage(
-  request: Extract<DeltaRequest, { type: 'page' }>,
-  view: ResponderView
-): Promise<DeltaAnswer> {
-  const database = view.database(request.database)
-  if (database === undefined) return { type: 'refused', reason: 'database-unknown' }
-  const theirs = fromWireHeads(request.heads)
-  database.learn(positionOf(theirs))
-  const { merged, complete } = await takePage(database, theirs, request.bytesMax)
+/** A page that is made while the asker stores the one before. */
+interface PreparedPage {
+  readonly name: string
+  readonly body: Promise<PageBody | undefined>
+}
+
+export class DeltaResponder {
+  readonly #init: ResponderInit
+  /** By peer, at the most one each, of PAGE_BYTES or one commit; gone with its connection. */
+  readonly #prepared = new Map<string, PreparedPage>()
+
+  constructor(init: ResponderInit) {
+    this.#init = init
+  }
+
+  /** @throws LATERBASE_STORE_CORRUPT rather than serve what does not match its hash */
+  async answer(peer: string, frame: Uint8Array): Promise<Answered> {
+    const request = decodeDeltaRequest(frame)
+    if (isRejected(request)) {
+      const refused = encodeDeltaAnswer({ type: 'refused', reason: 'request-invalid' })
+      return { frame: refused, request: undefined, fault: request.detail }
+    }
+    const answer: DeltaAnswer =
+      request.type === 'compare'
+        ? { type: 'compared', digests: this.#init.digests() }
+        : await this.#answerPage(peer, request)
+    return { frame: encodeDeltaAnswer(answer), request, fault: undefined }
+  }
+
+  /** The peer has gone: what was made ready for it is not wanted. */
+  forget(peer: string): void {
+    this.#prepared.delete(peer)
+  }
+
+  async #answerPage(peer: string, request: PageRequest): Promise<DeltaAnswer> {
+    const { hasher } = this.#init
+    const database = this.#init.database(request.database)
+    if (database === undefined) return { type: 'refused', reason: 'database-unknown' }
+    const position = positionOf(fromWireHeads(request.heads))
+    database.learn(position)
+    const prepared = this.#prepared.get(peer)
+    this.#prepared.delete(peer)
+    const isReady = prepared?.name === pageName(request, position)
+    const ready = isReady ? await prepared.body : undefined
+    const body = ready ?? (await makePage(database, { position, request, hasher }))
+    if (!body.complete) this.#prepareNext(peer, request, body.position)
+    const { complete, logs, commits } = body
+    return { type: 'page', complete, logs, commits, heads: toWireHeads(database.version()) }
+  }
+
+  /** Not before this answer is under way, which the asker is waiting for. */
+  #prepareNext(peer: string, request: PageRequest, position: Position): void {
+    this.#init.clock.setTimer(0, () => {
+      const database = this.#init.database(request.database)
+      if (database === undefined || this.#prepared.has(peer)) return
+      if (this.#prepared.size >= PREPARED_MAX) return
+      const { hasher } = this.#init
+      // Should it fail, the request that comes for it fails in its turn, and says why.
+      const body = makePage(database, { position, request, hasher }).catch(() => undefined)
+      this.#prepared.set(peer, { name: pageName(request, position), body })
+    })
+  }
+}
+
+/** Pages held ready at one time, for as many peers: 1 MiB each at the usual size. */
+const PREPARED_MAX = 64
+
+/** Equal for requests that the same page answers. */
+function pageName(request: PageRequest, position: Position): string {
+  const places = [...position].map(([log, seq]) => `${log}:${seq}`).sort()
+  return `${request.database} ${request.bytesMax} ${places.join()}`
+}
+
+async function makePage(
+  database: NodeDatabase,
+  { position, request, hasher }: { position: Position; request: PageRequest; hasher: Hasher }
+): Promise<PageBody> {
+  const { merged, complete } = await takePage(database, position, request.bytesMax)
   const slices = merged.map(({ commit }) => ({ commit, from: 0, to: commit.keys.length }))
   const events = await database.store.readEvents(slices)
   const logs = new Map<LogId, { readonly index: number; readonly entry: PageLog }>()
+  const after = new Map(position)
   const commits = merged.map((each, index): PageCommit => {
     const ofCommit = present(events[index], 'events of every commit')
-    checkIntact(database, each, { events: ofCommit, hasher: view.hasher })
+    checkIntact(database, each, { events: ofCommit, hasher })
     const { commit, log } = each
     const id = log.tip.origin.id
     const known = logs.get(id) ?? { index: logs.size, entry: pageLog(each) }
     logs.set(id, known)
+    after.set(id, commit.firstSeq + commit.keys.length - 1)
     return {
       logIndex: known.index,
       count: commit.keys.length,
@@ -79,25 +151,20 @@ async function answerPage(
       events: encodeEvents(ofCommit)
     }
   })
-  return {
-    type: 'page',
-    complete,
-    logs: [...logs.values()].map(({ entry }) => entry),
-    commits,
-    heads: toWireHeads(database.version())
-  }
+  const entries = [...logs.values()].map(({ entry }) => entry)
+  return { complete, logs: entries, commits, position: after }
 }
 
 /** The commits of one page: at least one if any is missing, else within the bytes asked for. */
 async function takePage(
   database: NodeDatabase,
-  theirs: Version,
+  position: Position,
   bytesMax: number
 ): Promise<{ merged: MergedCommit[]; complete: boolean }> {
   const limit = Math.min(bytesMax, PAGE_BYTES)
   const merged: MergedCommit[] = []
   let bytes = 0
-  for await (const next of mergedCommits(database.store, positionOf(theirs))) {
+  for await (const next of mergedCommits(database.store, position)) {
     const full = bytes + next.commit.bytes > limit || merged.length >= PAGE_COMMITS_MAX
     if (full && merged.length > 0) return { merged, complete: false }
     merged.push(next)

@@ -6,7 +6,11 @@
 import { setMaxListeners } from 'node:events'
 
 import { decodeAnnouncement, encodeAnnouncement } from '../../protocols/announce/codec.ts'
-import { encodeDeltaRequest, decodeDeltaAnswer } from '../../protocols/delta/codec.ts'
+import {
+  decodeDeltaAnswer,
+  encodeDeltaAnswer,
+  encodeDeltaRequest
+} from '../../protocols/delta/codec.ts'
 import type { DatabaseDigest, DeltaAnswer, DeltaRequest } from '../../protocols/delta/codec.ts'
 import { ANNOUNCED_KEYS_MAX, DATABASES_MAX } from '../../protocols/limits.ts'
 import { isRejected } from '../../protocols/rejected.ts'
@@ -15,14 +19,16 @@ import { equalBytes } from '../core/bytes.ts'
 import { logId } from '../core/commit.ts'
 import type { Commit, LogId } from '../core/commit.ts'
 import type { Clock, Hasher, Rng, Timer, Verifier } from '../core/clock.ts'
-import { COMPARE_MS_MAX } from '../core/limits.ts'
+import { COMPARE_MS_MAX, LOGS_MAX } from '../core/limits.ts'
 import { fromWireHeads, versionDigest } from '../core/version.ts'
 import { newSyncState, nextDueMs, stepSync } from '../core/sync/session.ts'
 import type { SyncInput, SyncOutput, SyncState } from '../core/sync/session.ts'
+import { isLaterbaseError } from '../errors.ts'
 import type { AnnouncementVerdict, Transport, TransportHandlers } from '../p2p/transport.ts'
 import type { NodeDatabase } from './database.ts'
 import { withDeadline } from './deadline.ts'
-import { answerRequest } from './delta-responder.ts'
+import { DeltaResponder } from './delta-responder.ts'
+import type { Answered } from './delta-responder.ts'
 import { FaultyPeerError, fetchMissing } from './delta-fetch.ts'
 import type { Log } from './options.ts'
 
@@ -50,19 +56,29 @@ export interface DriverInit {
 const ANNOUNCED_WAIT_MS = 2_500
 /** Announcements that wait at one time; more are not forwarded. */
 const ANNOUNCED_WAITING_MAX = 256
+/** Different warnings kept: they name logs, which others make up. */
+const WARNINGS_MAX = 64
 
 export class Driver {
   readonly #init: DriverInit
   readonly #state: SyncState = newSyncState()
+  readonly #responder: DeltaResponder
   readonly #closing = new AbortController()
   readonly #tasks = new Set<Promise<void>>()
   /** What each connected peer's digests were when last heard of, by database. */
   readonly #seenDigests = new Map<string, Map<string, Uint8Array>>()
+  readonly #warnings = new Set<string>()
   #timer: Timer | undefined
   #announcedWaiting = 0
 
   constructor(init: DriverInit) {
     this.#init = init
+    this.#responder = new DeltaResponder({
+      digests: () => this.#digests(),
+      database: (name) => init.databases.get(name),
+      hasher: init.hasher,
+      clock: init.clock
+    })
     // Every request and every waiting announcement listens to it, and stops when it is done.
     setMaxListeners(0, this.#closing.signal)
   }
@@ -72,6 +88,7 @@ export class Driver {
       peerConnected: (peer) => this.#take({ type: 'peer-connected', peer }),
       peerDisconnected: (peer) => {
         this.#seenDigests.delete(peer)
+        this.#responder.forget(peer)
         this.#take({ type: 'peer-disconnected', peer })
       },
       peerSubscribed: (peer, database) => this.#take({ type: 'peer-subscribed', peer, database }),
@@ -116,6 +133,11 @@ export class Driver {
     await Promise.allSettled(peers.map(({ peer }) => this.#fetchOnce(peer, database)))
     signal?.throwIfAborted()
     this.#take({ type: 'compare-now' })
+  }
+
+  /** In words for a person; what needs a look at this node or its peers. */
+  warnings(): readonly string[] {
+    return [...this.#warnings]
   }
 
   /** Whether this peer's set was equal to ours now when we last heard of it. */
@@ -187,12 +209,22 @@ export class Driver {
   ): Promise<void> {
     const unequal: string[] = []
     for (const { database: name, digest } of digests) {
-      const database = await this.#init.databases.adopt(name)
+      const database = await this.#adopt(name)
       if (database === undefined) continue
       this.#noteDigest(peer, name, digest)
       if (!equalBytes(database.digestBytes(), digest)) unequal.push(name)
     }
     this.#take({ type: 'compared', peer, unequal, answer })
+  }
+
+  /** One database that cannot be opened must not keep the others from being compared. */
+  async #adopt(name: string): Promise<NodeDatabase | undefined> {
+    try {
+      return await this.#init.databases.adopt(name)
+    } catch (error) {
+      this.#warn(`database ${name} of a peer cannot be opened here: ${String(error)}`, {})
+      return undefined
+    }
   }
 
   async #fetch(peer: string, name: string): Promise<void> {
@@ -217,7 +249,7 @@ export class Driver {
   }
 
   #fetchOnce(peer: string, database: NodeDatabase): Promise<number> {
-    const { transport, clock, hasher, verifier, log } = this.#init
+    const { transport, clock, hasher, verifier } = this.#init
     return fetchMissing({
       database,
       clock,
@@ -227,22 +259,21 @@ export class Driver {
       signal: this.#closing.signal,
       seen: (version) => this.#noteDigest(peer, database.name, versionDigest(version, hasher)),
       forked: (id) => {
-        log('warn', 'a log has two branches: two boxes wrote under one identity', {
-          database: database.name,
-          log: id,
-          peer
-        })
+        this.#warn(
+          `log ${id} of ${database.name} has two branches: two boxes wrote under one identity`,
+          { peer }
+        )
+      },
+      logsMax: LOGS_MAX,
+      logsFull: () => {
+        this.#warn(`${database.name} has ${LOGS_MAX} logs and takes no new ones`, { peer })
       }
     })
   }
 
   async #answer(peer: string, frame: Uint8Array): Promise<Uint8Array> {
     const { databases, hasher, log } = this.#init
-    const answered = await answerRequest(frame, {
-      digests: () => this.#digests(),
-      database: (name) => databases.get(name),
-      hasher
-    })
+    const answered = await this.#answerOrRefuse(peer, frame)
     const { request } = answered
     if (request?.type === 'compare') this.#run(this.#compared(peer, request.digests, false))
     if (request?.type === 'page' && databases.get(request.database) !== undefined) {
@@ -253,6 +284,25 @@ export class Driver {
       log('warn', 'a peer sent a request that cannot be read', { peer, fault: answered.fault })
     }
     return answered.frame
+  }
+
+  /** Rot on our disk is for our operator to hear of; the asker goes to another peer. */
+  async #answerOrRefuse(peer: string, frame: Uint8Array): Promise<Answered> {
+    try {
+      return await this.#responder.answer(peer, frame)
+    } catch (error) {
+      if (!isLaterbaseError(error, 'LATERBASE_STORE_CORRUPT')) throw error
+      this.#warn(`damaged on this disk: ${error.message}`, { peer })
+      const refused = encodeDeltaAnswer({ type: 'refused', reason: 'busy' })
+      return { frame: refused, request: undefined, fault: undefined }
+    }
+  }
+
+  /** Says it once in the log, and in the status from then on. */
+  #warn(message: string, fields: Readonly<Record<string, unknown>>): void {
+    if (this.#warnings.has(message) || this.#warnings.size >= WARNINGS_MAX) return
+    this.#warnings.add(message)
+    this.#init.log('warn', message, fields)
   }
 
   #digests(): DatabaseDigest[] {

@@ -7,6 +7,7 @@
  */
 
 import type { LogId } from '../core/commit.ts'
+import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import type { Position } from '../core/version.ts'
 import { present } from '../core/assert.ts'
 import type { CommitSlice, EventStore, StoredEvent } from '../store/event-store.ts'
@@ -17,6 +18,8 @@ export interface FeedRow {
   readonly event: StoredEvent
   readonly log: LogId
   readonly seq: number
+  /** When the commit was recorded in which the feed met it. */
+  readonly recorded: Stamp
   /** Short cursor: everything up to and with this event. */
   readonly lc: string
 }
@@ -86,7 +89,8 @@ async function deliver(store: EventStore, delivery: Delivery): Promise<void> {
       const repeats = event.repeated && (await wasDelivered(store, event, { log, seq, position }))
       position.set(log, seq)
       if (!repeats && query.matches(event)) {
-        rows.push({ event, log, seq, lc: shortCursor(position, store) })
+        const { recorded } = slice.commit
+        rows.push({ event, log, seq, recorded, lc: shortCursor(position, store) })
       }
       seq += 1
     }

@@ -142,7 +142,11 @@ export class LaterbaseNode implements Laterbase {
       offline: this.#offline,
       peers: this.peers(),
       databases: await Promise.all(this.#databases.all().map((database) => database.status())),
-      warnings: [...this.#transport.warnings(), ...this.#ownWarnings()]
+      warnings: [
+        ...this.#transport.warnings(),
+        ...this.#driver.warnings(),
+        ...this.#clockWarnings()
+      ]
     }
   }
 
@@ -196,10 +200,16 @@ export class LaterbaseNode implements Laterbase {
 
   /** From the outside in: nothing new comes, what is under way ends, then the stores. */
   async #close(): Promise<void> {
-    await this.#transport.close()
-    await this.#driver.close()
-    await this.#databases.close()
-    await this.#init.nodeStore.close()
+    const stages = [
+      () => this.#transport.close(),
+      () => this.#driver.close(),
+      () => this.#databases.close(),
+      () => this.#init.nodeStore.close()
+    ]
+    // A stage that fails must not leave the directory locked behind it.
+    const failures: unknown[] = []
+    for (const stage of stages) await stage().catch((error: unknown) => failures.push(error))
+    if (failures.length > 0) throw failures[0]
   }
 
   #makeDatabase(name: string, store: EventStore): NodeDatabase {
@@ -230,7 +240,7 @@ export class LaterbaseNode implements Laterbase {
     if (this.#clocksAhead.size < CLOCKS_AHEAD_MAX) this.#clocksAhead.set(peer, recordedMs)
   }
 
-  #ownWarnings(): string[] {
+  #clockWarnings(): string[] {
     return [...this.#clocksAhead].map(
       ([peer, recordedMs]) =>
         `the clock of ${peer} runs ahead: it recorded at ${formatTime(recordedMs)}; set it right`

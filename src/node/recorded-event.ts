@@ -5,13 +5,20 @@ import { createHash } from 'node:crypto'
 import { formatEventKey, keyTimeMs } from '../core/event-key.ts'
 import { stampMs } from '../core/hybrid-logical-clock.ts'
 import { present } from '../core/assert.ts'
+import { parseStoredValue } from '../schema/envelope.ts'
 import { formatTime } from '../schema/time.ts'
 import type { StoredEvent } from '../store/event-store.ts'
 import type { Json, RecordedEvent } from './laterbase.ts'
 
-/** @param log the id of the log that holds the event, 32 hex digits */
-export function recordedEvent(stored: StoredEvent, log: string): RecordedEvent {
-  return new LazyEvent(stored, log)
+export interface EventPlace {
+  /** Id of the log that holds the event, 32 hex digits. */
+  readonly log: string
+  /** This node wrote it, so its value needs no look before it is shown. */
+  readonly isOwn: boolean
+}
+
+export function recordedEvent(stored: StoredEvent, place: EventPlace): RecordedEvent {
+  return new LazyEvent(stored, place)
 }
 
 /** A class, because thousands are made for one page and few of their members are ever read. */
@@ -19,11 +26,13 @@ class LazyEvent implements RecordedEvent {
   readonly log: string
   readonly #stored: StoredEvent
   #key: string | undefined
-  #members: Readonly<Record<string, Json>> | undefined
+  #text: string | undefined
+  #members: Readonly<Record<string, unknown>> | undefined
 
-  constructor(stored: StoredEvent, log: string) {
+  constructor(stored: StoredEvent, { log, isOwn }: EventPlace) {
     this.#stored = stored
     this.log = log
+    if (!isOwn) this.#checkForeign()
   }
 
   get key(): string {
@@ -53,11 +62,11 @@ class LazyEvent implements RecordedEvent {
 
   get json(): string {
     const mark = this.conflict ? '"conflict":true,' : ''
-    return `{"key":"${this.key}","time":"${this.time}",${mark}${this.#text().slice(1)}`
+    return `{"key":"${this.key}","time":"${this.time}",${mark}${this.#valueText().slice(1)}`
   }
 
   get data(): Json | undefined {
-    return this.#parsed()['data']
+    return this.#parsed()['data'] as Json | undefined
   }
 
   get data_base64(): string | undefined {
@@ -97,29 +106,31 @@ class LazyEvent implements RecordedEvent {
     return typeof value === 'string' ? value : undefined
   }
 
-  #parsed(): Readonly<Record<string, Json>> {
-    this.#members ??= parseValue(this.#text())
+  #parsed(): Readonly<Record<string, unknown>> {
+    this.#members ??= parseStoredValue(this.#valueText()) ?? {}
     return this.#members
   }
 
+  #valueText(): string {
+    this.#text ??= toBuffer(this.#stored.value).toString()
+    return this.#text
+  }
+
   /**
-   * The value as text of a JSON object. A peer may run a node that wrote something else: then the
-   * bytes are shown as they are, in base64, rather than break every answer that holds the event.
+   * A member's node may be modified and sign whatever it likes. What is not the text of a value is
+   * shown as bytes, rather than break every answer that holds the event, or forge its neighbours.
    */
-  #text(): string {
-    const { value } = this.#stored
-    const text = Buffer.from(value.buffer, value.byteOffset, value.length).toString()
-    if (text.startsWith('{"data')) return text
-    return `{"data_base64":"${Buffer.from(value).toString('base64')}"}`
+  #checkForeign(): void {
+    this.#members = parseStoredValue(this.#valueText())
+    if (this.#members !== undefined) return
+    const bytes = toBuffer(this.#stored.value).toString('base64')
+    this.#members = { data_base64: bytes }
+    this.#text = JSON.stringify(this.#members)
   }
 }
 
-function parseValue(text: string): Readonly<Record<string, Json>> {
-  try {
-    return JSON.parse(text) as Record<string, Json>
-  } catch {
-    return { data_base64: Buffer.from(text).toString('base64') }
-  }
+function toBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
 /** Whether all members of a filter hold. */

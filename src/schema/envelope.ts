@@ -11,6 +11,25 @@ import type { ErrorCode, Problem } from '../errors.ts'
 import { canonicalJson, escapePointer } from './canonical-json.ts'
 import { formatTime, isKeyTime, parseTime } from './time.ts'
 
+/**
+ * The members of a stored value, or undefined for bytes that no honest node stores: not JSON, or
+ * with members that are not a value's, such as a `key` that would hide the event's own.
+ */
+export function parseStoredValue(text: string): Readonly<Record<string, unknown>> | undefined {
+  let members: unknown
+  try {
+    members = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  if (typeof members !== 'object' || members === null || Array.isArray(members)) return undefined
+  for (const [name, member] of Object.entries(members)) {
+    const isText = name !== 'data' && VALUE_TEXTS.has(name) && typeof member === 'string'
+    if (name !== 'data' && !isText) return undefined
+  }
+  return 'data' in members || 'data_base64' in members ? { ...members } : undefined
+}
+
 export interface EnvelopeContext {
   readonly database: string
   readonly nowMs: number
@@ -66,7 +85,8 @@ const VALUE_MEMBERS = [
   'subject',
   'type'
 ] as const
-const TEXT_MEMBERS = new Set<string>(['key', 'time', ...VALUE_MEMBERS.slice(1)])
+const VALUE_TEXTS = new Set<string>(VALUE_MEMBERS.slice(1))
+const TEXT_MEMBERS = new Set<string>(['key', 'time', ...VALUE_TEXTS])
 /** Bytes of a text member but `data_base64`. */
 const TEXT_LENGTH_MAX = 2_048
 

@@ -5,6 +5,7 @@ import { DATABASE } from './run.ts'
 import type { SimRun } from './run.ts'
 
 export async function checkAgreement(run: SimRun): Promise<void> {
+  must(run.network.violations.length === 0, run.network.violations.join('; '))
   if (run.boxes.every((box) => box.node?.databases().length === 0)) {
     must(run.acknowledged.size === 0, 'what was acknowledged is in some database')
     return

@@ -27,6 +27,8 @@ export interface NetworkFaults {
 export class SimNetwork {
   readonly world: World
   faults: NetworkFaults
+  /** What no honest network does, as it was seen: the run fails with it. */
+  readonly violations: string[] = []
   readonly #boxes = new Map<string, SimTransport>()
   /** Pairs that cannot reach each other, by `linkName`. */
   readonly #cut = new Set<string>()
@@ -194,7 +196,7 @@ export class SimTransport implements Transport {
   }
 
   cutOff(peer: string, _forMs: number, reason: string): void {
-    throw new Error(`an honest peer ${peer} was cut off: ${reason}`)
+    this.#network.violations.push(`${this.peerId} cut off the honest ${peer}: ${reason}`)
   }
 
   async goOffline(): Promise<void> {
@@ -255,7 +257,7 @@ export class SimTransport implements Transport {
     if (this.#seen.has(id)) return
     this.#seen.add(id)
     const verdict: AnnouncementVerdict = await this.#handlers.announced(from, database, message)
-    if (verdict === 'reject') throw new Error('an honest announcement was rejected')
+    if (verdict === 'reject') this.#network.violations.push(`${this.peerId} rejected ${from}`)
     if (verdict === 'accept') this.#flood(database, message, from)
   }
 }

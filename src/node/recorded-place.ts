@@ -1,0 +1,43 @@
+/**
+ * Stored events as clients see them, with the place and the recorded time that are theirs: an event
+ * that was written on several boxes stands in several commits.
+ */
+
+import { present } from '../core/assert.ts'
+import type { EventStore, StoredEvent } from '../store/event-store.ts'
+import type { FeedRow } from './feed.ts'
+import type { RecordedEvent } from './laterbase.ts'
+import { recordedEvent } from './recorded-event.ts'
+
+/** With the place of the commit that brought it here: right where the place is not looked at. */
+export function recordedHere(store: EventStore, event: StoredEvent): RecordedEvent {
+  const { id } = present(store.logs()[event.log], 'a known log').tip.origin
+  return recordedEvent(event, { log: id, isOwn: id === store.ownLog.id })
+}
+
+/** With the place at which a feed met it. */
+export function recordedAt(store: EventStore, row: Omit<FeedRow, 'lc'>): RecordedEvent {
+  const { event, log, seq, recorded } = row
+  return recordedEvent({ ...event, seq, recorded }, { log, isOwn: log === store.ownLog.id })
+}
+
+/**
+ * With the place of the commit that was recorded first, whichever came here first: so every node
+ * gives the same answer.
+ */
+export async function recordedFirst(store: EventStore, event: StoredEvent): Promise<RecordedEvent> {
+  if (!event.repeated) return recordedHere(store, event)
+  let first: Omit<FeedRow, 'lc'> | undefined
+  for (const place of await store.occurrences(event)) {
+    const log = present(store.logs()[place.log], 'a known log')
+    const [commit] = await store.commits(log, place.seq - 1, 1)
+    const { recorded } = present(commit, 'an occurrence is in a commit')
+    const row = { event, log: log.tip.origin.id, seq: place.seq, recorded }
+    if (first === undefined || isEarlier(row, first)) first = row
+  }
+  return recordedAt(store, present(first, 'a stored event stands somewhere'))
+}
+
+function isEarlier(a: Omit<FeedRow, 'lc'>, b: Omit<FeedRow, 'lc'>): boolean {
+  return a.recorded === b.recorded ? a.log < b.log : a.recorded < b.recorded
+}
