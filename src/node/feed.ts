@@ -10,7 +10,7 @@ import type { LogId } from '../core/commit.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import type { Position } from '../core/version.ts'
 import { present } from '../core/assert.ts'
-import type { CommitSlice, EventStore, StoredEvent } from '../store/event-store.ts'
+import type { CommitSlice, EventStore, Occurrence, StoredEvent } from '../store/event-store.ts'
 import { mergedCommits } from './commit-merge.ts'
 import { shortCursor } from './cursor.ts'
 
@@ -82,11 +82,13 @@ async function deliver(store: EventStore, delivery: Delivery): Promise<void> {
   const { slices, position, rows, query } = delivery
   const logs = store.logs()
   const read = await store.readEvents(slices)
+  const known: KnownPlaces = new Map()
   for (const [index, slice] of slices.entries()) {
     const log = present(logs[slice.commit.log], 'a commit is of a known log').tip.origin.id
     let seq = slice.commit.firstSeq + slice.from
     for (const event of present(read[index], 'one list a slice')) {
-      const repeats = event.repeated && (await wasDelivered(store, event, { log, seq, position }))
+      const repeats =
+        event.repeated && (await wasDelivered(store, event, { log, seq, position, known }))
       position.set(log, seq)
       if (!repeats && query.matches(event)) {
         const { recorded } = slice.commit
@@ -97,18 +99,30 @@ async function deliver(store: EventStore, delivery: Delivery): Promise<void> {
   }
 }
 
+/** Places of the events that one page has met, by the first of them: a page may meet one often. */
+type KnownPlaces = Map<string, readonly Occurrence[]>
+
 async function wasDelivered(
   store: EventStore,
   event: StoredEvent,
-  here: { readonly log: LogId; readonly seq: number; readonly position: Position }
+  here: {
+    readonly log: LogId
+    readonly seq: number
+    readonly position: Position
+    readonly known: KnownPlaces
+  }
 ): Promise<boolean> {
   const logs = store.logs()
-  for (const place of await store.occurrences(event)) {
+  const isBehind = (place: Occurrence): boolean => {
     const log = present(logs[place.log], 'an occurrence is in a known log').tip.origin.id
-    if (log === here.log && place.seq === here.seq) continue
-    if (place.seq <= (here.position.get(log) ?? 0)) return true
+    if (log === here.log && place.seq === here.seq) return false
+    return place.seq <= (here.position.get(log) ?? 0)
   }
-  return false
+  if (isBehind(event)) return true
+  const name = `${event.log} ${event.seq}`
+  const places = here.known.get(name) ?? (await store.occurrences(event))
+  here.known.set(name, places)
+  return places.some(isBehind)
 }
 
 /** How many events of commits lie beyond a position. */

@@ -4,11 +4,11 @@
  * measured slower, and order would be lost.
  */
 
-import { equalBytes } from '../core/bytes.ts'
 import { present } from '../core/assert.ts'
 import { sealCommit } from '../core/commit.ts'
 import type { Commit, CommitEvent, LogId } from '../core/commit.ts'
 import type { Hasher, Signer } from '../core/clock.ts'
+import type { EventKey } from '../core/event-key.ts'
 import { emptyTip, placeCommit, tipAfter } from '../core/log.ts'
 import type { LogTip } from '../core/log.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
@@ -16,7 +16,7 @@ import { regionBytes } from '../../protocols/event/codec.ts'
 import { COMMIT_BYTES_MAX, COMMIT_EVENTS_MAX } from '../../protocols/limits.ts'
 import { LaterbaseError, isLaterbaseError } from '../errors.ts'
 import type { EventStore } from './event-store.ts'
-import { keyText } from './key-layout.ts'
+import { hashText, keyText } from './key-layout.ts'
 import { QUEUED_WRITES_MAX } from './limits.ts'
 
 /** An event to append. */
@@ -212,7 +212,7 @@ class Writer implements GroupCommit {
     const contents = await this.#heldContents(appends, merged)
     const events: CommitEvent[] = []
     const outcomes = appends.map((request) => {
-      const added = new Map<string, Uint8Array[]>()
+      const added = new Map<string, Set<string>>()
       const news: CommitEvent[] = []
       const results = request.events.map((event): AppendOutcome => {
         if (event.fresh) {
@@ -222,13 +222,12 @@ class Writer implements GroupCommit {
         const text = keyText(event.key)
         const held = added.get(text) ?? contents.get(text)
         if (held === undefined) {
-          added.set(text, [event.hash])
+          added.set(text, new Set([hashText(event.hash)]))
           news.push(event)
           return { type: 'created' }
         }
         // Of a key with several contents any that the client means is a duplicate.
-        const isHeld = held.some((hash) => equalBytes(hash, event.hash))
-        return { type: isHeld ? 'duplicate' : 'conflict' }
+        return { type: held.has(hashText(event.hash)) ? 'duplicate' : 'conflict' }
       })
       const refused = !request.partial && results.some(({ type }) => type === 'conflict')
       if (!refused) {
@@ -240,28 +239,30 @@ class Writer implements GroupCommit {
     return { events, outcomes }
   }
 
-  /** Hashes of all contents by key, of those keys of the appends that are held or about to be. */
+  /** Hashes of all contents by key, as text, of those keys of the appends that are held or about to be. */
   async #heldContents(
     appends: readonly AppendRequest[],
     merged: readonly Commit[]
-  ): Promise<Map<string, Uint8Array[]>> {
-    const contents = new Map<string, Uint8Array[]>()
-    const asked = appends.flatMap(({ events }) => events.filter(({ fresh }) => !fresh))
-    if (asked.length === 0) return contents
-    const held = await this.#env.store.getMany(asked.map(({ key }) => key))
-    for (const [index, event] of asked.entries()) {
+  ): Promise<Map<string, Set<string>>> {
+    const contents = new Map<string, Set<string>>()
+    const asked = new Map<string, EventKey>()
+    for (const { events } of appends) {
+      for (const { key, fresh } of events) if (!fresh) asked.set(keyText(key), key)
+    }
+    if (asked.size === 0) return contents
+    const held = await this.#env.store.getMany([...asked.values()])
+    for (const [index, [text, key]] of [...asked].entries()) {
       const found = held[index]
       if (found === undefined) continue
-      const all = found.conflict ? await this.#env.store.getAll(event.key) : [found]
-      const hashes = all.map(({ value }) => this.#env.hasher.sha256(value))
-      contents.set(keyText(event.key), hashes)
+      const all = found.conflict ? await this.#env.store.getAll(key) : [found]
+      contents.set(text, new Set(all.map(({ hash }) => hashText(hash))))
     }
     for (const { events } of merged) {
       for (const event of events) {
         const text = keyText(event.key)
         const hashes = contents.get(text)
-        if (hashes === undefined) contents.set(text, [event.hash])
-        else hashes.push(event.hash)
+        if (hashes === undefined) contents.set(text, new Set([hashText(event.hash)]))
+        else hashes.add(hashText(event.hash))
       }
     }
     return contents

@@ -24,7 +24,8 @@ export const KIND = {
   log: 0x04,
   /** 0x05 is kept for views. */
   occurrence: 0x06,
-  conflict: 0x07
+  conflict: 0x07,
+  content: 0x08
 } as const
 
 /** What is written once, when the store is made. */
@@ -111,7 +112,16 @@ export function eventRecordRange(from?: EventKey, to?: EventKey): { gte: Buffer;
 
 /** A key as a map key: one character a byte, cheaper than its ULID text. */
 export function keyText(key: EventKey): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')
+  return bytesText(key)
+}
+
+/** A content hash as a map key. */
+export function hashText(hash: Uint8Array): string {
+  return bytesText(hash)
+}
+
+function bytesText(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
 }
 
 /** Everything in a record's value but the event's own bytes, 27 bytes before them. */
@@ -246,8 +256,14 @@ export function occurrenceRecordKey(key: EventKey, hash: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from([KIND.occurrence]), key, hash])
 }
 
+/** A key with several contents; its value is the hash of the one that came first. */
 export function conflictRecordKey(key: EventKey): Buffer {
   return Buffer.concat([Buffer.from([KIND.conflict]), key])
+}
+
+/** What stands at a place, if it is not what came first of its key: the value is its hash. */
+export function contentRecordKey(place: Occurrence): Buffer {
+  return Buffer.concat([Buffer.from([KIND.content]), encodePlace(place)])
 }
 
 export function logRecordKey(log: number): Buffer {

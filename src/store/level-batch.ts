@@ -2,11 +2,12 @@
 
 import { present } from '../core/assert.ts'
 import { compareBytes } from '../core/bytes.ts'
-import type { Commit } from '../core/commit.ts'
+import type { Commit, CommitEvent } from '../core/commit.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import { regionBytes } from '../../protocols/event/codec.ts'
 import { LaterbaseError } from '../errors.ts'
+import type { Occurrence } from './event-store.ts'
 import {
   COUNTERS_KEY,
   EVENT_HEADER_BYTES,
@@ -14,12 +15,14 @@ import {
   arrivalRecordKey,
   commitRecordKey,
   conflictRecordKey,
+  contentRecordKey,
   encodeCommitRecord,
   encodeCounters,
   encodeLogRecord,
   encodePlace,
   encodePlaces,
   eventRecordKey,
+  hashText,
   keyText,
   logRecordKey,
   occurrenceRecordKey,
@@ -27,8 +30,9 @@ import {
 } from './key-layout.ts'
 import type { StoreCounters } from './key-layout.ts'
 import { CHAINED_BATCH_BYTES_MAX } from './limits.ts'
+import type { HeldKey } from './held-keys.ts'
 import { addContent } from './merge-batch.ts'
-import type { KeyState, LogTable } from './merge-batch.ts'
+import type { Content, LogTable } from './merge-batch.ts'
 import type { Level } from './open-level.ts'
 
 export interface BatchStart {
@@ -36,15 +40,15 @@ export interface BatchStart {
   readonly logs: LogTable
   readonly counters: StoreCounters
   /** By `keyText`, what is stored of keys that cannot be written blindly; changed by the batch. */
-  readonly held: ReadonlyMap<string, KeyState>
+  readonly held: ReadonlyMap<string, HeldKey>
 }
 
 export class LevelBatch {
   readonly logs: LogTable
-  readonly #held: ReadonlyMap<string, KeyState>
+  readonly #held: ReadonlyMap<string, HeldKey>
   readonly #puts: { key: Buffer; value: Buffer }[] = []
-  readonly #deletes: Buffer[] = []
-  readonly #touched = new Set<string>()
+  /** What the batch changed of the keys held. */
+  readonly #touched = new Map<HeldKey, Set<Content>>()
   readonly #grown = new Set<number>()
   #bytes = 0
   #eventCount: number
@@ -78,7 +82,7 @@ export class LevelBatch {
 
   /** Adds the keys that were held already, the logs' new tips, and the counters, which it returns. */
   finish(clockCeiling: Stamp): StoreCounters {
-    for (const text of this.#touched) this.#putState(present(this.#held.get(text), 'a held key'))
+    for (const [held, changed] of this.#touched) this.#putHeld(held, changed)
     for (const number of this.#grown) {
       const { tip } = present(this.logs.all()[number], 'a grown log is in the table')
       this.#put(logRecordKey(number), encodeLogRecord(tip))
@@ -97,12 +101,10 @@ export class LevelBatch {
     try {
       if (this.#bytes > CHAINED_BATCH_BYTES_MAX) {
         const puts = this.#puts.map(({ key, value }) => ({ type: 'put' as const, key, value }))
-        const deletes = this.#deletes.map((key) => ({ type: 'del' as const, key }))
-        await db.batch([...deletes, ...puts], { sync: true })
+        await db.batch(puts, { sync: true })
         return
       }
       const batch = db.batch()
-      for (const key of this.#deletes) batch.del(key)
       for (const { key, value } of this.#puts) batch.put(key, value)
       await batch.write({ sync: true })
     } catch (cause) {
@@ -129,9 +131,7 @@ export class LevelBatch {
         at = end
         this.#count(event.key)
       } else {
-        this.#touched.add(keyText(event.key))
-        const content = { recorded, places: [{ log, seq }] }
-        if (addContent(held, event, content)) this.#count(event.key)
+        this.#addHeld(held, event, { recorded, place: { log, seq } })
       }
       seq += 1
     }
@@ -143,26 +143,58 @@ export class LevelBatch {
     if (highest === undefined || compareBytes(key, highest) > 0) this.#highestKey = key
   }
 
-  #putState(state: KeyState): void {
-    const conflict = state.contents.length > 1
-    if (conflict) this.#put(conflictRecordKey(state.key), Buffer.alloc(0))
-    for (const [index, content] of state.contents.entries()) {
-      const [first, ...others] = content.places
-      const { log, seq } = present(first, 'a content stands somewhere')
-      const record = Buffer.allocUnsafe(EVENT_HEADER_BYTES + content.value.length)
-      const { recorded, hash, value } = content
-      const repeated = others.length > 0
-      const header = { log, seq, recorded, hash, conflict, repeated }
-      writeEventRecord(record, 0, header, value)
-      const isLowest = index === 0
-      this.#put(isLowest ? eventRecordKey(state.key) : alternateRecordKey(state.key, hash), record)
-      if (isLowest && conflict) this.#deletes.push(alternateRecordKey(state.key, hash))
-      if (repeated) this.#put(occurrenceRecordKey(state.key, hash), encodePlaces(others))
+  #addHeld(
+    held: HeldKey,
+    event: CommitEvent,
+    at: { readonly recorded: Stamp; readonly place: Occurrence }
+  ): void {
+    const { content, isNew } = addContent(held, event, at)
+    if (isNew) this.#count(event.key)
+    const changed = this.#touched.get(held) ?? new Set()
+    this.#touched.set(held, changed.add(content))
+    // Which of several contents came first is on disk, and not known here: then each place is told.
+    const isFirst = held.before?.conflict !== true && content === firstContent(held)
+    if (!isFirst) this.#put(contentRecordKey(at.place), Buffer.from(content.hash))
+  }
+
+  /** Only what changed: a key with very many contents costs no more than its new ones. */
+  #putHeld(held: HeldKey, changed: ReadonlySet<Content>): void {
+    const { key, before, contents, lowest } = held
+    for (const content of changed) {
+      this.#putContent(held, content, content.places.length > 1)
+      if (content.places.length > 1) {
+        const others = encodePlaces(content.places.slice(1))
+        this.#put(occurrenceRecordKey(key, content.hash), others)
+      }
     }
+    const becomesConflict = before?.conflict !== true && contents.size > 1
+    if (becomesConflict) this.#put(conflictRecordKey(key), Buffer.from(firstContent(held).hash))
+    if (before === undefined) return
+    const answered = present(contents.get(hashText(before.hash)), 'what answered is loaded')
+    // It is told of the conflict, or makes room for a lower one.
+    if (!changed.has(answered) && (becomesConflict || lowest !== answered)) {
+      this.#putContent(held, answered, before.repeated)
+    }
+  }
+
+  #putContent(held: HeldKey, content: Content, repeated: boolean): void {
+    const { recorded, hash, value, places } = content
+    const { log, seq } = present(places[0], 'a content stands somewhere')
+    const record = Buffer.allocUnsafe(EVENT_HEADER_BYTES + value.length)
+    const conflict = held.before?.conflict === true || held.contents.size > 1
+    writeEventRecord(record, 0, { log, seq, recorded, hash, conflict, repeated }, value)
+    const answers = content === held.lowest
+    this.#put(answers ? eventRecordKey(held.key) : alternateRecordKey(held.key, hash), record)
   }
 
   #put(key: Buffer, value: Buffer): void {
     this.#puts.push({ key, value })
     this.#bytes += key.length + value.length
   }
+}
+
+/** What came first of a key that had one content at the most. */
+function firstContent(held: HeldKey): Content {
+  const [first] = held.contents.values()
+  return present(first, 'a key that is touched has a content')
 }

@@ -19,6 +19,8 @@ import {
   KIND,
   alternateRecordKey,
   commitRecordKey,
+  conflictRecordKey,
+  contentRecordKey,
   decodeCommitRecord,
   decodeLogRecord,
   decodePlaces,
@@ -27,13 +29,20 @@ import {
   isAlternate,
   intactHash,
   keyOfRecord,
+  keyText,
   logRecordKey,
   occurrenceRecordKey,
   readEventRecord
 } from './key-layout.ts'
 import { RANGE_READ_KEYS_MIN, RANGE_READ_WASTE, SCAN_BYTES, SCAN_CHUNK } from './limits.ts'
-import type { Content, KeyState } from './merge-batch.ts'
 import type { Level } from './open-level.ts'
+
+/** A place in a commit whose key has several contents. */
+interface ContestedPlace extends Occurrence {
+  /** What answers for the key; the place may hold another. */
+  readonly answers: StoredEvent
+  readonly put: (held: StoredEvent) => void
+}
 
 export class LevelReader {
   readonly #db: Level
@@ -121,19 +130,20 @@ export class LevelReader {
   async readEvents(slices: readonly CommitSlice[]): Promise<StoredEvent[][]> {
     const keys = slices.flatMap(({ commit, from, to }) => commit.keys.slice(from, to))
     const events = await this.#readSpread(keys)
-    let at = 0
+    const contested: ContestedPlace[] = []
     const read: StoredEvent[][] = []
+    let at = 0
     for (const { commit, from, to } of slices) {
-      const ofSlice: StoredEvent[] = []
-      for (let index = from; index < to; index += 1) {
-        const key = present(keys[at], 'one key an event')
-        const event = present(events[at], 'every key was read')
-        const place = { log: commit.log, seq: commit.firstSeq + index }
-        ofSlice.push(event.conflict ? await this.#contentAt(key, place) : event)
-        at += 1
+      const ofSlice = events.slice(at, at + to - from)
+      at += to - from
+      for (const [index, event] of ofSlice.entries()) {
+        if (!event.conflict) continue
+        const place = { log: commit.log, seq: commit.firstSeq + from + index }
+        contested.push({ ...place, answers: event, put: (held) => (ofSlice[index] = held) })
       }
       read.push(ofSlice)
     }
+    if (contested.length > 0) await this.#readContested(contested)
     return read
   }
 
@@ -145,24 +155,49 @@ export class LevelReader {
   async occurrences(event: StoredEvent): Promise<readonly Occurrence[]> {
     const first = { log: event.log, seq: event.seq }
     if (!event.repeated) return [first]
-    const hash = this.#hasher.sha256(event.value)
-    const record = await this.#db.get(occurrenceRecordKey(event.key, hash))
-    return [first, ...decodePlaces(present(record, 'a repeated event has an occurrence record'))]
+    const [others] = await this.furtherPlaces([event])
+    return [first, ...present(others, 'one answer')]
   }
 
-  /** All contents of a key with all their places. */
-  async keyState(key: EventKey): Promise<KeyState> {
-    const contents: Content[] = []
-    for (const event of await this.getAll(key)) {
-      const { value, recorded } = event
-      const places = [...(await this.occurrences(event))]
-      contents.push({ hash: this.#hasher.sha256(value), value, recorded, places })
-    }
-    return { key, contents }
+  /** The places of repeated events but for the first, which is in the event. */
+  async furtherPlaces(events: readonly StoredEvent[]): Promise<Occurrence[][]> {
+    if (events.length === 0) return []
+    const keys = events.map(({ key, hash }) => occurrenceRecordKey(key, hash))
+    const records = await this.#db.getMany(keys)
+    return records.map((record) => {
+      return decodePlaces(present(record, 'a repeated event has an occurrence record'))
+    })
+  }
+
+  /** Contents of keys by their hash, where they are stored and do not answer for their key. */
+  async getAlternates(
+    asked: readonly { readonly key: EventKey; readonly hash: Uint8Array }[]
+  ): Promise<(StoredEvent | undefined)[]> {
+    if (asked.length === 0) return []
+    const keys = asked.map(({ key, hash }) => alternateRecordKey(key, hash))
+    const records = await this.#db.getMany(keys)
+    return records.map((record, index) => {
+      if (record === undefined) return undefined
+      return this.#readIntact(present(asked[index], 'a question').key, record, true)
+    })
   }
 
   /** The events of keys in any order; neighbours are read by range, the scattered one by one. */
   async #readSpread(keys: readonly EventKey[]): Promise<StoredEvent[]> {
+    // One commit can hold a key 10,000 times, and what answers for it can be large.
+    const slots = new Map<string, number>()
+    const distinct: EventKey[] = []
+    const slotOf = keys.map((key) => {
+      const text = keyText(key)
+      const slot = slots.get(text) ?? distinct.push(key) - 1
+      slots.set(text, slot)
+      return slot
+    })
+    const events = await this.#readDistinct(distinct)
+    return slotOf.map((slot) => present(events[slot], 'every key was read'))
+  }
+
+  async #readDistinct(keys: readonly EventKey[]): Promise<StoredEvent[]> {
     const found: (StoredEvent | undefined)[] = keys.map(() => undefined)
     if (keys.length >= RANGE_READ_KEYS_MIN) {
       for (const cluster of clusters(keys)) await this.#readRange(keys, cluster, found)
@@ -217,13 +252,30 @@ export class LevelReader {
     }
   }
 
-  async #contentAt(key: EventKey, place: Occurrence): Promise<StoredEvent> {
-    for (const event of await this.getAll(key)) {
-      for (const { log, seq } of await this.occurrences(event)) {
-        if (log === place.log && seq === place.seq) return event
-      }
+  /** Finds what stands at places whose keys have several contents: a lookup each, no search. */
+  async #readContested(places: readonly ContestedPlace[]): Promise<void> {
+    const hashes = await this.#contentHashes(places)
+    const asked: { place: ContestedPlace; key: EventKey; hash: Uint8Array }[] = []
+    for (const [index, place] of places.entries()) {
+      const { key, hash: lowest } = place.answers
+      const hash = hashes[index] ?? this.#missing(key)
+      if (!equalBytes(hash, lowest)) asked.push({ place, key, hash })
     }
-    return this.#missing(key)
+    for (const [index, event] of (await this.getAlternates(asked)).entries()) {
+      const { place, key } = present(asked[index], 'as many answers as questions')
+      place.put(event ?? this.#missing(key))
+    }
+  }
+
+  /** Hashes of what stands at places: told for the place, or else what came first of the key. */
+  async #contentHashes(places: readonly ContestedPlace[]): Promise<(Uint8Array | undefined)[]> {
+    const told = await this.#db.getMany(places.map(contentRecordKey))
+    const firsts = new Map<string, Buffer | undefined>()
+    for (const [index, { answers }] of places.entries()) {
+      if (told[index] !== undefined || firsts.has(keyText(answers.key))) continue
+      firsts.set(keyText(answers.key), await this.#db.get(conflictRecordKey(answers.key)))
+    }
+    return places.map(({ answers }, index) => told[index] ?? firsts.get(keyText(answers.key)))
   }
 
   async #commitAtOrBefore(log: number, seq: number): Promise<StoredCommit | undefined> {

@@ -8,12 +8,10 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import { AssertionError, assert, present } from '../core/assert.ts'
-import { compareBytes } from '../core/bytes.ts'
+import { AssertionError, assert } from '../core/assert.ts'
 import { logOrigin } from '../core/commit.ts'
 import type { LogId, LogOrigin } from '../core/commit.ts'
 import type { Hasher, Rng } from '../core/clock.ts'
-import { eventKey } from '../core/event-key.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import { LaterbaseError } from '../errors.ts'
@@ -34,14 +32,13 @@ import {
   STORE_FORMAT,
   decodeCounters,
   decodeIdentity,
-  encodeIdentity,
-  keyText
+  encodeIdentity
 } from './key-layout.ts'
 import type { StoreCounters, StoreIdentity } from './key-layout.ts'
+import { loadHeldKeys } from './held-keys.ts'
 import { LevelBatch } from './level-batch.ts'
 import { LevelReader } from './level-reader.ts'
-import { LogTable, repeatedKeys } from './merge-batch.ts'
-import type { KeyState } from './merge-batch.ts'
+import { LogTable } from './merge-batch.ts'
 import { openLevel } from './open-level.ts'
 import type { Level } from './open-level.ts'
 
@@ -131,7 +128,7 @@ class LevelStore implements EventStore {
     assert(!this.#writing, 'one writer at a time')
     this.#writing = true
     try {
-      const held = await this.#heldStates(batch)
+      const held = await loadHeldKeys(this.#reader, batch, this.#counters.highestKey)
       const writing = new LevelBatch({ logs: this.#logs.copy(), counters: this.#counters, held })
       for (const commit of batch.commits) writing.add(commit)
       const counters = writing.finish(batch.clockCeiling)
@@ -190,32 +187,6 @@ class LevelStore implements EventStore {
   close(): Promise<void> {
     this.#closed ??= this.#db.close()
     return this.#closed
-  }
-
-  /** What is held of the batch's keys, for those that may be held or that stand in it twice. */
-  async #heldStates(batch: StoreBatch): Promise<Map<string, KeyState>> {
-    const states = new Map<string, KeyState>()
-    const unchecked = batch.commits.filter((commit) => batch.absent?.has(commit) !== true)
-    for (const key of unchecked.length === 0 ? [] : repeatedKeys(batch.commits, keyText)) {
-      states.set(key, { key: eventKey(Buffer.from(key, 'latin1')), contents: [] })
-    }
-    const highest = this.#counters.highestKey
-    const asked: EventKey[] = [...states.values()].map((state) => state.key)
-    if (highest !== undefined) {
-      for (const commit of batch.commits) {
-        if (batch.absent?.has(commit) === true) continue
-        for (const { key } of commit.events) {
-          if (compareBytes(key, highest) <= 0) asked.push(key)
-        }
-      }
-    }
-    const held = await this.#reader.getMany(asked)
-    for (const [index, event] of held.entries()) {
-      if (event === undefined) continue
-      const key = present(asked[index], 'as many answers as questions')
-      states.set(keyText(key), await this.#reader.keyState(key))
-    }
-    return states
   }
 }
 

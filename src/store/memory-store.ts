@@ -22,9 +22,10 @@ import type {
   StoredLog,
   StoreOwner
 } from './event-store.ts'
+import { hashText } from './key-layout.ts'
 import { SCAN_CHUNK } from './limits.ts'
 import { LogTable, addContent } from './merge-batch.ts'
-import type { KeyState } from './merge-batch.ts'
+import type { Content, KeyState } from './merge-batch.ts'
 
 export interface MemoryStoreOptions {
   readonly owner: StoreOwner
@@ -42,6 +43,8 @@ class MemoryStore implements EventStore {
   #logs = new LogTable([])
   readonly #commits: StoredCommit[] = []
   readonly #states = new Map<string, KeyState>()
+  /** What stands at each place: by log number, then by sequence number. */
+  readonly #places: Content[][] = []
   /** Keys in order, made anew when asked for after a write. */
   #sorted: KeyState[] | undefined
   #clockCeiling: Stamp = 0n
@@ -100,10 +103,13 @@ class MemoryStore implements EventStore {
         keys
       })
       for (const [index, event] of commit.events.entries()) {
-        const state = this.#states.get(toHex(event.key)) ?? { key: event.key, contents: [] }
+        const state = this.#states.get(toHex(event.key)) ?? emptyState(event.key)
         this.#states.set(toHex(event.key), state)
-        const places = [{ log, seq: firstSeq + index }]
-        if (addContent(state, event, { recorded, places })) this.#eventCount += 1
+        const seq = firstSeq + index
+        const { content, isNew } = addContent(state, event, { recorded, place: { log, seq } })
+        if (isNew) this.#eventCount += 1
+        const places = (this.#places[log] ??= [])
+        places[seq] = content
       }
     }
     this.#clockCeiling = batch.clockCeiling
@@ -113,7 +119,7 @@ class MemoryStore implements EventStore {
   async getMany(keys: readonly EventKey[]): Promise<(StoredEvent | undefined)[]> {
     return keys.map((key) => {
       const state = this.#states.get(toHex(key))
-      return state === undefined ? undefined : eventsOf(state)[0]
+      return state?.lowest === undefined ? undefined : eventOf(state, state.lowest)
     })
   }
 
@@ -152,24 +158,18 @@ class MemoryStore implements EventStore {
       commit.keys.slice(from, to).map((key, index) => {
         const seq = commit.firstSeq + from + index
         const state = present(this.#states.get(toHex(key)), 'an event of a commit is stored')
-        const at = state.contents.findIndex(({ places }) =>
-          places.some((place) => place.log === commit.log && place.seq === seq)
-        )
-        return present(eventsOf(state)[at], 'one content stands at this place')
+        return eventOf(state, present(this.#places[commit.log]?.[seq], 'a content at each place'))
       })
     )
   }
 
   async *conflicts(): AsyncGenerator<EventKey> {
-    for (const { key, contents } of this.#inOrder()) if (contents.length > 1) yield key
+    for (const { key, contents } of this.#inOrder()) if (contents.size > 1) yield key
   }
 
   async occurrences(event: StoredEvent): Promise<readonly Occurrence[]> {
     const state = present(this.#states.get(toHex(event.key)), 'a stored event')
-    return present(
-      state.contents.find(({ value }) => compareBytes(value, event.value) === 0),
-      'a stored content'
-    ).places
+    return present(state.contents.get(hashText(event.hash)), 'a stored content').places
   }
 
   async diskBytes(): Promise<number> {
@@ -186,18 +186,25 @@ class MemoryStore implements EventStore {
   }
 }
 
+function emptyState(key: EventKey): KeyState {
+  return { key, contents: new Map(), lowest: undefined }
+}
+
 function eventsOf(state: KeyState): StoredEvent[] {
-  return state.contents.map((content, index) => {
-    const first = present(content.places[0], 'a content stands somewhere')
-    return {
-      key: state.key,
-      value: content.value,
-      hash: content.hash,
-      ...first,
-      recorded: content.recorded,
-      conflict: state.contents.length > 1,
-      repeated: content.places.length > 1,
-      alternate: index > 0
-    }
-  })
+  const contents = [...state.contents.values()].sort((a, b) => compareBytes(a.hash, b.hash))
+  return contents.map((content) => eventOf(state, content))
+}
+
+function eventOf(state: KeyState, content: Content): StoredEvent {
+  const first = present(content.places[0], 'a content stands somewhere')
+  return {
+    key: state.key,
+    value: content.value,
+    hash: content.hash,
+    ...first,
+    recorded: content.recorded,
+    conflict: state.contents.size > 1,
+    repeated: content.places.length > 1,
+    alternate: content !== state.lowest
+  }
 }

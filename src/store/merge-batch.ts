@@ -5,12 +5,13 @@
  */
 
 import { assert, present } from '../core/assert.ts'
-import { compareBytes, equalBytes } from '../core/bytes.ts'
+import { compareBytes } from '../core/bytes.ts'
 import { lastSeq } from '../core/commit.ts'
 import type { Commit, CommitEvent, LogId } from '../core/commit.ts'
 import { placeCommit, emptyTip, tipAfter } from '../core/log.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Occurrence, StoredLog } from './event-store.ts'
+import { hashText } from './key-layout.ts'
 
 /** One content of a key. */
 export interface Content {
@@ -21,30 +22,36 @@ export interface Content {
   readonly places: Occurrence[]
 }
 
-/** All that is stored of one key, lowest hash first. */
+/**
+ * The contents of one key. One commit can hold 10,000 of them, so nothing here may cost what all of
+ * them cost for each of them: they are found by hash, and put in order only when they are asked for.
+ */
 export interface KeyState {
   readonly key: EventKey
-  readonly contents: Content[]
+  /** By `hashText`, in order of arrival. */
+  readonly contents: Map<string, Content>
+  /** The one that answers for the key. */
+  lowest: Content | undefined
 }
 
-/**
- * Adds an event to what its key holds.
- *
- * @returns whether the set has grown, that is, whether the content is new
- */
+/** Adds an event to what its key holds. */
 export function addContent(
   state: KeyState,
   event: CommitEvent,
-  content: Omit<Content, 'hash' | 'value'>
-): boolean {
-  const held = state.contents.find((other) => equalBytes(other.hash, event.hash))
+  at: { readonly recorded: bigint; readonly place: Occurrence }
+): { readonly content: Content; readonly isNew: boolean } {
+  const text = hashText(event.hash)
+  const held = state.contents.get(text)
   if (held !== undefined) {
-    held.places.push(...content.places)
-    return false
+    held.places.push(at.place)
+    return { content: held, isNew: false }
   }
-  state.contents.push({ hash: event.hash, value: event.value, ...content })
-  state.contents.sort((a, b) => compareBytes(a.hash, b.hash))
-  return true
+  const { hash, value } = event
+  const content = { hash, value, recorded: at.recorded, places: [at.place] }
+  state.contents.set(text, content)
+  const { lowest } = state
+  if (lowest === undefined || compareBytes(hash, lowest.hash) < 0) state.lowest = content
+  return { content, isNew: true }
 }
 
 /** The logs of a store while a batch is put together. */

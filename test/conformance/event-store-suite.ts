@@ -169,6 +169,32 @@ export function eventStoreSuite(factory: StoreFactory): void {
       ])
     })
 
+    test('a commit of many contents of one key is read as it was written, before and after others', async () => {
+      const many = (from: number): CommitEvent[] =>
+        Array.from({ length: 40 }, (_, index) => fact(1, from + index))
+      const plans = [
+        plan(0, [fact(1, 7)]),
+        plan(1, [...many(0), fact(2), ...many(0)]),
+        plan(2, many(20)),
+        plan(0, [...many(60), fact(1, 7)])
+      ]
+      const commits = makeCommits(plans)
+      for (const commit of commits) await store.write({ commits: [commit], clockCeiling: 0n })
+      const together = await factory.open(OWNER)
+      await together.write({ commits, clockCeiling: 0n })
+      for (const each of [store, together]) {
+        expect(each.eventCount()).toBe(101)
+        const slices = (await allCommits(each))
+          .toSorted((a, b) => a.arrival - b.arrival)
+          .map((commit) => ({ commit, from: 0, to: commit.keys.length }))
+        const read = await each.readEvents(slices)
+        expect(read.map((events) => events.map(({ value }) => text(value)))).toEqual(
+          plans.map(({ events }) => events.map(({ value }) => text(value)))
+        )
+      }
+      expect(await dump(together)).toEqual(await dump(store))
+    })
+
     test('many neighbours, the last of the store and scattered ones are read alike', async () => {
       const near = Array.from({ length: 200 }, (_, index) => fact(1_000 + index))
       const far = Array.from({ length: 50 }, (_, index) => fact(index * 4_000))

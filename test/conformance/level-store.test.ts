@@ -11,15 +11,21 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ClassicLevel } from 'classic-level'
 
 import { present } from '../../src/core/assert.ts'
-import type { EventStore } from '../../src/store/event-store.ts'
+import type { Hasher } from '../../src/core/clock.ts'
+import type { CommitEvent } from '../../src/core/commit.ts'
+import { systemHasher, systemRng } from '../../src/node/system.ts'
+import type { CommitSlice, EventStore, StoredCommit } from '../../src/store/event-store.ts'
 import {
   COUNTERS_KEY,
   EVENT_HEADER_BYTES,
   IDENTITY_KEY,
   STORE_FORMAT,
+  conflictRecordKey,
   eventRecordKey
 } from '../../src/store/key-layout.ts'
+import { openLevelStore } from '../../src/store/level-store.ts'
 import { openNodeStore } from '../../src/store/node-store.ts'
+import { makeCommits } from '../property/arbitraries.ts'
 import { OWNER, fact, key, plan, write } from './event-store-suite.ts'
 import { allCommits, collect, dump, scanAll } from './store-dump.ts'
 import { createFolder, openAt } from './stores.ts'
@@ -202,6 +208,62 @@ describe('writing', () => {
   })
 })
 
+describe('many contents of one key', () => {
+  const COUNT = 400
+  const one = (from: number): CommitEvent[] =>
+    Array.from({ length: COUNT }, (_, index) => fact(1, from + index))
+  const whole = (commit: StoredCommit): CommitSlice => {
+    return { commit, from: 0, to: commit.keys.length }
+  }
+
+  test('cost about as many reads as as many keys', async () => {
+    const counts: number[][] = []
+    const spread = (from: number): CommitEvent[] => one(from).map((_, index) => fact(from + index))
+    for (const events of [spread, one]) {
+      const { store, reads } = await openCounting(await folder.next())
+      const commits = makeCommits([plan(0, events(0)), plan(1, events(COUNT)), plan(2, events(0))])
+      const writes: number[] = []
+      for (const commit of commits) {
+        writes.push(await reads(() => store.write({ commits: [commit], clockCeiling: 0n })))
+      }
+      const stored = await allCommits(store)
+      const page = await reads(() => store.readEvents(stored.map(whole)))
+      counts.push([...writes, page])
+      await store.close()
+    }
+    const [asKeys, asContents] = counts
+    expect(asKeys).toEqual([0, 0, COUNT, 2 * COUNT])
+    for (const count of present(asContents, 'two counts')) {
+      expect(count).toBeLessThanOrEqual(3 * COUNT + 1)
+    }
+  })
+
+  test('cost one more of them no more than a few reads, and a few records to write', async () => {
+    const { store, reads } = await openCounting(location)
+    const [many, more] = makeCommits([plan(0, one(0)), plan(0, [fact(1, COUNT)])])
+    await store.write({ commits: [present(many, 'a commit')], clockCeiling: 0n })
+    const before = await store.diskBytes()
+    const commits = [present(more, 'a commit')]
+    expect(await reads(() => store.write({ commits, clockCeiling: 0n }))).toBeLessThanOrEqual(2)
+    expect((await store.diskBytes()) - before).toBeLessThan(2_000)
+    const [, last] = await allCommits(store)
+    const slices = [whole(present(last, 'a commit'))]
+    expect(await reads(() => store.readEvents(slices))).toBeLessThanOrEqual(2)
+    await store.close()
+  })
+
+  test('without the record of which came first are refused, not guessed', async () => {
+    const store = await openAt(location, OWNER)
+    await write(store, [plan(0, one(0))])
+    await store.close()
+    await edit(location, (raw) => raw.del(conflictRecordKey(key(1))))
+    const damaged = await openAt(location, OWNER, false)
+    const slices = (await allCommits(damaged)).map(whole)
+    await expect(damaged.readEvents(slices)).rejects.toMatchObject({ code: CORRUPT })
+    await damaged.close()
+  })
+})
+
 describe('the node store', () => {
   test('keeps named values across a reopening', async () => {
     const store = await openNodeStore(location, true)
@@ -253,6 +315,28 @@ async function fill(at: string, stayOpen = false): Promise<EventStore> {
   await write(store, [plan(0, [fact(1), fact(2)]), plan(1, [fact(2), fact(3)])])
   if (!stayOpen) await store.close()
   return store
+}
+
+/** A store that tells how many values an operation read: each that is read is hashed. */
+async function openCounting(at: string): Promise<{
+  readonly store: EventStore
+  readonly reads: (operation: () => Promise<unknown>) => Promise<number>
+}> {
+  let hashed = 0
+  const hasher: Hasher = {
+    ...systemHasher,
+    sha256: (bytes) => {
+      hashed += 1
+      return systemHasher.sha256(bytes)
+    }
+  }
+  const options = { location: at, owner: OWNER, create: true, hasher, rng: systemRng }
+  const reads = async (operation: () => Promise<unknown>): Promise<number> => {
+    hashed = 0
+    await operation()
+    return hashed
+  }
+  return { store: await openLevelStore(options), reads }
 }
 
 /** Changes a closed store through LevelDB itself. */

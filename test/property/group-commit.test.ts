@@ -14,6 +14,7 @@ import { eventKey } from '../../src/core/event-key.ts'
 import { stampAt } from '../../src/core/hybrid-logical-clock.ts'
 import { emptyTip } from '../../src/core/log.ts'
 import { LaterbaseError } from '../../src/errors.ts'
+import { createGroupCommit } from '../../src/store/group-commit.ts'
 import type { AppendEvent, AppendOutcome } from '../../src/store/group-commit.ts'
 import { systemHasher } from '../../src/node/system.ts'
 import { clashingEvents, commitPlans, event, makeCommits } from './arbitraries.ts'
@@ -208,6 +209,33 @@ describe('commits of peers', () => {
     flow()
     expect(await waiting).toEqual([[{ type: 'duplicate' }], 1, [{ type: 'conflict' }]])
     expect(batches.length).toBe(1)
+  })
+
+  test('with many contents of a key have them read once for an append of many, not for each', async () => {
+    const { store } = createBench()
+    let reads = 0
+    const counting = new Proxy(store, {
+      get: (target, name) => {
+        if (name === 'getAll') reads += 1
+        const member: unknown = Reflect.get(target, name, target)
+        return typeof member === 'function' ? (member.bind(target) as unknown) : member
+      }
+    })
+    let stamp = 0n
+    const writer = createGroupCommit({
+      store: counting,
+      signer: SIGNER,
+      hasher: systemHasher,
+      stamp: () => (stamp += 1n),
+      observe: () => stamp,
+      committed: () => undefined
+    })
+    const contents = Array.from({ length: 100 }, (_, content) => asked(1, content))
+    await writer.merge(makeCommits([{ signer: 1, events: contents, laterBy: 1 }]))
+    const outcomes = await writer.append([...contents, asked(1, 100)], true)
+    const duplicates = contents.map(() => ({ type: 'duplicate' }))
+    expect(outcomes).toEqual([...duplicates, { type: 'conflict' }])
+    expect(reads).toBe(1)
   })
 
   test('with a second content of a key make an append of that content a duplicate', async () => {
