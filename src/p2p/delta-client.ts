@@ -2,13 +2,15 @@
  * The asking side of `/laterbase/delta/1.0.0` towards one peer: one outbound stream, kept open and
  * reused; requests in the order of the calls, a few of them in flight; answers in that order.
  *
- * A request is a question without side effects (delta spec), so one that was in flight on a stream
- * that had to be reset for the sake of another is asked again on the next stream, once.
+ * Giving up a request leaves the stream to those behind it: the answer is dropped when it comes. The
+ * stream is reset when nobody waits on it, or when the answer that nobody waits for does not come. A
+ * request is a question without side effects (delta spec), so what else was in flight on a stream
+ * that was reset is asked again on the next one, once.
  */
 
 import type { Stream } from '@libp2p/interface'
 import { assert } from '../core/assert.ts'
-import type { Clock, Millis } from '../core/clock.ts'
+import type { Clock, Millis, Timer } from '../core/clock.ts'
 import { LaterbaseError } from '../errors.ts'
 import { FRAME_BYTES_MAX, REQUEST_BYTES_MAX } from '../../protocols/limits.ts'
 import { deadline } from './deadline.ts'
@@ -16,11 +18,12 @@ import { FrameError, StreamReader, decodeFrames, sendFrame } from './frames.ts'
 import {
   ANSWERS_UNREAD_BYTES_MAX,
   DEADLINES_MISSED_MAX,
-  DEADLINE_MS_MIN,
   REQUESTS_IN_FLIGHT_MAX,
   REQUESTS_QUEUED_MAX,
   ROUND_TRIPS_KEPT,
-  STREAM_OPEN_MS_MAX
+  LINK_BYTES_PER_SECOND_MIN,
+  STREAM_OPEN_MS_MAX,
+  STREAM_SILENT_MS_MAX
 } from './limits.ts'
 import { reasonOf } from './log.ts'
 
@@ -29,7 +32,10 @@ export interface DeltaClientInit {
   readonly clock: Clock
   /** Opens a stream on the connection to the peer that is best now. */
   readonly openStream: (signal: AbortSignal) => Promise<Stream>
-  /** Several requests in a row ended by their deadline and nothing was heard meanwhile. */
+  /**
+   * Several requests in a row were given up and nothing was heard meanwhile. The client is closed by
+   * then, so that it opens no stream on a connection that is about to be aborted.
+   */
   readonly silent: () => void
 }
 
@@ -47,7 +53,12 @@ interface Pending {
 
 interface Session {
   readonly stream: Stream
+  /** In the order of their answers; what is settled was given up, and its answer is dropped. */
   readonly inFlight: Pending[]
+  /** When bytes came last, or a request went out with nothing before it: silence begins there. */
+  aliveMs: Millis
+  /** Runs while the next answer is one that nobody waits for. */
+  watch: Timer | undefined
 }
 
 export class DeltaClient {
@@ -56,7 +67,7 @@ export class DeltaClient {
   #session: Session | undefined
   #pumping = false
   #closed: Error | undefined
-  #heardMs: Millis = Number.NEGATIVE_INFINITY
+  #occupiedUntilMs: Millis = Number.NEGATIVE_INFINITY
   #missed = 0
   #missedMs: Millis = Number.NEGATIVE_INFINITY
   #roundTripsMs: readonly Millis[] = []
@@ -110,6 +121,16 @@ export class DeltaClient {
     })
   }
 
+  /**
+   * An answer of ours to the peer goes out: on a slow link our requests wait behind it, also after
+   * the system took its last byte, so that the peer's silence tells nothing until it is through.
+   */
+  answering(bytes: number): void {
+    const takesMs = (bytes / LINK_BYTES_PER_SECOND_MIN) * 1_000
+    const untilMs = this.#init.clock.monotonicMs() + takesMs
+    this.#occupiedUntilMs = Math.max(this.#occupiedUntilMs, untilMs)
+  }
+
   /** Leaves the current stream once nothing is in flight on it; `openStream` then picks anew. */
   retire(): void {
     const session = this.#session
@@ -123,10 +144,12 @@ export class DeltaClient {
     if (this.#closed !== undefined) return
     this.#closed = reason
     const session = this.#session
-    this.#session = undefined
+    if (session !== undefined) this.#leave(session)
     const waiting = [...(session?.inFlight.splice(0) ?? []), ...this.#queue.splice(0)]
     session?.stream.abort(reason)
-    for (const pending of waiting) pending.reject(this.#unreachable(reason.message, reason))
+    for (const pending of waiting) {
+      if (!pending.settled) pending.reject(this.#unreachable(reason.message, reason))
+    }
   }
 
   #pump(): void {
@@ -150,8 +173,10 @@ export class DeltaClient {
         continue
       }
       pending.asked += 1
-      pending.sentAloneMs =
-        session.inFlight.length === 0 ? this.#init.clock.monotonicMs() : undefined
+      if (session.inFlight.length === 0) {
+        session.aliveMs = this.#init.clock.monotonicMs()
+        pending.sentAloneMs = session.aliveMs
+      }
       session.inFlight.push(pending)
       try {
         await sendFrame(session.stream, pending.frame, { clock: this.#init.clock })
@@ -170,9 +195,13 @@ export class DeltaClient {
 
   async #openSession(signal?: AbortSignal): Promise<Session> {
     const limit = deadline(this.#init.clock, STREAM_OPEN_MS_MAX, signal)
+    const askedMs = this.#init.clock.monotonicMs()
     let stream
     try {
       stream = await this.#init.openStream(limit.signal)
+    } catch (error) {
+      if (limit.signal.aborted && signal?.aborted !== true) this.#countMissed(askedMs)
+      throw error
     } finally {
       limit.clear()
     }
@@ -180,7 +209,8 @@ export class DeltaClient {
       stream.abort(this.#closed)
       throw this.#closed
     }
-    const session: Session = { stream, inFlight: [] }
+    const aliveMs = this.#init.clock.monotonicMs()
+    const session: Session = { stream, inFlight: [], aliveMs, watch: undefined }
     this.#session = session
     this.#readAnswers(session).then(
       () => this.#endSession(session, new FrameError('the peer closed the stream')),
@@ -192,21 +222,21 @@ export class DeltaClient {
   async #readAnswers(session: Session): Promise<void> {
     const reader = new StreamReader(session.stream, {
       unreadBytesMax: ANSWERS_UNREAD_BYTES_MAX,
-      onBytes: () => this.#heard()
+      onBytes: () => this.#heard(session)
     })
     for await (const answer of decodeFrames(reader, FRAME_BYTES_MAX)) {
       const pending = session.inFlight.shift()
       if (pending === undefined) throw new FrameError('an answer to no request')
-      this.#missed = 0
       if (pending.sentAloneMs !== undefined) this.#roundTrip(pending.sentAloneMs)
-      pending.resolve(answer)
+      if (!pending.settled) pending.resolve(answer)
+      this.#watch(session)
       this.#pump()
     }
   }
 
   /** Ends a stream for good; what was in flight on it is lost, and told so. */
   #endSession(session: Session, reason: Error): void {
-    if (this.#session === session) this.#session = undefined
+    this.#leave(session)
     session.stream.abort(reason)
     for (const pending of session.inFlight.splice(0)) {
       if (!pending.settled) pending.reject(this.#unreachable('the stream broke', reason))
@@ -220,33 +250,57 @@ export class DeltaClient {
     if (queued >= 0) this.#queue.splice(queued, 1)
     pending.reject(this.#unreachable('given up', pending.signal.reason))
     const session = this.#session
-    if (session?.inFlight.includes(pending) === true) {
-      const others = session.inFlight.splice(0).filter((other) => other !== pending)
-      this.#session = undefined
-      session.stream.abort(new FrameError('a request was given up'))
-      this.#askAgain(others)
-    }
-    this.#countMissed(pending)
+    if (session?.inFlight.includes(pending) !== true) return
+    if (session.inFlight.every(({ settled }) => settled)) this.#reset(session, pending)
+    else this.#watch(session)
+  }
+
+  /**
+   * Resets the stream once the next answer is one that nobody waits for and nothing comes. While
+   * somebody does wait for it, its own deadline judges: a page may take long to be gathered.
+   */
+  #watch(session: Session): void {
+    session.watch?.cancel()
+    session.watch = undefined
+    const next = session.inFlight[0]
+    if (next?.settled !== true) return
+    const leftMs = STREAM_SILENT_MS_MAX - this.#silentMs(session)
+    if (leftMs <= 0) this.#reset(session, next)
+    else session.watch = this.#init.clock.setTimer(leftMs, () => this.#watch(session))
+  }
+
+  #reset(session: Session, givenUp: Pending): void {
+    const others = session.inFlight.splice(0).filter(({ settled }) => !settled)
+    this.#leave(session)
+    session.stream.abort(new FrameError('a request was given up'))
+    // Before anything is asked again: this may be the end of the connection.
+    if (this.#silentMs(session) >= STREAM_SILENT_MS_MAX) this.#countMissed(givenUp.askedMs)
+    this.#askAgain(others)
+  }
+
+  #leave(session: Session): void {
+    if (this.#session === session) this.#session = undefined
+    session.watch?.cancel()
+    session.watch = undefined
   }
 
   #askAgain(others: readonly Pending[]): void {
     for (const other of others.toReversed()) {
-      if (other.asked === 1) this.#queue.unshift(other)
-      else other.reject(this.#unreachable('the stream was reset'))
+      if (this.#closed === undefined && other.asked === 1) this.#queue.unshift(other)
+      else other.reject(this.#unreachable('the stream was reset', this.#closed))
     }
-    this.#pump()
+    if (this.#queue.length > 0) this.#pump()
   }
 
   /** Requests that overlap count once: one slow moment of the peer is not several. */
-  #countMissed(pending: Pending): void {
+  #countMissed(askedMs: Millis): void {
     const now = this.#init.clock.monotonicMs()
-    const waitedMs = now - pending.askedMs
-    if (waitedMs < DEADLINE_MS_MIN || this.#heardMs >= pending.askedMs) return
-    if (this.#missed > 0 && pending.askedMs < this.#missedMs) return
+    if (now < this.#occupiedUntilMs) return
+    if (this.#missed > 0 && askedMs < this.#missedMs) return
     this.#missed += 1
     this.#missedMs = now
     if (this.#missed >= DEADLINES_MISSED_MAX) {
-      this.#missed = 0
+      this.close(new Error('the peer does not answer'))
       this.#init.silent()
     }
   }
@@ -257,8 +311,13 @@ export class DeltaClient {
     }
   }
 
-  #heard(): void {
-    this.#heardMs = this.#init.clock.monotonicMs()
+  #silentMs({ aliveMs }: Session): Millis {
+    return this.#init.clock.monotonicMs() - aliveMs
+  }
+
+  #heard(session: Session): void {
+    session.aliveMs = this.#init.clock.monotonicMs()
+    this.#missed = 0
   }
 
   #roundTrip(sentMs: Millis): void {

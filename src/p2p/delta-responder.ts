@@ -19,6 +19,8 @@ export interface DeltaResponderInit {
   readonly log: Log
   /** Answers a peer's request. A rejection resets the stream. */
   readonly answer: (peer: string, frame: Uint8Array) => Promise<Uint8Array>
+  /** An answer of so many bytes begins to go out, or its last bytes were taken. */
+  readonly answering: (peer: string, bytes: number) => void
 }
 
 export class DeltaResponder {
@@ -59,7 +61,9 @@ export class DeltaResponder {
       if (stream.status !== 'open') throw new FrameError(`the stream is ${stream.status}`)
       const answer = await this.#init.answer(peer, request)
       assert(answer.length <= FRAME_BYTES_MAX, 'an answer fits a frame')
+      this.#init.answering(peer, answer.length)
       await sendFrame(stream, answer, { clock: this.#init.clock })
+      this.#init.answering(peer, answer.length)
     } finally {
       this.#leaveTurn(peer)
     }

@@ -21,7 +21,7 @@ import { Gate } from './gate.ts'
 import { GossipWatch } from './gossip-watch.ts'
 import { keysFromSeed, privateKeyFromSeed } from './keys.ts'
 import { DELTA_INBOUND_STREAMS_MAX, DIAL_MS_MAX } from './limits.ts'
-import { Links, notConnected } from './links.ts'
+import { Links, abortSoon, notConnected } from './links.ts'
 import type { Log } from './log.ts'
 import { reasonOf } from './log.ts'
 import { Mdns } from './mdns.ts'
@@ -244,7 +244,8 @@ class Libp2pTransport implements Transport {
     const responder = new DeltaResponder({
       clock,
       log,
-      answer: (peer, frame) => handlers.requested(peer, frame)
+      answer: (peer, frame) => handlers.requested(peer, frame),
+      answering: (peer, bytes) => this.#links.client(peer)?.answering(bytes)
     })
     await node.handle(
       DELTA_PROTOCOL,
@@ -283,7 +284,7 @@ class Libp2pTransport implements Transport {
     const peer = connection.remotePeer.toString()
     // The gate may have shut while the handshake was under way.
     if (this.#closing !== undefined || this.#gate.refuses(peer)) {
-      connection.abort(new Error('refused'))
+      void abortSoon(this.#init.clock, connection, new Error('refused'))
       return
     }
     this.#links.add(connection)

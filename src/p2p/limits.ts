@@ -57,7 +57,10 @@ export const STREAM_OPEN_MS_MAX = 10_000
 
 /** Requests to one peer that wait or are under way; a further one is refused at once. */
 export const REQUESTS_QUEUED_MAX = 256
-/** Requests sent to one peer and not yet answered. Two hide the round trip; more fill its buffers. */
+/**
+ * Requests sent to one peer and not yet answered, with those given up meanwhile. Two hide the round
+ * trip; more fill its buffers.
+ */
 export const REQUESTS_IN_FLIGHT_MAX = 4
 /** Bytes of requests that wait on one stream while one is being answered; more resets the stream. */
 export const REQUESTS_UNREAD_BYTES_MAX = REQUESTS_IN_FLIGHT_MAX * (REQUEST_BYTES_MAX + 4)
@@ -65,10 +68,15 @@ export const REQUESTS_UNREAD_BYTES_MAX = REQUESTS_IN_FLIGHT_MAX * (REQUEST_BYTES
 export const ANSWERS_UNREAD_BYTES_MAX = FRAME_BYTES_MAX + STREAM_WINDOW_BYTES_MAX
 /** Requests of one peer that are answered at once, over all its streams: each may hold a frame. */
 export const ANSWERS_AT_ONCE_MAX = 2
-/** Requests in a row that must end by their deadline, with nothing heard, to drop the connection. */
+/** Streams in a row that must stay silent, or unopened, to drop the connection. */
 export const DEADLINES_MISSED_MAX = 2
-/** A request that was given up sooner says nothing about the peer, ms. */
-export const DEADLINE_MS_MIN = 1_000
+/**
+ * How long nothing may come on a stream, ms, before a request that was given up has it reset: longer
+ * than a slow link pauses within an answer, and shorter than the deadlines of those who ask.
+ */
+export const STREAM_SILENT_MS_MAX = 3_000
+/** What the slowest link carries, bytes/s: how long an answer of ours may hold up our requests. */
+export const LINK_BYTES_PER_SECOND_MIN = 65_536
 /** Round trips of which the shortest is shown: long enough to meet one that had an idle peer. */
 export const ROUND_TRIPS_KEPT = 8
 

@@ -123,9 +123,12 @@ export class Links {
     else this.#addDuplicate(link, opened)
   }
 
-  /** Closes every connection to `peer` now. */
+  /** Closes every connection to `peer`; its requests are rejected now. */
   abort(peer: string, reason: Error): void {
-    for (const { connection } of this.#links.get(peer)?.opened ?? []) connection.abort(reason)
+    const link = this.#links.get(peer)
+    if (link === undefined) return
+    link.client.close(reason)
+    for (const { connection } of link.opened) void abortSoon(this.#init.clock, connection, reason)
   }
 
   /** Closes every connection, in good order where that goes fast. */
@@ -183,7 +186,8 @@ export class Links {
       if (tried === link.opened[0]?.connection && tried?.status === 'open') break
     }
     this.#init.log('info', 'peer refused', { peer: link.peer, reason: reasonOf(failure) })
-    for (const { connection } of link.opened) connection.abort(new Error('no delta stream'))
+    const reason = new Error('no delta stream')
+    for (const { connection } of link.opened) void abortSoon(this.#init.clock, connection, reason)
   }
 
   #addDuplicate(link: Link, opened: Opened): void {
@@ -222,12 +226,27 @@ export class Links {
     try {
       await connection.close({ signal: limit.signal })
     } catch {
-      connection.abort(reason)
+      // Aborted below.
     } finally {
       limit.clear()
     }
-    if (connection.status !== 'closed' && connection.status !== 'aborted') connection.abort(reason)
+    await abortSoon(this.#init.clock, connection, reason)
   }
+}
+
+/**
+ * Aborts a connection that is not closed, in a task of its own. yamux sends the first frame of a new
+ * stream in a microtask; on a connection aborted since, that throws where nobody can catch it, and
+ * ends the process (@libp2p/yamux 8.0.3).
+ */
+export async function abortSoon(
+  clock: Clock,
+  connection: Connection,
+  reason: Error
+): Promise<void> {
+  if (connection.status === 'closed' || connection.status === 'aborted') return
+  await new Promise<void>((resolve) => clock.setTimer(0, resolve))
+  connection.abort(reason)
 }
 
 /** @throws always: there is no connection to `peer` */

@@ -36,8 +36,12 @@ export interface MembershipInit {
   readonly dial: (addresses: readonly string[], signal: AbortSignal) => Promise<string>
 }
 
-/** Somebody to be connected to. Its key is the peer id, or the address while that is unknown. */
+/**
+ * Somebody to be connected to. Its key is the peer id; or the address that a person gave without
+ * one, as whoever listens there is meant: the box behind it may be replaced.
+ */
 interface Contact {
+  /** Who was met last. The dial of an address without peer id takes anybody. */
   peer: string | undefined
   /** Without peer id; the latest first. */
   addresses: readonly string[]
@@ -124,10 +128,11 @@ export class Membership {
 
   /** The link to `peer` is up. Not before: who refuses us after the handshake is to be left alone. */
   connected(peer: string): void {
-    const contact = this.#contacts.get(peer)
-    if (contact === undefined) return
-    contact.failures = 0
-    contact.failure = undefined
+    for (const contact of this.#contacts.values()) {
+      if (contact.peer !== peer) continue
+      contact.failures = 0
+      contact.failure = undefined
+    }
   }
 
   /** The last connection to `peer` has closed. */
@@ -143,10 +148,11 @@ export class Membership {
 
   /** Not to be dialed for a while. */
   postpone(peer: string, forMs: Millis): void {
-    const contact = this.#contacts.get(peer)
-    if (contact === undefined) return
-    this.#dialIn(contact, forMs)
-    contact.dialing?.stop.abort(new Error('cut off'))
+    for (const contact of this.#contacts.values()) {
+      if (contact.peer !== peer) continue
+      this.#dialIn(contact, forMs)
+      contact.dialing?.stop.abort(new Error('cut off'))
+    }
     this.#schedule()
   }
 
@@ -263,7 +269,9 @@ export class Membership {
     this.#dials += 1
     try {
       const addresses = contact.addresses.map((address) =>
-        contact.peer === undefined ? address : `${address}/p2p/${contact.peer}`
+        contact.peer === undefined || key === contact.fixed
+          ? address
+          : `${address}/p2p/${contact.peer}`
       )
       this.#learnPeer(key, contact, await this.#init.dial(addresses, limit.signal))
     } catch (error) {
@@ -281,14 +289,8 @@ export class Membership {
   }
 
   #learnPeer(key: string, contact: Contact, peer: string): void {
-    if (contact.peer !== undefined) return
-    this.#contacts.delete(key)
-    if (peer === this.#init.self) return
-    contact.peer = peer
-    const known = this.#contacts.get(peer)
-    contact.addresses = mergeAddresses(contact.addresses, known?.addresses ?? [])
-    if (known !== undefined && !known.member) this.#found -= 1
-    this.#contacts.set(peer, contact)
+    if (peer === this.#init.self) this.#contacts.delete(key)
+    else contact.peer = peer
   }
 
   #failed(contact: Contact, failure: string): void {

@@ -18,6 +18,19 @@ test('a static peer that starts later is found, and a warning says so until then
   expect(b.transport.warnings()).toEqual([])
 })
 
+test('a box that takes over a static address without an id is met under its own', async () => {
+  const before = await peer()
+  const address = before.address().replace(/\/p2p\/.*/, '')
+  await using a = await peer({ peers: [address] })
+  await a.until(`connected ${before.id}`)
+  await before.transport.close()
+  await a.until(`disconnected ${before.id}`)
+  await using after = await peer({ listen: [address] })
+  await a.until(`connected ${after.id}`)
+  expect(after.id).not.toBe(before.id)
+  expect(a.transport.warnings()).toEqual([])
+})
+
 test('two nodes that dial each other at once end up with one connection', async () => {
   for (let round = 0; round < 5; round += 1) {
     await using a = await peer()
