@@ -83,10 +83,10 @@ export function keyMinter(rng: Rng): KeyMinter {
   return {
     mint: (timeMs) => {
       const last = lastByTime.get(timeMs)
-      const key = (last ?? randomKey(timeMs, rng)).slice()
-      if (last !== undefined) assert(increment(key), 'a batch fits below the random bits')
-      lastByTime.set(timeMs, key as EventKey)
-      return key as EventKey
+      const key = last === undefined ? randomKey(timeMs, rng) : keyAfter(last)
+      assert(key !== undefined, 'a batch fits below the random bits')
+      lastByTime.set(timeMs, key)
+      return key
     }
   }
 }

@@ -53,12 +53,11 @@ export function refuseConflicts(
   outcomes: readonly AppendOutcome[],
   isArray: boolean
 ): void {
+  if (!outcomes.some(({ type }) => type === 'conflict')) return
   const problems = accepted.flatMap((_, index) => {
     if (outcomes[index]?.type !== 'conflict') return []
     return [{ pointer: isArray ? `/${index}` : '', detail: CONFLICT }]
   })
-  const [first] = problems
-  if (first === undefined) return
   throw new LaterbaseError('LATERBASE_KEY_CONFLICT', CONFLICT, { problems })
 }
 
