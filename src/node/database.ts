@@ -123,10 +123,11 @@ export class NodeDatabase implements Database {
   async getMany(keys: readonly string[]): Promise<(RecordedEvent | undefined)[]> {
     const parsed = keys.map(readKey)
     return this.#reading(async () => {
-      const events = await this.store.getMany(parsed)
-      return Promise.all(
-        events.map(async (event) => event && (await recordedFirst(this.store, event)))
-      )
+      const events: (RecordedEvent | undefined)[] = []
+      for (const event of await this.store.getMany(parsed)) {
+        events.push(event && (await this.#recorded(event)))
+      }
+      return events
     })
   }
 
@@ -136,10 +137,7 @@ export class NodeDatabase implements Database {
     for await (const events of this.store.scan({ from, to, reverse: options.reverse })) {
       for (const event of events) {
         options.signal?.throwIfAborted()
-        if (!event.alternate)
-          yield event.repeated
-            ? await recordedFirst(this.store, event)
-            : recordedHere(this.store, event)
+        if (!event.alternate) yield await this.#recorded(event)
       }
     }
   }
@@ -305,6 +303,11 @@ export class NodeDatabase implements Database {
     this.#lc = undefined
     this.committed.tell()
     if (own !== undefined) this.#init.announce(this, own)
+  }
+
+  /** Waits for the store only for the few events that stand in several commits. */
+  #recorded(event: StoredEvent): RecordedEvent | Promise<RecordedEvent> {
+    return event.repeated ? recordedFirst(this.store, event) : recordedHere(this.store, event)
   }
 
   /** Undefined once the database is closed: then a feed ends. */

@@ -1,6 +1,7 @@
 /** Deadlines by the injected clock, so that a simulation's time rules them too. */
 
 import type { Clock, Millis } from '../core/clock.ts'
+import { deadline as startDeadline } from '../p2p/deadline.ts'
 
 export interface Deadline {
   readonly clock: Clock
@@ -14,17 +15,10 @@ export async function withDeadline<T>(
   deadline: Deadline,
   run: (signal: AbortSignal) => Promise<T>
 ): Promise<T> {
-  const own = new AbortController()
-  const stop = (): void => own.abort(deadline.signal.reason)
-  const timer = deadline.clock.setTimer(deadline.withinMs, () => {
-    own.abort(new Error(`no answer within ${deadline.withinMs} ms`))
-  })
-  if (deadline.signal.aborted) stop()
-  deadline.signal.addEventListener('abort', stop)
+  const started = startDeadline(deadline.clock, deadline.withinMs, deadline.signal)
   try {
-    return await run(own.signal)
+    return await run(started.signal)
   } finally {
-    timer.cancel()
-    deadline.signal.removeEventListener('abort', stop)
+    started.clear()
   }
 }

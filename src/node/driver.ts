@@ -20,7 +20,7 @@ import { logId } from '../core/commit.ts'
 import type { Commit, LogId } from '../core/commit.ts'
 import type { Clock, Hasher, Rng, Timer, Verifier } from '../core/clock.ts'
 import { COMPARE_MS_MAX, LOGS_MAX } from '../core/limits.ts'
-import { fromWireHeads, versionDigest } from '../core/version.ts'
+import { versionDigest } from '../core/version.ts'
 import { newSyncState, nextDueMs, stepSync } from '../core/sync/session.ts'
 import type { SyncInput, SyncOutput, SyncState } from '../core/sync/session.ts'
 import { isLaterbaseError } from '../errors.ts'
@@ -272,14 +272,10 @@ export class Driver {
   }
 
   async #answer(peer: string, frame: Uint8Array): Promise<Uint8Array> {
-    const { databases, hasher, log } = this.#init
+    const { log } = this.#init
     const answered = await this.#answerOrRefuse(peer, frame)
     const { request } = answered
     if (request?.type === 'compare') this.#run(this.#compared(peer, request.digests, false))
-    if (request?.type === 'page' && databases.get(request.database) !== undefined) {
-      const digest = versionDigest(fromWireHeads(request.heads), hasher)
-      this.#noteDigest(peer, request.database, digest)
-    }
     if (answered.fault !== undefined) {
       log('warn', 'a peer sent a request that cannot be read', { peer, fault: answered.fault })
     }

@@ -32,7 +32,10 @@ export interface EventInput {
   readonly schema?: string
 }
 
-/** An event as the store holds it. `data` and the other members are parsed on first use. */
+/**
+ * An event as the store holds it. `data` and the other members are parsed on first use; what another
+ * node wrote is looked at first, and shown as `data_base64` where it is no event's content.
+ */
 export interface RecordedEvent {
   /** ULID text, 26 characters. */
   readonly key: string
@@ -55,7 +58,7 @@ export interface RecordedEvent {
   readonly source: string | undefined
   readonly id: string | undefined
   readonly schema: string | undefined
-  /** The event as JSON text: `key`, `time`, then the members as written. No parse, no copy of data. */
+  /** The event as JSON text: `key`, `time`, then the members as stored. */
   readonly json: string
 }
 

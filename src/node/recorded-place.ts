@@ -26,7 +26,6 @@ export function recordedAt(store: EventStore, row: Omit<FeedRow, 'lc'>): Recorde
  * gives the same answer.
  */
 export async function recordedFirst(store: EventStore, event: StoredEvent): Promise<RecordedEvent> {
-  if (!event.repeated) return recordedHere(store, event)
   let first: Omit<FeedRow, 'lc'> | undefined
   for (const place of await store.occurrences(event)) {
     const log = present(store.logs()[place.log], 'a known log')

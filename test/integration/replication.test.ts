@@ -1,5 +1,6 @@
 /** What two to five real nodes do with each other over loopback. */
 
+import { cp } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 
 import type { EventInput, Laterbase } from '../../src/index.ts'
@@ -240,6 +241,26 @@ test('a wiped node comes back whole, its own events included', async () => {
   await connect(fresh, a)
   await untilEqual([a, fresh], 'stock')
   expect(await allEvents(fresh.database('stock'))).toEqual(events)
+})
+
+test('a cloned card is named on the boxes it meets, and not called equal', async () => {
+  const [a, b] = await pair()
+  await (await newDatabase(a)).append(pallets(5))
+  await a.close()
+  const card = await temporaryDirectory()
+  await cp(a.dir, card, { recursive: true })
+  const original = await startNode({ dir: a.dir })
+  await original.database('stock').append({ data: 'original' })
+  await connect(original, b)
+  await untilEqual([original, b], 'stock')
+  await original.close()
+  const clone = await startNode({ dir: card })
+  await clone.database('stock').append([{ data: 'clone' }, { data: 'more of it' }])
+  await connect(clone, b)
+  await until(async () => (await b.status()).warnings.some((text) => text.includes('two branches')))
+  for (const node of [clone, b]) {
+    expect(node.peers().map(({ unequal }) => unequal)).toEqual([['stock']])
+  }
 })
 
 test('a forgotten database does not come back from peers until it is created again', async () => {
