@@ -186,6 +186,7 @@ function describeLog(log: LogStatus): Readonly<Record<string, unknown>> {
     held: log.held,
     missing: log.known > log.held ? [[log.held + 1, log.known]] : [],
     last_recorded: log.lastRecorded,
-    forked: log.forked
+    forked: log.forked,
+    forked_after: log.forkedAfter
   }
 }

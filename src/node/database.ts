@@ -9,8 +9,10 @@ import type { EventKey } from '../core/event-key.ts'
 import { stampMs } from '../core/hybrid-logical-clock.ts'
 import type { Clock, Hasher, Rng, Signer } from '../core/clock.ts'
 import { present } from '../core/assert.ts'
-import { formatDigest, versionDigest } from '../core/version.ts'
-import type { Position, Version } from '../core/version.ts'
+import { toHex } from '../core/bytes.ts'
+import { formatDigest, versionDigest, versionOf } from '../core/version.ts'
+import type { Version } from '../core/version.ts'
+import { NONCE_BYTES } from '../../protocols/commit/codec.ts'
 import { LaterbaseError } from '../errors.ts'
 import { readEnvelope } from '../schema/envelope.ts'
 import type { AcceptedEnvelope, RefusedEnvelope } from '../schema/envelope.ts'
@@ -27,10 +29,11 @@ import {
   refuseConflicts,
   rejectedResult
 } from './append-outcome.ts'
-import { headPosition, portableCursor, readCursor, shortCursor } from './cursor.ts'
+import { portableCursor, readCursor, shortCursor } from './cursor.ts'
 import { readBound, readFilter } from './event-filter.ts'
 import { pendingEvents, readFeedPage } from './feed.ts'
 import type { FeedPage, FeedQuery } from './feed.ts'
+import { headPosition, placesOf, settle } from './position.ts'
 import type {
   AppendOptions,
   AppendResult,
@@ -67,6 +70,8 @@ export interface DatabaseInit {
   readonly sync: (database: NodeDatabase, signal: AbortSignal | undefined) => Promise<void>
   /** A peer's stamp is too far ahead to be believed. */
   readonly clockAhead: (database: string, commit: Commit) => void
+  /** Somebody wrote on in the log of this node: it was closed, and a new one begun. */
+  readonly ownLogClosed: (database: string, log: LogId) => void
 }
 
 export class NodeDatabase implements Database {
@@ -74,7 +79,6 @@ export class NodeDatabase implements Database {
   readonly store: EventStore
   /** Told after every batch that is on disk. */
   readonly committed: Signal
-  readonly forks = new Set<LogId>()
   readonly #init: DatabaseInit
   readonly #writer: GroupCommit
   /** The furthest that any peer was seen to have a log. */
@@ -97,6 +101,11 @@ export class NodeDatabase implements Database {
       hasher,
       stamp: () => recordedClock.next(),
       observe: (commit) => this.#observe(commit),
+      renew: () => ({
+        incarnation: toHex(init.rng.bytes(INCARNATION_BYTES)),
+        nonce: init.rng.bytes(NONCE_BYTES)
+      }),
+      ownLogClosed: (log) => init.ownLogClosed(this.name, log),
       committed: (_commits, own) => this.#onCommitted(own)
     })
   }
@@ -162,7 +171,7 @@ export class NodeDatabase implements Database {
         yield { lc: row.lc, event: recordedAt(this.store, row) }
       }
       since = page.position
-      if (pendingEvents(this.store, since) > 0) continue
+      if (page.pending > 0) continue
       await this.committed.after(told, signal)
     }
   }
@@ -176,22 +185,23 @@ export class NodeDatabase implements Database {
       limit: options.limit ?? PAGE_LIMIT,
       matches: this.#filter(options)
     }
-    const { rows, position } = await this.#reading(() => readFeedPage(this.store, query))
+    const page = await this.#reading(() => readFeedPage(this.store, query))
     return {
-      changes: rows.map((row) => ({ lc: row.lc, event: recordedAt(this.store, row) })),
-      lastLc: shortCursor(position, this.store),
-      lastVersion: portableCursor(position),
-      pending: pendingEvents(this.store, position)
+      changes: page.rows.map((row) => ({ lc: row.lc, event: recordedAt(this.store, row) })),
+      lastLc: page.lc,
+      lastVersion: page.version,
+      pending: page.pending
     }
   }
 
   async changed(since: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    const position = await readCursor(since, this.store)
+    const reader = await readCursor(since, this.store)
     for (;;) {
       options.signal?.throwIfAborted()
       if (this.#closed !== undefined) throw closedError(this.name)
       const told = this.committed.count()
-      if (pendingEvents(this.store, position) > 0) return
+      const { assumed } = await settle(this.store, reader)
+      if (pendingEvents(this.store, assumed) > 0) return
       await this.committed.after(told, options.signal)
     }
   }
@@ -206,7 +216,7 @@ export class NodeDatabase implements Database {
       name: this.name,
       events: this.store.eventCount(),
       lc: shortCursor(position, this.store),
-      version: portableCursor(position),
+      version: portableCursor(await placesOf(this.store, position)),
       digest: this.digest(),
       logs: this.#logStatus(),
       diskBytes: await this.store.diskBytes()
@@ -225,12 +235,8 @@ export class NodeDatabase implements Database {
 
   /** For replication. */
   version(): Version {
-    return new Map(
-      this.store
-        .logs()
-        .filter(({ tip }) => tip.seq > 0)
-        .map(({ tip }) => [tip.origin.id, { seq: tip.seq, hash: tip.hash }])
-    )
+    const heads = this.store.logs().filter(({ tip }) => tip.seq > 0)
+    return versionOf(heads.map(({ tip }) => ({ log: tip.origin.id, seq: tip.seq, hash: tip.hash })))
   }
 
   /** For replication: stores checked commits; resolves with the number that were new. */
@@ -239,8 +245,8 @@ export class NodeDatabase implements Database {
   }
 
   /** For replication: a peer was seen to have these. */
-  learn(known: Position): void {
-    for (const [log, seq] of known) {
+  learn(known: Iterable<{ readonly log: LogId; readonly seq: number }>): void {
+    for (const { log, seq } of known) {
       if (!this.#known.has(log) && this.#known.size >= KNOWN_LOGS_MAX) continue
       this.#known.set(log, Math.max(seq, this.#known.get(log) ?? 0))
     }
@@ -334,22 +340,26 @@ export class NodeDatabase implements Database {
   }
 
   #logStatus(): LogStatus[] {
-    const statuses = this.store.logs().map(({ tip }): LogStatus => {
+    const statuses = this.store.logs().map((log): LogStatus => {
+      const { tip, fork } = log
       const { id, genesis } = tip.origin
+      const branches = this.store.branches(id)
+      const isFurthest = branches.every((other) => other.tip.seq <= tip.seq)
       return {
         log: id,
         peer: this.#init.peerId(genesis.publicKey),
         own: id === this.store.ownLog.id,
         held: tip.seq,
-        known: Math.max(tip.seq, this.#known.get(id) ?? 0),
+        known: isFurthest ? Math.max(tip.seq, this.#known.get(id) ?? 0) : tip.seq,
         lastRecorded: tip.seq === 0 ? undefined : formatTime(stampMs(tip.recorded)),
-        forked: this.forks.has(id)
+        forked: branches.length > 1,
+        forkedAfter: fork?.seq
       }
     })
     for (const [log, known] of this.#known) {
       if (this.store.log(log) !== undefined) continue
       const unknown = { peer: undefined, own: false, held: 0, lastRecorded: undefined }
-      statuses.push({ log, known, forked: false, ...unknown })
+      statuses.push({ log, known, forked: false, forkedAfter: undefined, ...unknown })
     }
     return statuses
   }
@@ -361,6 +371,7 @@ const PAGE_LIMIT = 1_000
 const LIVE_PAGE = 500
 /** Logs that are known of but not held: remote input, so bounded. */
 const KNOWN_LOGS_MAX = 15_000
+const INCARNATION_BYTES = 8
 
 function readKey(text: string): EventKey {
   const key = parseEventKey(text)

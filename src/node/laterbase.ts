@@ -144,8 +144,10 @@ export interface LogStatus {
   readonly known: number
   /** Recorded time of the last commit held, RFC 3339; undefined for an empty log. */
   readonly lastRecorded: string | undefined
-  /** The log has two branches: two boxes wrote under one identity. */
+  /** The log has several branches, each listed: two boxes wrote under one identity. */
   readonly forked: boolean
+  /** For a branch: the last sequence number that it shares with the one that it left. */
+  readonly forkedAfter: number | undefined
 }
 
 export interface DatabaseStatus {

@@ -53,6 +53,7 @@ export class LaterbaseNode implements Laterbase {
   readonly #startedAtMs: number
   /** Logs whose writers' clocks run ahead, by peer id, with their last stamp. */
   readonly #clocksAhead = new Map<string, number>()
+  readonly #ownLogsClosed = new Set<string>()
   #offline = false
   #closed: Promise<void> | undefined
 
@@ -145,7 +146,9 @@ export class LaterbaseNode implements Laterbase {
       warnings: [
         ...this.#transport.warnings(),
         ...this.#driver.warnings(),
-        ...this.#clockWarnings()
+        ...this.#clockWarnings(),
+        ...this.#ownLogsClosed,
+        ...this.#forkWarnings()
       ]
     }
   }
@@ -226,7 +229,8 @@ export class LaterbaseNode implements Laterbase {
       peerId: peerIdOf,
       announce: (database, commit) => this.#driver.announce(database, commit),
       sync: (database, signal) => this.#driver.sync(database, signal),
-      clockAhead: (_database, commit) => this.#noteClockAhead(commit)
+      clockAhead: (_database, commit) => this.#noteClockAhead(commit),
+      ownLogClosed: (database, log) => this.#noteOwnLogClosed(database, log)
     })
   }
 
@@ -238,6 +242,29 @@ export class LaterbaseNode implements Laterbase {
       this.#init.options.log('warn', 'a box has a clock that runs ahead', { peer, recorded })
     }
     if (this.#clocksAhead.size < CLOCKS_AHEAD_MAX) this.#clocksAhead.set(peer, recordedMs)
+  }
+
+  #noteOwnLogClosed(database: string, log: string): void {
+    const message =
+      `${database}: another box has written under this box's identity, or this disk was restored ` +
+      `from an older copy. Nothing is lost: this box goes on in a new log`
+    this.#init.options.log('warn', message, { log })
+    if (this.#ownLogsClosed.size < OWN_LOGS_CLOSED_MAX) this.#ownLogsClosed.add(message)
+  }
+
+  #forkWarnings(): string[] {
+    const warnings = new Set<string>()
+    for (const { name, store } of this.#databases.all()) {
+      for (const { fork, tip } of store.logs()) {
+        if (fork === undefined || warnings.size >= FORKS_NAMED_MAX) continue
+        const peer = this.#init.peerIdOf(tip.origin.genesis.publicKey)
+        warnings.add(
+          `${name}: two boxes wrote under the identity of ${peer}, after event ${fork.seq} of log ` +
+            `${tip.origin.id}. Both branches are kept; nothing is lost`
+        )
+      }
+    }
+    return [...warnings]
   }
 
   #clockWarnings(): string[] {
@@ -256,3 +283,6 @@ export class LaterbaseNode implements Laterbase {
 
 /** Boxes whose clocks are named in the status: remote input, so bounded. */
 const CLOCKS_AHEAD_MAX = 64
+/** Forks named in the status; `status().databases` lists all. */
+const FORKS_NAMED_MAX = 16
+const OWN_LOGS_CLOSED_MAX = 64

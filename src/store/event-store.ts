@@ -4,7 +4,8 @@
  *
  * Guarantees of every implementation:
  * - `write` is atomic and durable: all of its commits or none, on disk when it resolves.
- * - Logs grow only by the commit that follows their tip; a database is the union of its logs.
+ * - Logs grow only by the commit that follows their tip; a database is the union of its logs. A
+ *   commit that follows an earlier one begins a branch: both are kept.
  * - An event is stored once however many commits hold it. A key with several contents keeps them
  *   all; the one with the lowest hash answers for the key.
  * - Reads see whole commits. One writer at a time: callers do not overlap `write` calls.
@@ -16,14 +17,20 @@ import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import type { LogTip } from '../core/log.ts'
 
 export interface EventStore {
-  /** Changes when the store is replaced; 16 lower-case hex digits. */
+  /** Changes when the store is replaced, and with the own log; 16 lower-case hex digits. */
   readonly incarnation: string
-  /** The log that this store's node writes. */
+  /** The log that this store's node writes: another one after a batch that renews it. */
   readonly ownLog: LogOrigin
 
-  /** Logs in the order in which they came here; `number` is dense from 0, good on this store. */
+  /**
+   * Logs in the order in which they came here; `number` is dense from 0, good on this store. Each
+   * branch of a forked log is a stored log of its own, with the same id.
+   */
   logs(): readonly StoredLog[]
+  /** The stored log that came first of a log. */
   log(id: LogId): StoredLog | undefined
+  /** All of them; more than one for a log that was forked. */
+  branches(id: LogId): readonly StoredLog[]
   /** Distinct events. */
   eventCount(): number
   /** How many commits have arrived here. */
@@ -66,11 +73,31 @@ export interface StoreBatch {
   readonly clockCeiling: Stamp
   /** Keys known to be absent, checked by the caller under the same writer. */
   readonly absent?: ReadonlySet<Commit> | undefined
+  /** Commits that begin a branch, and where they leave the log. */
+  readonly forks?: ReadonlyMap<Commit, ForkPoint> | undefined
+  /** From this batch on the store's node writes another log. */
+  readonly renewal?: OwnLogRenewal | undefined
 }
 
 export interface StoredLog {
   readonly number: number
   readonly tip: LogTip
+  /** For a branch: its commits begin after this place. Undefined for the stored log that came first. */
+  readonly fork: ForkPoint | undefined
+}
+
+/** A place at which a branch leaves another stored log of the same log. */
+export interface ForkPoint {
+  /** Number of the stored log that it leaves. */
+  readonly parent: number
+  /** Sequence number of the last event that both have; 0 where they share nothing but the genesis. */
+  readonly seq: number
+}
+
+export interface OwnLogRenewal {
+  readonly incarnation: string
+  /** 16 bytes: what tells the new log of the node from its old ones. */
+  readonly nonce: Uint8Array
 }
 
 export interface StoredEvent {

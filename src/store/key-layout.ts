@@ -11,7 +11,6 @@ import { eventKey } from '../core/event-key.ts'
 import type { Hasher } from '../core/clock.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
-import type { LogTip } from '../core/log.ts'
 import type { Occurrence, StoredCommit, StoredEvent, StoredLog } from './event-store.ts'
 
 export const STORE_FORMAT = 1
@@ -273,13 +272,15 @@ export function logRecordKey(log: number): Buffer {
   return bytes
 }
 
-export function encodeLogRecord(tip: LogTip): Buffer {
+export function encodeLogRecord({ tip, fork }: StoredLog): Buffer {
   const bytes = Buffer.allocUnsafe(LOG_RECORD_BYTES)
   bytes.set(tip.origin.genesis.publicKey, 0)
   bytes.set(tip.origin.genesis.nonce, 32)
   bytes.writeUIntBE(tip.seq, 48, 6)
   bytes.set(tip.hash, 54)
   bytes.writeBigUInt64BE(tip.recorded, 86)
+  bytes.writeUInt32BE(fork?.parent ?? NO_PARENT, 94)
+  bytes.writeUIntBE(fork?.seq ?? 0, 98, 6)
   return bytes
 }
 
@@ -290,6 +291,7 @@ export function decodeLogRecord(bytes: Buffer, context: LogContext): StoredLog {
     nonce: bytes.subarray(32, 48),
     database: context.database
   }
+  const parent = bytes.readUInt32BE(94)
   return {
     number: context.number,
     tip: {
@@ -297,7 +299,8 @@ export function decodeLogRecord(bytes: Buffer, context: LogContext): StoredLog {
       seq: bytes.readUIntBE(48, 6),
       hash: bytes.subarray(54, 86),
       recorded: bytes.readBigUInt64BE(86)
-    }
+    },
+    fork: parent === NO_PARENT ? undefined : { parent, seq: bytes.readUIntBE(98, 6) }
   }
 }
 
@@ -314,4 +317,5 @@ const FLAG_CONFLICT = 1
 const FLAG_REPEATED = 2
 const COMMIT_HEADER_BYTES = 146
 const PLACE_BYTES = 10
-const LOG_RECORD_BYTES = 94
+const LOG_RECORD_BYTES = 104
+const NO_PARENT = 0xffffffff

@@ -78,21 +78,21 @@ interface Opened {
 }
 
 class LevelStore implements EventStore {
-  readonly incarnation: string
-  readonly ownLog: LogOrigin
+  readonly #options: LevelStoreOptions
   readonly #db: Level
   readonly #reader: LevelReader
   readonly #location: string
+  #identity: StoreIdentity
+  #ownLog: LogOrigin
   #logs: LogTable
   #counters: StoreCounters
   #writing = false
   #closed: Promise<void> | undefined
 
   constructor(opened: Opened) {
-    const { publicKey, database } = opened.options.owner
-    this.incarnation = opened.identity.incarnation
-    const genesis = { publicKey, database, nonce: opened.identity.nonce }
-    this.ownLog = logOrigin(genesis, opened.options.hasher)
+    this.#options = opened.options
+    this.#identity = opened.identity
+    this.#ownLog = ownLogOf(opened.identity, opened.options)
     this.#db = opened.db
     this.#reader = opened.reader
     this.#location = opened.options.location
@@ -100,8 +100,20 @@ class LevelStore implements EventStore {
     this.#counters = opened.counters
   }
 
+  get incarnation(): string {
+    return this.#identity.incarnation
+  }
+
+  get ownLog(): LogOrigin {
+    return this.#ownLog
+  }
+
   logs(): readonly StoredLog[] {
     return this.#logs.all()
+  }
+
+  branches(id: LogId): readonly StoredLog[] {
+    return this.#logs.branches(id)
   }
 
   log(id: LogId): StoredLog | undefined {
@@ -130,11 +142,17 @@ class LevelStore implements EventStore {
     try {
       const held = await loadHeldKeys(this.#reader, batch, this.#counters.highestKey)
       const writing = new LevelBatch({ logs: this.#logs.copy(), counters: this.#counters, held })
-      for (const commit of batch.commits) writing.add(commit)
+      for (const commit of batch.commits) writing.add(commit, batch.forks?.get(commit))
       const counters = writing.finish(batch.clockCeiling)
+      const identity =
+        batch.renewal === undefined ? this.#identity : { format: STORE_FORMAT, ...batch.renewal }
+      if (batch.renewal !== undefined) writing.identify(identity)
       await writing.write(this.#db)
       this.#logs = writing.logs
       this.#counters = counters
+      if (identity === this.#identity) return
+      this.#identity = identity
+      this.#ownLog = ownLogOf(identity, this.#options)
     } finally {
       this.#writing = false
     }
@@ -188,6 +206,10 @@ class LevelStore implements EventStore {
     this.#closed ??= this.#db.close()
     return this.#closed
   }
+}
+
+function ownLogOf({ nonce }: StoreIdentity, { owner, hasher }: LevelStoreOptions): LogOrigin {
+  return logOrigin({ ...owner, nonce }, hasher)
 }
 
 /** Whether a record of the store itself was not what its format says. */

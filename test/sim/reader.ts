@@ -38,6 +38,6 @@ export class Reader {
     const bytes = Buffer.from(this.#cursor.slice(1), 'base64url')
     const position = this.#cursor === '0' ? undefined : decodePosition(bytes)
     const held = new Map((await database.status()).logs.map((log) => [log.log, log.held]))
-    return [...(position ?? [])].some(([log, seq]) => (held.get(log) ?? 0) < seq)
+    return (position ?? []).some(({ log, seq }) => (held.get(log) ?? 0) < seq)
   }
 }
