@@ -6,7 +6,7 @@ import { join } from 'node:path'
 
 import { createLibp2pTransport } from '../p2p/libp2p-transport.ts'
 import { peerIdFromRawPublicKey } from '../p2p/keys.ts'
-import { openLevelStore } from '../store/level-store.ts'
+import { MARKER_SUFFIX, openLevelStore } from '../store/level-store.ts'
 import { openNodeStore } from '../store/node-store.ts'
 import {
   DATABASES_FOLDER,
@@ -80,6 +80,9 @@ function levelStores(folder: string, publicKey: Uint8Array): StorePlace {
         hasher: systemHasher,
         rng: systemRng
       }),
-    remove: (database) => rm(join(folder, database), { recursive: true, force: true })
+    remove: async (database) => {
+      await rm(join(folder, database), { recursive: true, force: true })
+      await rm(join(folder, `${database}${MARKER_SUFFIX}`), { force: true })
+    }
   }
 }

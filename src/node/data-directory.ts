@@ -8,6 +8,7 @@
  *     node/             a small store: which databases there are, addresses of peers; its lock is
  *                       the directory's lock
  *     databases/NAME/   one store a database
+ *     databases/NAME.marker   which opening of the store was the last: tells a restored copy
  */
 
 import { randomBytes } from 'node:crypto'

@@ -217,6 +217,7 @@ export class LaterbaseNode implements Laterbase {
 
   #makeDatabase(name: string, store: EventStore): NodeDatabase {
     const { signer, hasher, rng, clock, options, peerIdOf } = this.#init
+    if (store.found === 'restored') this.#noteRestored(name)
     return new NodeDatabase({
       name,
       store,
@@ -245,10 +246,23 @@ export class LaterbaseNode implements Laterbase {
   }
 
   #noteOwnLogClosed(database: string, log: string): void {
-    const message =
+    this.#warnOfOwnLog(
       `${database}: another box has written under this box's identity, or this disk was restored ` +
-      `from an older copy. Nothing is lost: this box goes on in a new log`
-    this.#init.options.log('warn', message, { log })
+        `from an older copy. Nothing is lost: this box goes on in a new log`,
+      { log }
+    )
+  }
+
+  #noteRestored(database: string): void {
+    this.#warnOfOwnLog(
+      `${database}: its store was restored from an older copy. What was written since comes back ` +
+        `from the other boxes; this box goes on in a new log`,
+      {}
+    )
+  }
+
+  #warnOfOwnLog(message: string, fields: Readonly<Record<string, unknown>>): void {
+    this.#init.options.log('warn', message, fields)
     if (this.#ownLogsClosed.size < OWN_LOGS_CLOSED_MAX) this.#ownLogsClosed.add(message)
   }
 

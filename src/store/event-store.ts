@@ -21,6 +21,8 @@ export interface EventStore {
   readonly incarnation: string
   /** The log that this store's node writes: another one after a batch that renews it. */
   readonly ownLog: LogOrigin
+  /** How the store was found when it was opened. */
+  readonly found: StoreFound
 
   /**
    * Logs in the order in which they came here; `number` is dense from 0, good on this store. Each
@@ -66,6 +68,9 @@ export interface EventStore {
   /** Idempotent; waits for a write under way. */
   close(): Promise<void>
 }
+
+/** `restored`: put back from an older copy; its own log was closed, and another is begun. */
+export type StoreFound = 'new' | 'known' | 'restored'
 
 export interface StoreBatch {
   /** In an order in which each commit follows the tip of its log. */

@@ -27,11 +27,13 @@ export const KIND = {
   content: 0x08
 } as const
 
-/** What is written once, when the store is made. */
+/** Who a store is: written when it is made, opened, or begins another own log. */
 export interface StoreIdentity {
   readonly format: number
   readonly incarnation: string
   readonly nonce: Uint8Array
+  /** Changes with every opening: see marker.ts. */
+  readonly epoch: string
 }
 
 /** What every batch writes anew. */
@@ -46,20 +48,19 @@ export const IDENTITY_KEY = Buffer.from([KIND.meta, 0x69])
 export const COUNTERS_KEY = Buffer.from([KIND.meta, 0x63])
 
 export function encodeIdentity(identity: StoreIdentity): Buffer {
-  const { format, incarnation, nonce } = identity
   return Buffer.from(
-    JSON.stringify({ format, incarnation, nonce: Buffer.from(nonce).toString('hex') })
+    JSON.stringify({ ...identity, nonce: Buffer.from(identity.nonce).toString('hex') })
   )
 }
 
 export function decodeIdentity(bytes: Buffer): StoreIdentity {
   const fields = JSON.parse(bytes.toString()) as Record<string, unknown>
-  const { format, incarnation, nonce } = fields
+  const { format, incarnation, nonce, epoch } = fields
   assert(typeof format === 'number' && typeof incarnation === 'string', 'a store identity')
   const bytesOfNonce = Buffer.from(String(nonce), 'hex')
   // Another nonce would silently make another log of the node.
   assert(format !== STORE_FORMAT || bytesOfNonce.length === NONCE_BYTES, 'a nonce has 16 bytes')
-  return { format, incarnation, nonce: bytesOfNonce }
+  return { format, incarnation, nonce: bytesOfNonce, epoch: String(epoch) }
 }
 
 export function encodeCounters(counters: StoreCounters): Buffer {

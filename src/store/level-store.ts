@@ -14,6 +14,7 @@ import type { LogId, LogOrigin } from '../core/commit.ts'
 import type { Hasher, Rng } from '../core/clock.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
+import { NONCE_BYTES } from '../../protocols/commit/codec.ts'
 import { LaterbaseError } from '../errors.ts'
 import type {
   CommitSlice,
@@ -24,6 +25,7 @@ import type {
   StoredCommit,
   StoredEvent,
   StoredLog,
+  StoreFound,
   StoreOwner
 } from './event-store.ts'
 import {
@@ -39,8 +41,12 @@ import { loadHeldKeys } from './held-keys.ts'
 import { LevelBatch } from './level-batch.ts'
 import { LevelReader } from './level-reader.ts'
 import { LogTable } from './merge-batch.ts'
+import { readMarker, writeMarker } from './marker.ts'
 import { openLevel } from './open-level.ts'
 import type { Level } from './open-level.ts'
+
+/** What the marker's path has behind the store's. */
+export const MARKER_SUFFIX = '.marker'
 
 export interface LevelStoreOptions {
   readonly location: string
@@ -58,10 +64,11 @@ export interface LevelStoreOptions {
 export async function openLevelStore(options: LevelStoreOptions): Promise<EventStore> {
   const db = await openLevel(options.location, options.create)
   try {
-    const identity = await readIdentity(db, options)
+    const { identity, found } = await identify(db, options)
     const reader = new LevelReader(db, options.hasher)
     const logs = await reader.logs(options.owner.database)
-    return new LevelStore({ db, reader, identity, logs, options, counters: await readCounters(db) })
+    const counters = await readCounters(db)
+    return new LevelStore({ db, reader, identity, found, logs, options, counters })
   } catch (error) {
     await db.close()
     throw unreadable(error) ? damaged(options.location, error) : error
@@ -72,12 +79,14 @@ interface Opened {
   readonly db: Level
   readonly reader: LevelReader
   readonly identity: StoreIdentity
+  readonly found: StoreFound
   readonly logs: readonly StoredLog[]
   readonly counters: StoreCounters
   readonly options: LevelStoreOptions
 }
 
 class LevelStore implements EventStore {
+  readonly found: StoreFound
   readonly #options: LevelStoreOptions
   readonly #db: Level
   readonly #reader: LevelReader
@@ -90,6 +99,7 @@ class LevelStore implements EventStore {
   #closed: Promise<void> | undefined
 
   constructor(opened: Opened) {
+    this.found = opened.found
     this.#options = opened.options
     this.#identity = opened.identity
     this.#ownLog = ownLogOf(opened.identity, opened.options)
@@ -145,7 +155,7 @@ class LevelStore implements EventStore {
       for (const commit of batch.commits) writing.add(commit, batch.forks?.get(commit))
       const counters = writing.finish(batch.clockCeiling)
       const identity =
-        batch.renewal === undefined ? this.#identity : { format: STORE_FORMAT, ...batch.renewal }
+        batch.renewal === undefined ? this.#identity : { ...this.#identity, ...batch.renewal }
       if (batch.renewal !== undefined) writing.identify(identity)
       await writing.write(this.#db)
       this.#logs = writing.logs
@@ -224,7 +234,34 @@ function damaged(location: string, cause: unknown): LaterbaseError {
   return new LaterbaseError('LATERBASE_STORE_CORRUPT', message, { cause })
 }
 
-async function readIdentity(db: Level, options: LevelStoreOptions): Promise<StoreIdentity> {
+/** Reads who the store is, tells whether it was restored, and begins its next epoch. */
+async function identify(
+  db: Level,
+  options: LevelStoreOptions
+): Promise<{ identity: StoreIdentity; found: StoreFound }> {
+  const { rng, location } = options
+  const held = await readIdentity(db, options)
+  const markerPath = `${location}${MARKER_SUFFIX}`
+  const marker = held === undefined ? undefined : await readMarker(markerPath)
+  const isKnown = marker !== undefined && [marker.before, marker.epoch].includes(held?.epoch ?? '')
+  const identity =
+    held === undefined || !isKnown
+      ? { format: STORE_FORMAT, incarnation: hex(rng.bytes(8)), nonce: rng.bytes(NONCE_BYTES) }
+      : held
+  const epoch = hex(rng.bytes(8))
+  await writeMarker(markerPath, { before: held?.epoch ?? epoch, epoch })
+  const renewed = { ...identity, epoch }
+  await db.put(IDENTITY_KEY, encodeIdentity(renewed), { sync: true })
+  // From here on a store with the epoch before is an older copy.
+  await writeMarker(markerPath, { before: epoch, epoch })
+  return { identity: renewed, found: held === undefined ? 'new' : isKnown ? 'known' : 'restored' }
+}
+
+/** Undefined for a store that is new. */
+async function readIdentity(
+  db: Level,
+  options: LevelStoreOptions
+): Promise<StoreIdentity | undefined> {
   const bytes = await db.get(IDENTITY_KEY)
   if (bytes !== undefined) {
     const identity = decodeIdentity(bytes)
@@ -235,19 +272,15 @@ async function readIdentity(db: Level, options: LevelStoreOptions): Promise<Stor
         `${STORE_FORMAT}: run the newer version of Laterbase that wrote it`
     )
   }
-  if (!options.create) {
-    throw new LaterbaseError(
-      'LATERBASE_STORE_LOST',
-      `${options.location} is an empty store where there was one with events`
-    )
-  }
-  const identity = {
-    format: STORE_FORMAT,
-    incarnation: Buffer.from(options.rng.bytes(8)).toString('hex'),
-    nonce: options.rng.bytes(16)
-  }
-  await db.put(IDENTITY_KEY, encodeIdentity(identity), { sync: true })
-  return identity
+  if (options.create) return undefined
+  throw new LaterbaseError(
+    'LATERBASE_STORE_LOST',
+    `${options.location} is an empty store where there was one with events`
+  )
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex')
 }
 
 async function readCounters(db: Level): Promise<StoreCounters> {

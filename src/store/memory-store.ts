@@ -40,6 +40,7 @@ export function createMemoryStore(options: MemoryStoreOptions): EventStore {
 class MemoryStore implements EventStore {
   readonly #owner: StoreOwner
   readonly #hasher: Hasher
+  readonly found = 'new'
   incarnation: string
   ownLog: LogOrigin
   #logs = new LogTable([])
