@@ -20,6 +20,8 @@ export interface StorePlace {
   open(database: string, create: boolean): Promise<EventStore>
   /** Deletes what there is of a database's store, which is closed. */
   remove(database: string): Promise<void>
+  /** After the stores, which whoever opened them closes. */
+  close(): void
 }
 
 export interface RegistryInit {

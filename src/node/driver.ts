@@ -250,6 +250,9 @@ export class Driver {
 
   #fetchOnce(peer: string, database: NodeDatabase): Promise<number> {
     const { transport, clock, hasher, verifier } = this.#init
+    // What could not be stored is not worth the way over the link; it is asked for again later.
+    const refusal = database.store.refusal()
+    if (refusal !== undefined) return Promise.reject(refusal)
     return fetchMissing({
       database,
       clock,
@@ -287,8 +290,11 @@ export class Driver {
     try {
       return await this.#responder.answer(peer, frame)
     } catch (error) {
-      if (!isLaterbaseError(error, 'LATERBASE_STORE_CORRUPT')) throw error
-      this.#warn(`damaged on this disk: ${error.message}`, { peer })
+      if (isLaterbaseError(error, 'LATERBASE_STORE_CORRUPT')) {
+        this.#warn(`damaged on this disk: ${error.message}`, { peer })
+      } else if (!isLaterbaseError(error, 'LATERBASE_STORE_FAILED')) {
+        throw error
+      }
       const refused = encodeDeltaAnswer({ type: 'refused', reason: 'busy' })
       return { frame: refused, request: undefined, fault: undefined }
     }

@@ -145,6 +145,7 @@ export class LaterbaseNode implements Laterbase {
       warnings: [
         ...this.#transport.warnings(),
         ...this.#driver.warnings(),
+        ...this.#diskWarnings(),
         ...this.#clockWarnings()
       ]
     }
@@ -204,6 +205,7 @@ export class LaterbaseNode implements Laterbase {
       () => this.#transport.close(),
       () => this.#driver.close(),
       () => this.#databases.close(),
+      async () => this.#init.stores.close(),
       () => this.#init.nodeStore.close()
     ]
     // A stage that fails must not leave the directory locked behind it.
@@ -238,6 +240,12 @@ export class LaterbaseNode implements Laterbase {
       this.#init.options.log('warn', 'a box has a clock that runs ahead', { peer, recorded })
     }
     if (this.#clocksAhead.size < CLOCKS_AHEAD_MAX) this.#clocksAhead.set(peer, recordedMs)
+  }
+
+  /** A full disk is one, however many databases are on it. */
+  #diskWarnings(): Set<string> {
+    const refusals = this.#databases.all().map(({ store }) => store.refusal()?.message ?? '')
+    return new Set(refusals.filter((message) => message !== ''))
   }
 
   #clockWarnings(): string[] {

@@ -116,6 +116,14 @@ class MemoryStore implements EventStore {
     this.#sorted = undefined
   }
 
+  refusal(): undefined {
+    return undefined
+  }
+
+  onReopened(): void {
+    // Memory does not fail.
+  }
+
   async getMany(keys: readonly EventKey[]): Promise<(StoredEvent | undefined)[]> {
     return keys.map((key) => {
       const state = this.#states.get(toHex(key))

@@ -69,7 +69,8 @@ export class SimDisk {
       remove: async (database) => {
         await this.#take()
         this.#stores.delete(database)
-      }
+      },
+      close: () => undefined
     }
   }
 
