@@ -36,6 +36,8 @@ import type { Log } from './options.ts'
 export interface DatabaseRegistry {
   all(): readonly NodeDatabase[]
   get(name: string): NodeDatabase | undefined
+  /** Whether this node has a database of that name whose store does not open. */
+  isUnopened(name: string): boolean
   /** The database of a name that a peer has; undefined where this node has forgotten it on purpose. */
   adopt(name: string): Promise<NodeDatabase | undefined>
 }
@@ -76,6 +78,7 @@ export class Driver {
     this.#responder = new DeltaResponder({
       digests: () => this.#digests(),
       database: (name) => init.databases.get(name),
+      isUnopened: (name) => init.databases.isUnopened(name),
       hasher: init.hasher,
       clock: init.clock
     })

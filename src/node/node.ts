@@ -8,12 +8,12 @@ import type { Transport } from '../p2p/transport.ts'
 import { formatTime } from '../schema/time.ts'
 import type { EventStore } from '../store/event-store.ts'
 import type { NodeStore } from '../store/node-store.ts'
-import { LocalDatabases, unknownDatabase } from './database-registry.ts'
+import { LocalDatabases } from './database-registry.ts'
 import type { StorePlace } from './database-registry.ts'
 import { NodeDatabase } from './database.ts'
 import { Driver } from './driver.ts'
 import { createInvitation } from './invitation.ts'
-import type { Database, Laterbase, NodeStatus, PeerStatus } from './laterbase.ts'
+import type { Database, Laterbase, NodeStatus, PeerStatus, UnopenedDatabase } from './laterbase.ts'
 import type { ResolvedOptions } from './options.ts'
 import { createRecordedClock } from './recorded-clock.ts'
 import type { RecordedClock } from './recorded-clock.ts'
@@ -88,13 +88,16 @@ export class LaterbaseNode implements Laterbase {
       stores: init.stores,
       makeDatabase: (name, store) => this.#makeDatabase(name, store),
       opened: (database) => this.#driver.follow(database),
-      closed: (name) => this.#driver.unfollow(name)
+      closed: (name) => this.#driver.unfollow(name),
+      clock,
+      log: options.log
     })
     this.#driver = new Driver({
       transport: this.#transport,
       databases: {
         all: () => this.#databases.all(),
         get: (name) => this.#databases.get(name),
+        isUnopened: (name) => this.#databases.isUnopened(name),
         adopt: (name) => this.#databases.adopt(name)
       },
       clock,
@@ -142,10 +145,14 @@ export class LaterbaseNode implements Laterbase {
       offline: this.#offline,
       peers: this.peers(),
       databases: await Promise.all(this.#databases.all().map((database) => database.status())),
+      unopened: this.unopened(),
       warnings: [
         ...this.#transport.warnings(),
         ...this.#driver.warnings(),
         ...this.#diskWarnings(),
+        ...this.unopened().map(
+          ({ name, reason, wayOut }) => `Database ${name} is not open: ${reason}. ${wayOut}`
+        ),
         ...this.#clockWarnings()
       ]
     }
@@ -159,9 +166,13 @@ export class LaterbaseNode implements Laterbase {
     return this.#databases.all().map((database) => database.name)
   }
 
+  unopened(): readonly UnopenedDatabase[] {
+    return this.#databases.unopened()
+  }
+
   database(name: string): Database {
     const database = this.#databases.get(name)
-    if (database === undefined) throw unknownDatabase(name)
+    if (database === undefined) throw this.#databases.refusal(name)
     return database
   }
 

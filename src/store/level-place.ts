@@ -3,10 +3,11 @@
  * the disk, and so its reserve; each is opened anew by itself after a write that failed.
  */
 
-import { rm, statfs } from 'node:fs/promises'
+import { rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import type { Clock, Hasher, Rng } from '../core/clock.ts'
+import { LaterbaseError } from '../errors.ts'
 import { DiskReserve } from './disk-reserve.ts'
 import type { DiskNews, DiskSpace } from './disk-reserve.ts'
 import type { EventStore } from './event-store.ts'
@@ -66,10 +67,12 @@ export class LevelPlace {
     this.#reserve.close()
   }
 
-  #open(database: string, create: boolean): Promise<EventStore> {
+  async #open(database: string, create: boolean): Promise<EventStore> {
     const { folder, publicKey, hasher, rng } = this.#init
+    const location = join(folder, database)
+    if (!create) await expectStore(location)
     const owner = { database, publicKey }
-    return openLevelStore({ location: join(folder, database), owner, create, hasher, rng })
+    return openLevelStore({ location, owner, create, hasher, rng })
   }
 
   #logDisk(news: DiskNews): void {
@@ -85,6 +88,18 @@ export class LevelPlace {
     const seconds = (news.failedForMs / 1_000).toFixed(1)
     const message = `Database ${database}: open again after ${seconds} s; new events are taken.`
     this.#init.log('info', message)
+  }
+}
+
+/** LevelDB would leave a folder where a store is missing, in the way of whoever puts it back. */
+async function expectStore(location: string): Promise<void> {
+  try {
+    await stat(join(location, 'CURRENT'))
+  } catch (cause) {
+    const isMissing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
+    const code = isMissing ? 'LATERBASE_STORE_LOST' : 'LATERBASE_STORE_FAILED'
+    const what = isMissing ? 'is gone or has lost its CURRENT file' : 'cannot be looked at'
+    throw new LaterbaseError(code, `${location} ${what}; nothing was changed`, { cause })
   }
 }
 
