@@ -4,6 +4,7 @@
  */
 
 import { present } from '../../src/core/assert.ts'
+import type { LogId } from '../../src/core/commit.ts'
 import { LaterbaseError } from '../../src/errors.ts'
 import { systemHasher } from '../../src/node/system.ts'
 import type { EventStore } from '../../src/store/event-store.ts'
@@ -75,10 +76,13 @@ export class FailingDisk {
     this.#handles.add(handle)
     this.openMax = Math.max(this.openMax, this.#handles.size)
     let isBroken = false
+    // What a handle shows of its logs stays as it was when its last write failed.
+    let shown = store.logs()
     const write: EventStore['write'] = async (batch) => {
       if (isBroken) throw failure('the handle is broken')
       const fate = this.fates.shift() ?? 'kept'
       if (fate !== 'lost') await store.write(batch)
+      if (fate === 'kept') shown = store.logs()
       if (fate === 'kept') return
       isBroken = true
       throw failure('no space left on device')
@@ -86,6 +90,8 @@ export class FailingDisk {
     return new Proxy(store, {
       get: (target, name) => {
         if (name === 'write') return write
+        if (name === 'logs') return () => shown
+        if (name === 'log') return (id: LogId) => shown.find(({ tip }) => tip.origin.id === id)
         if (name === 'close') return async () => void this.#handles.delete(handle)
         const member: unknown = Reflect.get(target, name, target)
         if (typeof member !== 'function') return member

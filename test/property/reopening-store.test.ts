@@ -201,6 +201,20 @@ test('commits of peers whose write failed are taken when they are brought again'
   expect(disk.held.arrival()).toBe(2)
 })
 
+test('what comes while the store is opened is not held against what was there before', async () => {
+  const disk = new FailingDisk()
+  disk.fates = ['landed']
+  const writer = writerOn(disk.store())
+  const commits = makeCommits([{ signer: 1, events: [asked(1)], laterBy: 1 }])
+  await expect(disk.settle(writer.merge(commits))).rejects.toMatchObject(FAILED)
+  // Closed, and not open again.
+  await disk.pass(5)
+  const writes = [writer.merge(commits), writer.append([asked(2)], false)]
+  for (const outcome of await disk.settle(Promise.allSettled(writes))) {
+    expect(outcome).toMatchObject({ status: 'rejected', reason: FAILED })
+  }
+})
+
 function writerOn(store: EventStore): GroupCommit {
   let clock = 0n
   return createGroupCommit({
