@@ -225,6 +225,8 @@ export class Driver {
     try {
       return await this.#init.databases.adopt(name)
     } catch (error) {
+      // The status says that the disk is full, as long as it is; the next comparison asks again.
+      if (isLaterbaseError(error, 'LATERBASE_DISK_FULL')) return undefined
       this.#warn(`database ${name} of a peer cannot be opened here: ${String(error)}`, {})
       return undefined
     }
