@@ -22,5 +22,6 @@ export type {
   NodeStatus,
   PeerStatus,
   RangeOptions,
-  RecordedEvent
+  RecordedEvent,
+  UnopenedDatabase
 } from './node/laterbase.ts'

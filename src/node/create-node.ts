@@ -1,12 +1,12 @@
 /** The composition root: the only file that names concrete stores, transports and clocks. */
 
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 
 import { createLibp2pTransport } from '../p2p/libp2p-transport.ts'
 import { peerIdFromRawPublicKey } from '../p2p/keys.ts'
-import { MARKER_SUFFIX, openLevelStore } from '../store/level-store.ts'
+import { LevelPlace } from '../store/level-place.ts'
 import { openNodeStore } from '../store/node-store.ts'
 import {
   DATABASES_FOLDER,
@@ -14,7 +14,6 @@ import {
   markStores,
   openDataDirectory
 } from './data-directory.ts'
-import type { StorePlace } from './database-registry.ts'
 import { LaterbaseNode } from './node.ts'
 import type { Laterbase } from './laterbase.ts'
 import { resolveOptions } from './options.ts'
@@ -35,6 +34,14 @@ export async function createLaterbase(options: LaterbaseOptions): Promise<Laterb
   await mkdir(join(dir, DATABASES_FOLDER), { recursive: true })
   const nodeStore = await openNodeStore(join(dir, NODE_STORE_FOLDER), !directory.hasStores)
   const signer = createSigner(directory.seed)
+  const stores = new LevelPlace({
+    folder: join(dir, DATABASES_FOLDER),
+    publicKey: signer.publicKey,
+    hasher: systemHasher,
+    rng: systemRng,
+    clock: systemClock,
+    log: resolved.log
+  })
   try {
     if (!directory.hasStores) await markStores(dir)
     return await LaterbaseNode.start({
@@ -48,7 +55,7 @@ export async function createLaterbase(options: LaterbaseOptions): Promise<Laterb
       hasher: systemHasher,
       verifier: systemVerifier,
       peerIdOf: peerIdFromRawPublicKey,
-      stores: levelStores(join(dir, DATABASES_FOLDER), signer.publicKey),
+      stores,
       makeTransport: (addressBook) =>
         createLibp2pTransport({
           privateKey: directory.seed,
@@ -64,25 +71,8 @@ export async function createLaterbase(options: LaterbaseOptions): Promise<Laterb
         })
     })
   } catch (error) {
+    stores.close()
     await nodeStore.close()
     throw error
-  }
-}
-
-/** One LevelDB a database, in a folder of its name. */
-function levelStores(folder: string, publicKey: Uint8Array): StorePlace {
-  return {
-    open: (database, create) =>
-      openLevelStore({
-        location: join(folder, database),
-        owner: { database, publicKey },
-        create,
-        hasher: systemHasher,
-        rng: systemRng
-      }),
-    remove: async (database) => {
-      await rm(join(folder, database), { recursive: true, force: true })
-      await rm(join(folder, `${database}${MARKER_SUFFIX}`), { force: true })
-    }
   }
 }

@@ -4,10 +4,14 @@
  */
 
 import { DATABASES_MAX } from '../../protocols/limits.ts'
+import type { Clock } from '../core/clock.ts'
 import { LaterbaseError } from '../errors.ts'
 import type { EventStore } from '../store/event-store.ts'
 import type { NodeStore } from '../store/node-store.ts'
 import type { NodeDatabase } from './database.ts'
+import type { UnopenedDatabase } from './laterbase.ts'
+import type { Log } from './options.ts'
+import { UnopenedStores } from './unopened-stores.ts'
 
 const NAME = /^[a-z][a-z0-9_-]{0,62}$/
 /** Words that routes and files begin with. */
@@ -20,6 +24,8 @@ export interface StorePlace {
   open(database: string, create: boolean): Promise<EventStore>
   /** Deletes what there is of a database's store, which is closed. */
   remove(database: string): Promise<void>
+  /** After the stores, which whoever opened them closes. */
+  close(): void
 }
 
 export interface RegistryInit {
@@ -29,6 +35,8 @@ export interface RegistryInit {
   /** A database is new here, or open again. */
   readonly opened: (database: NodeDatabase) => void
   readonly closed: (name: string) => void
+  readonly clock: Clock
+  readonly log: Log
 }
 
 type ListedState = 'open' | 'forgotten'
@@ -36,21 +44,28 @@ type ListedState = 'open' | 'forgotten'
 export class LocalDatabases {
   readonly #init: RegistryInit
   readonly #open = new Map<string, NodeDatabase>()
+  readonly #unopened: UnopenedStores
   #listed = new Map<string, ListedState>()
   /** Changes of the list happen one after the other. */
   #changing: Promise<unknown> = Promise.resolve()
 
   constructor(init: RegistryInit) {
     this.#init = init
+    const { clock, log } = init
+    this.#unopened = new UnopenedStores({ open: (name) => this.#openAgain(name), clock, log })
   }
 
-  /** Opens every store that was there before. */
+  /** Opens every store that was there before, and notes those that do not open. */
   async openAll(): Promise<void> {
     const listed = (await this.#init.nodeStore.get(LIST)) as Record<string, ListedState> | undefined
     this.#listed = new Map(Object.entries(listed ?? {}))
     for (const [name, state] of this.#listed) {
       if (state !== 'open') continue
-      this.#add(name, await this.#init.stores.open(name, false))
+      try {
+        this.#add(name, await this.#init.stores.open(name, false))
+      } catch (error) {
+        this.#unopened.add(name, error)
+      }
     }
   }
 
@@ -62,12 +77,30 @@ export class LocalDatabases {
     return this.#open.get(name)
   }
 
-  /** @throws LATERBASE_NAME_INVALID; LATERBASE_TOO_LARGE beyond the number of databases */
+  /** Why there is no open database of a name. */
+  refusal(name: string): LaterbaseError {
+    return this.#unopened.refusal(name) ?? unknownDatabase(name)
+  }
+
+  isUnopened(name: string): boolean {
+    return this.#unopened.has(name)
+  }
+
+  unopened(): readonly UnopenedDatabase[] {
+    return this.#unopened.all()
+  }
+
+  /**
+   * @throws LATERBASE_NAME_INVALID; LATERBASE_TOO_LARGE beyond the number of databases; why it is
+   *   not open, where there is one that is not
+   */
   create(name: string): Promise<{ database: NodeDatabase; created: boolean }> {
     checkName(name)
     return this.#change(async () => {
       const held = this.#open.get(name)
       if (held !== undefined) return { database: held, created: false }
+      const refusal = this.#unopened.refusal(name)
+      if (refusal !== undefined) throw refusal
       return { database: await this.#make(name), created: true }
     })
   }
@@ -88,17 +121,19 @@ export class LocalDatabases {
   forget(name: string): Promise<void> {
     return this.#change(async () => {
       const database = this.#open.get(name)
-      if (database === undefined) throw unknownDatabase(name)
+      if (database === undefined && !this.#unopened.has(name)) throw unknownDatabase(name)
       // Listed as forgotten first: a crash in between must not bring back an empty database.
       await this.#list(name, 'forgotten')
+      this.#unopened.remove(name)
       this.#open.delete(name)
       this.#init.closed(name)
-      await database.close()
+      await database?.close()
       await this.#init.stores.remove(name)
     })
   }
 
   async close(): Promise<void> {
+    this.#unopened.close()
     await this.#changing.catch(() => undefined)
     const closed = await Promise.allSettled(this.all().map((database) => database.close()))
     this.#open.clear()
@@ -106,8 +141,17 @@ export class LocalDatabases {
     if (failed !== undefined) throw failed.reason
   }
 
+  #openAgain(name: string): Promise<void> {
+    return this.#change(async () => {
+      if (!this.#unopened.has(name)) return
+      const store = await this.#init.stores.open(name, false)
+      this.#unopened.remove(name)
+      this.#add(name, store)
+    })
+  }
+
   async #make(name: string): Promise<NodeDatabase> {
-    if (this.#open.size >= DATABASES_MAX) {
+    if (this.#open.size + this.#unopened.all().length >= DATABASES_MAX) {
       const message = `a node has at most ${DATABASES_MAX} databases`
       throw new LaterbaseError('LATERBASE_TOO_LARGE', message)
     }
@@ -151,7 +195,7 @@ function checkName(name: string): void {
   )
 }
 
-export function unknownDatabase(name: string): LaterbaseError {
+function unknownDatabase(name: string): LaterbaseError {
   return new LaterbaseError(
     'LATERBASE_DATABASE_UNKNOWN',
     `no database ${JSON.stringify(name.slice(0, 80))} here: create it first`

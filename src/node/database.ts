@@ -108,6 +108,11 @@ export class NodeDatabase implements Database {
       ownLogClosed: (log) => init.ownLogClosed(this.name, log),
       committed: (_commits, own) => this.#onCommitted(own)
     })
+    store.onReopened(() => {
+      this.#onCommitted(undefined)
+      // A write whose writer was told that it failed may be there after all: peers and we may differ.
+      void init.sync(this, undefined)
+    })
   }
 
   async append(

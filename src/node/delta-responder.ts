@@ -31,6 +31,7 @@ import type { Position } from './position.ts'
 export interface ResponderInit {
   readonly digests: () => readonly DatabaseDigest[]
   readonly database: (name: string) => NodeDatabase | undefined
+  readonly isUnopened: (name: string) => boolean
   readonly hasher: Hasher
   readonly clock: Clock
 }
@@ -90,7 +91,10 @@ export class DeltaResponder {
   async #answerPage(peer: string, request: PageRequest): Promise<DeltaAnswer> {
     const { hasher } = this.#init
     const database = this.#init.database(request.database)
-    if (database === undefined) return { type: 'refused', reason: 'database-unknown' }
+    if (database === undefined) {
+      const isUnopened = this.#init.isUnopened(request.database)
+      return { type: 'refused', reason: isUnopened ? 'busy' : 'database-unknown' }
+    }
     const version = fromWireHeads(request.heads)
     const places = fromWireHeads(request.places)
     const position = await positionOfVersion(database.store, version, places)

@@ -39,6 +39,8 @@ import type { Log } from './options.ts'
 export interface DatabaseRegistry {
   all(): readonly NodeDatabase[]
   get(name: string): NodeDatabase | undefined
+  /** Whether this node has a database of that name whose store does not open. */
+  isUnopened(name: string): boolean
   /** The database of a name that a peer has; undefined where this node has forgotten it on purpose. */
   adopt(name: string): Promise<NodeDatabase | undefined>
 }
@@ -79,6 +81,7 @@ export class Driver {
     this.#responder = new DeltaResponder({
       digests: () => this.#digests(),
       database: (name) => init.databases.get(name),
+      isUnopened: (name) => init.databases.isUnopened(name),
       hasher: init.hasher,
       clock: init.clock
     })
@@ -225,6 +228,8 @@ export class Driver {
     try {
       return await this.#init.databases.adopt(name)
     } catch (error) {
+      // The status says that the disk is full, as long as it is; the next comparison asks again.
+      if (isLaterbaseError(error, 'LATERBASE_DISK_FULL')) return undefined
       this.#warn(`database ${name} of a peer cannot be opened here: ${String(error)}`, {})
       return undefined
     }
@@ -253,6 +258,9 @@ export class Driver {
 
   #fetchOnce(peer: string, database: NodeDatabase): Promise<number> {
     const { transport, clock, hasher, verifier } = this.#init
+    // What could not be stored is not worth the way over the link; it is asked for again later.
+    const refusal = database.store.refusal()
+    if (refusal !== undefined) return Promise.reject(refusal)
     return fetchMissing({
       database,
       clock,
@@ -284,8 +292,11 @@ export class Driver {
     try {
       return await this.#responder.answer(peer, frame)
     } catch (error) {
-      if (!isLaterbaseError(error, 'LATERBASE_STORE_CORRUPT')) throw error
-      this.#warn(`damaged on this disk: ${error.message}`, { peer })
+      if (isLaterbaseError(error, 'LATERBASE_STORE_CORRUPT')) {
+        this.#warn(`damaged on this disk: ${error.message}`, { peer })
+      } else if (!isLaterbaseError(error, 'LATERBASE_STORE_FAILED')) {
+        throw error
+      }
       const refused = encodeDeltaAnswer({ type: 'refused', reason: 'busy' })
       return { frame: refused, request: undefined, fault: undefined }
     }

@@ -3,7 +3,7 @@
  * `create-node.ts` makes one.
  */
 
-import type { Problem } from '../errors.ts'
+import type { ErrorCode, Problem } from '../errors.ts'
 
 /** Any JSON value. */
 export type Json =
@@ -162,6 +162,18 @@ export interface DatabaseStatus {
   readonly diskBytes: number
 }
 
+/** A database of this node whose store does not open. The others go on without it. */
+export interface UnopenedDatabase {
+  readonly name: string
+  /** What every operation on it fails with. */
+  readonly code: ErrorCode
+  /** In words for a person, as is the way out. */
+  readonly reason: string
+  readonly wayOut: string
+  /** The node tries again by itself. */
+  readonly retried: boolean
+}
+
 export interface ConflictStatus {
   readonly key: string
   /** All events of that key, lowest hash first. */
@@ -230,6 +242,7 @@ export interface NodeStatus {
   readonly offline: boolean
   readonly peers: readonly PeerStatus[]
   readonly databases: readonly DatabaseStatus[]
+  readonly unopened: readonly UnopenedDatabase[]
   /** In words for a person; empty when all is well. */
   readonly warnings: readonly string[]
 }
@@ -244,13 +257,15 @@ export interface Laterbase extends AsyncDisposable {
   /** One string that lets another box join this network; a secret. */
   invitation(): string
 
-  /** Names, sorted. */
+  /** Names of those that are open, sorted. */
   databases(): readonly string[]
-  /** @throws LATERBASE_DATABASE_UNKNOWN, LATERBASE_NAME_INVALID */
+  /** Those that are known here and do not open: sorted, empty when all is well. */
+  unopened(): readonly UnopenedDatabase[]
+  /** @throws LATERBASE_DATABASE_UNKNOWN; why it is not open, where it is known and does not open */
   database(name: string): Database
   /** Makes the database here, and so on every node of the network; `created` is false if it was there. */
   createDatabase(name: string): Promise<{ readonly database: Database; readonly created: boolean }>
-  /** Deletes this node's copy, and does not take it from peers again until it is created here. */
+  /** Deletes this node's copy, also one that does not open, and does not take it from peers again until it is created here. */
   forgetDatabase(name: string): Promise<void>
 
   /** Dials another node once, and keeps it as a static peer of this run. */

@@ -8,12 +8,12 @@ import type { Transport } from '../p2p/transport.ts'
 import { formatTime } from '../schema/time.ts'
 import type { EventStore } from '../store/event-store.ts'
 import type { NodeStore } from '../store/node-store.ts'
-import { LocalDatabases, unknownDatabase } from './database-registry.ts'
+import { LocalDatabases } from './database-registry.ts'
 import type { StorePlace } from './database-registry.ts'
 import { NodeDatabase } from './database.ts'
 import { Driver } from './driver.ts'
 import { createInvitation } from './invitation.ts'
-import type { Database, Laterbase, NodeStatus, PeerStatus } from './laterbase.ts'
+import type { Database, Laterbase, NodeStatus, PeerStatus, UnopenedDatabase } from './laterbase.ts'
 import type { ResolvedOptions } from './options.ts'
 import { createRecordedClock } from './recorded-clock.ts'
 import type { RecordedClock } from './recorded-clock.ts'
@@ -89,13 +89,16 @@ export class LaterbaseNode implements Laterbase {
       stores: init.stores,
       makeDatabase: (name, store) => this.#makeDatabase(name, store),
       opened: (database) => this.#driver.follow(database),
-      closed: (name) => this.#driver.unfollow(name)
+      closed: (name) => this.#driver.unfollow(name),
+      clock,
+      log: options.log
     })
     this.#driver = new Driver({
       transport: this.#transport,
       databases: {
         all: () => this.#databases.all(),
         get: (name) => this.#databases.get(name),
+        isUnopened: (name) => this.#databases.isUnopened(name),
         adopt: (name) => this.#databases.adopt(name)
       },
       clock,
@@ -143,9 +146,14 @@ export class LaterbaseNode implements Laterbase {
       offline: this.#offline,
       peers: this.peers(),
       databases: await Promise.all(this.#databases.all().map((database) => database.status())),
+      unopened: this.unopened(),
       warnings: [
         ...this.#transport.warnings(),
         ...this.#driver.warnings(),
+        ...this.#diskWarnings(),
+        ...this.unopened().map(
+          ({ name, reason, wayOut }) => `Database ${name} is not open: ${reason}. ${wayOut}`
+        ),
         ...this.#clockWarnings(),
         ...this.#ownLogsClosed,
         ...this.#forkWarnings()
@@ -161,9 +169,13 @@ export class LaterbaseNode implements Laterbase {
     return this.#databases.all().map((database) => database.name)
   }
 
+  unopened(): readonly UnopenedDatabase[] {
+    return this.#databases.unopened()
+  }
+
   database(name: string): Database {
     const database = this.#databases.get(name)
-    if (database === undefined) throw unknownDatabase(name)
+    if (database === undefined) throw this.#databases.refusal(name)
     return database
   }
 
@@ -207,6 +219,7 @@ export class LaterbaseNode implements Laterbase {
       () => this.#transport.close(),
       () => this.#driver.close(),
       () => this.#databases.close(),
+      async () => this.#init.stores.close(),
       () => this.#init.nodeStore.close()
     ]
     // A stage that fails must not leave the directory locked behind it.
@@ -279,6 +292,12 @@ export class LaterbaseNode implements Laterbase {
       }
     }
     return [...warnings]
+  }
+
+  /** A full disk is one, however many databases are on it. */
+  #diskWarnings(): Set<string> {
+    const refusals = this.#databases.all().map(({ store }) => store.refusal()?.message ?? '')
+    return new Set(refusals.filter((message) => message !== ''))
   }
 
   #clockWarnings(): string[] {

@@ -9,12 +9,15 @@
  * - An event is stored once however many commits hold it. A key with several contents keeps them
  *   all; the one with the lowest hash answers for the key.
  * - Reads see whole commits. One writer at a time: callers do not overlap `write` calls.
+ * - After a write that failed nothing more is written before the store was opened anew, and then
+ *   logs stand where the disk has them: what failed is there whole, or not at all.
  */
 
 import type { Commit, LogId, LogOrigin } from '../core/commit.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import type { LogTip } from '../core/log.ts'
+import type { LaterbaseError } from '../errors.ts'
 
 export interface EventStore {
   /** Changes when the store is replaced, and with the own log; 16 lower-case hex digits. */
@@ -42,7 +45,15 @@ export interface EventStore {
   /** The highest key stored; undefined when empty. A key above it is not there. */
   highestKey(): EventKey | undefined
 
+  /**
+   * @throws LATERBASE_DISK_FULL, and nothing was written; LATERBASE_STORE_FAILED, and whether it was
+   *   written shows when the store was opened anew
+   */
   write(batch: StoreBatch): Promise<void>
+  /** Why a write would be refused now; undefined when it would be tried. */
+  refusal(): LaterbaseError | undefined
+  /** After each time that the store was opened anew: its logs may have grown by what had failed. */
+  onReopened(listener: () => void): void
 
   /** The event of each key, the lowest hash where there are several; undefined for none. */
   getMany(keys: readonly EventKey[]): Promise<(StoredEvent | undefined)[]>

@@ -13,7 +13,7 @@ import { emptyTip } from '../core/log.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import { regionBytes } from '../../protocols/event/codec.ts'
 import { COMMIT_BYTES_MAX, COMMIT_EVENTS_MAX } from '../../protocols/limits.ts'
-import { LaterbaseError, isLaterbaseError } from '../errors.ts'
+import { LaterbaseError } from '../errors.ts'
 import type { EventStore, ForkPoint, OwnLogRenewal } from './event-store.ts'
 import { hashText, keyText } from './key-layout.ts'
 import { KnownLogs } from './known-logs.ts'
@@ -84,8 +84,6 @@ class Writer implements GroupCommit {
   #waiting: WriteRequest[] = []
   #running: Promise<void> | undefined
   #closed = false
-  /** Why nothing is written any more. */
-  #failed: unknown
 
   constructor(env: WriterEnvironment) {
     this.#env = env
@@ -119,11 +117,6 @@ class Writer implements GroupCommit {
       request.reject(new LaterbaseError('LATERBASE_CLOSED', 'the database is closed'))
       return
     }
-    if (this.#failed !== undefined) {
-      const message = 'the store failed on an earlier write: free space, then restart the node'
-      request.reject(new LaterbaseError('LATERBASE_STORE_FAILED', message, { cause: this.#failed }))
-      return
-    }
     if (this.#waiting.length >= QUEUED_WRITES_MAX) {
       request.reject(new LaterbaseError('LATERBASE_STORE_FAILED', 'too many writes are waiting'))
       return
@@ -140,11 +133,7 @@ class Writer implements GroupCommit {
       try {
         await this.#write(group)
       } catch (error) {
-        // A torn record in LevelDB's log hides what is written behind it, synced or not: after a
-        // failed write nothing may be acknowledged before the store was opened anew.
-        if (isLaterbaseError(error, 'LATERBASE_STORE_FAILED')) this.#failed ??= error
-        const refused = this.#failed === undefined ? [] : this.#waiting.splice(0)
-        for (const request of [...group, ...refused]) request.reject(error)
+        for (const request of group) request.reject(error)
       }
     }
     this.#running = undefined
@@ -169,6 +158,10 @@ class Writer implements GroupCommit {
 
   async #write(group: readonly WriteRequest[]): Promise<void> {
     const { store } = this.#env
+    // Asked before the tips are read: then no reopening comes between them and the write, which
+    // could make a commit follow another tip than that on disk, or take a held key for absent.
+    const refusal = store.refusal()
+    if (refusal !== undefined) throw refusal
     const merges = group.filter((request) => request.type === 'merge')
     const appends = group.filter((request) => request.type === 'append')
     const { commits, forks, stored } = await this.#newCommits(merges)

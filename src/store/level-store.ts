@@ -168,6 +168,14 @@ class LevelStore implements EventStore {
     }
   }
 
+  refusal(): undefined {
+    return undefined
+  }
+
+  onReopened(): void {
+    // This is one opening of the store: `reopening-store.ts` goes from one to the next.
+  }
+
   getMany(keys: readonly EventKey[]): Promise<(StoredEvent | undefined)[]> {
     return this.#reader.getMany(keys)
   }

@@ -131,6 +131,14 @@ class MemoryStore implements EventStore {
     this.ownLog = logOrigin({ ...this.#owner, nonce }, this.#hasher)
   }
 
+  refusal(): undefined {
+    return undefined
+  }
+
+  onReopened(): void {
+    // Memory does not fail.
+  }
+
   async getMany(keys: readonly EventKey[]): Promise<(StoredEvent | undefined)[]> {
     return keys.map((key) => {
       const state = this.#states.get(toHex(key))

@@ -1,13 +1,18 @@
 /**
  * The small store of the node itself: named JSON values, each write synced. Its LevelDB lock is the
  * lock of the whole data directory: the system frees it when the process dies, however it dies.
+ *
+ * After a write that failed the store is opened anew before anything else: a torn record in
+ * LevelDB's log would hide what is written behind it, synced or not.
  */
 
 import { LaterbaseError } from '../errors.ts'
 import { openLevel } from './open-level.ts'
+import type { Level } from './open-level.ts'
 
 export interface NodeStore {
   get(name: string): Promise<unknown>
+  /** @throws LATERBASE_STORE_FAILED; a later call tries again */
   put(name: string, value: unknown): Promise<void>
   /** Idempotent. */
   close(): Promise<void>
@@ -27,23 +32,66 @@ export async function openNodeStore(location: string, create: boolean): Promise<
   }
   openLocations.add(location)
   try {
-    const db = await openLevel(location, create)
-    let closed: Promise<void> | undefined
-    return {
-      get: async (name) => {
-        const bytes = await db.get(Buffer.from(name))
-        return bytes === undefined ? undefined : JSON.parse(bytes.toString())
-      },
-      put: async (name, value) => {
-        await db.put(Buffer.from(name), Buffer.from(JSON.stringify(value)), { sync: true })
-      },
-      close: () => {
-        closed ??= db.close().finally(() => openLocations.delete(location))
-        return closed
-      }
-    }
+    return new LevelNodeStore(location, await openLevel(location, create))
   } catch (error) {
     openLocations.delete(location)
     throw error
+  }
+}
+
+class LevelNodeStore implements NodeStore {
+  readonly #location: string
+  #db: Level
+  #isBroken = false
+  /** Operations happen one after the other: none is under way when the store is opened anew. */
+  #last: Promise<unknown> = Promise.resolve()
+  #closed: Promise<void> | undefined
+
+  constructor(location: string, db: Level) {
+    this.#location = location
+    this.#db = db
+  }
+
+  get(name: string): Promise<unknown> {
+    return this.#next(async () => {
+      const bytes = await this.#db.get(Buffer.from(name))
+      return bytes === undefined ? undefined : JSON.parse(bytes.toString())
+    })
+  }
+
+  put(name: string, value: unknown): Promise<void> {
+    const bytes = Buffer.from(JSON.stringify(value))
+    return this.#next(async () => {
+      try {
+        await this.#db.put(Buffer.from(name), bytes, { sync: true })
+      } catch (cause) {
+        this.#isBroken = true
+        const message = `${this.#location}: the store of the node did not take a write`
+        throw new LaterbaseError('LATERBASE_STORE_FAILED', message, { cause })
+      }
+    })
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#last
+      .then(() => this.#db.close())
+      .finally(() => openLocations.delete(this.#location))
+    return this.#closed
+  }
+
+  #next<T>(operation: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(async () => {
+      if (this.#isBroken) await this.#reopen()
+      return operation()
+    })
+    this.#last = done.catch(() => undefined)
+    return done
+  }
+
+  /** The lock is free for a moment; whoever takes it then finds the databases locked. */
+  async #reopen(): Promise<void> {
+    await this.#db.close()
+    this.#db = await openLevel(this.#location, false)
+    this.#isBroken = false
   }
 }

@@ -28,6 +28,19 @@ export async function openLevel(location: string, create: boolean): Promise<Leve
   }
 }
 
+/**
+ * What an operation on an open store threw, by its code: LevelDB's own errors become ours.
+ *
+ * @returns LATERBASE_STORE_CORRUPT, LATERBASE_STORE_FAILED, or the error as it is
+ */
+export function namedError(error: unknown): unknown {
+  if (!(error instanceof Error) || !('code' in error)) return error
+  const code = String(error.code)
+  if (!code.startsWith('LEVEL_')) return error
+  const named = code === 'LEVEL_CORRUPTION' ? 'LATERBASE_STORE_CORRUPT' : 'LATERBASE_STORE_FAILED'
+  return new LaterbaseError(named, error.message, { cause: error })
+}
+
 function openError(location: string, error: unknown): LaterbaseError {
   const cause = error instanceof Error ? (error.cause ?? error) : error
   const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : ''

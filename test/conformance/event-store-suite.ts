@@ -48,6 +48,7 @@ export function eventStoreSuite(factory: StoreFactory): void {
       expect(await store.readEvents([])).toEqual([])
       expect(await collect(store.conflicts())).toEqual([])
       expect(store.incarnation).toMatch(/^[0-9a-f]{16}$/)
+      expect(store.refusal()).toBeUndefined()
     })
 
     test('its own log is that of its owner, and two stores have two', async () => {

@@ -50,6 +50,7 @@ async function fetchInto(to: NodeDatabase, from: NodeDatabase): Promise<number> 
   const responder = new DeltaResponder({
     digests: () => [],
     database: () => from,
+    isUnopened: () => false,
     hasher: systemHasher,
     clock: systemClock
   })

@@ -1,6 +1,6 @@
 /** The node as a library: what `createLaterbase` gives a program. */
 
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 
@@ -226,14 +226,6 @@ test('a data directory that is in use is refused, by this process too', async ()
   await expect(createLaterbase({ dir: node.dir, mdns: false })).rejects.toMatchObject({
     code: 'LATERBASE_STORE_LOCKED'
   })
-})
-
-test('a store that is gone is not taken for a new one', async () => {
-  const node = await startNode()
-  await node.createDatabase('stock')
-  await node.close()
-  await rm(join(node.dir, 'databases', 'stock'), { recursive: true })
-  await expect(startNode({ dir: node.dir })).rejects.toMatchObject({ code: 'LATERBASE_STORE_LOST' })
 })
 
 test('a damaged identity is refused, with the way out', async () => {

@@ -138,6 +138,7 @@ export async function fetchInto(
   const responder = new DeltaResponder({
     digests: () => [],
     database: () => from,
+    isUnopened: () => false,
     hasher: systemHasher,
     clock: systemClock
   })

@@ -12,7 +12,6 @@ import { sealCommit } from '../../src/core/commit.ts'
 import type { CommitEvent } from '../../src/core/commit.ts'
 import { eventKey } from '../../src/core/event-key.ts'
 import { stampAt } from '../../src/core/hybrid-logical-clock.ts'
-import { LaterbaseError } from '../../src/errors.ts'
 import { createGroupCommit } from '../../src/store/group-commit.ts'
 import type { AppendEvent, AppendOutcome } from '../../src/store/group-commit.ts'
 import { systemHasher } from '../../src/node/system.ts'
@@ -94,24 +93,6 @@ describe('requests that wait', () => {
     expect(store.eventCount()).toBe(1)
     expect(await writer.append([asked(1)], false)).toEqual([{ type: 'created' }])
   })
-})
-
-test('nothing is acknowledged any more after a write that the store failed at', async () => {
-  const { writer, store, release, flow } = createBench()
-  const first = writer.append([asked(1)], false)
-  await settled()
-  const waiting = writer.append([asked(2)], false)
-  const outcomes = Promise.allSettled([first, waiting])
-  await release(new LaterbaseError('LATERBASE_STORE_FAILED', 'disk full'))
-  flow()
-  const later = Promise.allSettled([writer.append([asked(3)], false), writer.merge([])])
-  for (const outcome of [...(await outcomes), ...(await later)]) {
-    expect(outcome).toMatchObject({
-      status: 'rejected',
-      reason: { code: 'LATERBASE_STORE_FAILED' }
-    })
-  }
-  expect(store.eventCount()).toBe(0)
 })
 
 describe('an append', () => {
