@@ -16,8 +16,8 @@ export interface Life {
   readonly plan: Plan
   readonly place: ShimPlace
   readonly fault?: Fault
-  /** Told each word as it comes; what it throws ends the process. */
-  readonly hear: (word: Word) => void
+  /** Told each word as it comes; ends the process when it has heard enough, or throws. */
+  readonly hear: (word: Word) => 'go on' | 'enough'
   /** Whether it goes on when one of its calls hangs; default: it is told to say its last. */
   readonly outlivesHang: boolean
 }
@@ -61,7 +61,7 @@ export async function runLife(life: Life): Promise<void> {
     const word = parseWord(line)
     if (word === undefined || failure !== undefined) return
     try {
-      life.hear(word)
+      if (life.hear(word) === 'enough') end()
     } catch (error) {
       failure = error
       end()

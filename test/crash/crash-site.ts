@@ -13,7 +13,7 @@ import { readJournal, readTree } from './journal.ts'
 import type { Before, Journal, NamePromise } from './journal.ts'
 import { cutPower, forgetGraves } from './power-cut.ts'
 import type { CutKind } from './power-cut.ts'
-import type { Load, Plan } from './workload.ts'
+import type { Load, Plan, Word } from './workload.ts'
 
 export interface LifeOptions {
   readonly load: Load
@@ -21,6 +21,8 @@ export interface LifeOptions {
   readonly withoutSync?: boolean
   /** Whether it goes on when one of its calls hangs. */
   readonly outlivesHang?: boolean
+  /** Told each word after the history was; says when the process has done enough. */
+  readonly hear?: (word: Word) => 'go on' | 'enough'
 }
 
 export class CrashSite implements AsyncDisposable {
@@ -70,7 +72,10 @@ export class CrashSite implements AsyncDisposable {
       since: this.history.cursor
     }
     const { fault, outlivesHang = false } = options
-    const { hear } = this.history
+    const hear = (word: Word): 'go on' | 'enough' => {
+      this.history.hear(word)
+      return options.hear?.(word) ?? 'go on'
+    }
     const life = { plan, place: this.place, hear, outlivesHang }
     await runLife({ ...life, ...(fault !== undefined && { fault }) })
   }

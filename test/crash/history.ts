@@ -26,7 +26,6 @@ export class History {
   readonly #read = new Set<string>()
   acknowledgements = 0
   refusals: string[] = []
-  isReady = false
 
   copy(): History {
     const copy = new History()
@@ -49,7 +48,6 @@ export class History {
   }
 
   readonly hear = (word: Word): void => {
-    if (word.type === 'ready') this.isReady = true
     if (word.type === 'created') this.#hasDatabase = true
     if (word.type === 'offered') this.#unheard.push(word.offer)
     if (word.type === 'refused') this.refusals.push(word.reason)

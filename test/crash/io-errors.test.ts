@@ -49,6 +49,22 @@ describe.skipIf(shim === undefined)('a call on the disk fails', () => {
     const { calls } = await next.journal()
     await failEach(library, calls, model)
   }, 1_200_000)
+
+  test.each([
+    { call: 'opening', log: 'node/000003.log', at: 1 },
+    { call: 'reading', log: 'node/000003.log', at: 2 },
+    { call: 'opening', log: 'databases/depot/000003.log', at: 1 },
+    { call: 'reading', log: 'databases/depot/000003.log', at: 2 }
+  ])('$call $log at a start: LevelDB passes over it, the node does not', async ({ log, at }) => {
+    await using model = await CrashSite.open(library)
+    await model.live({ load: 'short' })
+    await using site = await CrashSite.open(library, model)
+    await site.live({ load: 'short', fault: { action: 'eio', at, only: log } })
+    assert.equal((await site.journal()).fault?.path, log)
+    assert.equal(site.history.acknowledgements, 6)
+    await site.keepAll()
+    assert.deepEqual(await site.compare().then(({ faults }) => faults), [])
+  })
 })
 
 async function failEach(
@@ -66,6 +82,7 @@ async function failEach(
   })
   const chosen = cases.filter((_case, at) => (at + OFFSET) % EACH === 0)
   const faults: string[] = []
+  const count = chosen.length
   let hit = 0
   const tryNext = async (): Promise<void> => {
     for (let fault = chosen.shift(); fault !== undefined; fault = chosen.shift()) {
@@ -81,6 +98,8 @@ async function failEach(
     }
   }
   await Promise.all([tryNext(), tryNext()])
+  console.log('I/O errors:', JSON.stringify({ cases: count, hit }))
   assert.deepEqual(faults, [])
-  assert.isAtLeast(hit, 1)
+  // Threads race: in some lives there are a few calls fewer than in the one that was counted.
+  assert.isAtLeast(hit, count * 0.8)
 }

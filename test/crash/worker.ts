@@ -102,7 +102,7 @@ async function beShort(node: Laterbase, database: Database): Promise<void> {
 
 async function beStubborn(database: Database): Promise<void> {
   for (;;) {
-    await append(database, offerOf(1, 1_000)).catch(async (error: unknown) => {
+    await append(database, offerOf(10, 10_000)).catch(async (error: unknown) => {
       say({ type: 'refused', reason: reasonOf(error) })
       await delay(RETRY_MS)
     })

@@ -2,21 +2,21 @@
  * Stands between a process and the disk (LD_PRELOAD), for one directory tree:
  *
  *  - writes a journal, outside of the tree, of what a power cut could take away: which bytes of a
- *    file were synced, which entries of a directory were made, moved and removed since it was synced;
+ *    file were synced, which entries of a directory were made, moved, removed since it was synced;
  *  - makes the n-th call on the tree fail, hang, or be the last thing that the process does.
  *
- * LevelDB writes through stdio, whose write(2) inside of libc no other library can stand before. So
- * what it gets from fopen is a stream of ours: libc buffers, our functions write. fileno is ours too,
- * because LevelDB syncs by descriptor.
+ * LevelDB writes through stdio, whose write(2) inside of libc no other library can stand before.
+ * So what it gets from fopen is a stream of ours: libc buffers, our functions write. fileno is ours
+ * too, because LevelDB syncs by descriptor.
  *
- * Left out: what a power cut does with the journal is decided by power-cut.ts. Files are taken to be
- * written at their end only, which holds for LevelDB and for files that are written once.
+ * Left out: what a power cut does with the journal is decided by power-cut.ts. Files are taken to
+ * be written at their end only, which holds for LevelDB and for files that are written once.
  *
  * Settings, by environment:
  *   DISK_SHIM_DIR     the tree; an absolute path without links
  *   DISK_SHIM_JOURNAL the journal, appended to with write(2): it survives SIGKILL
  *   DISK_SHIM_GRAVES  a directory on the same file system that keeps what was unlinked, by inode
- *   DISK_SHIM_FAULT   ACTION@N: eio, enospc, full, short, hang or kill, at the N-th call that counts
+ *   DISK_SHIM_FAULT   ACTION@N: eio, enospc, full, short, hang or kill, at the N-th that counts
  *   DISK_SHIM_ONLY    only calls on paths that contain this count
  *   DISK_SHIM_SPACE   `full` ends when there is a file of this path
  *   DISK_SHIM_BELL    descriptor that gets one byte when a call hangs
@@ -59,9 +59,13 @@ static const char *space, *only;
 static int journal = -1, bell = -1;
 static enum action action = NONE;
 static long fault_at, counted, ops;
-static int tear; /* a short write was given: the write after it gets ENOSPC */
+static int tear;    /* a short write was given: the write after it gets ENOSPC */
+static int is_full; /* from the n-th call on, on whatever path, until there is space */
 static struct node *nodes[FDS_MAX];
-static struct { FILE *stream; int fd; } streams[STREAMS_MAX];
+static struct {
+  FILE *stream;
+  int fd;
+} streams[STREAMS_MAX];
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static int raw_open(const char *path, int flags, mode_t mode) {
@@ -135,16 +139,22 @@ static int gate(enum kind kind, const char *call, const char *path) {
   if (action != NONE && counts(kind) && (only == NULL || strstr(path, only) != NULL)) {
     counted += 1;
     if (counted == fault_at) note("fault\t%ld\t%s\t%s\n", counted, call, path);
-    if (action == FULL && counted >= fault_at) {
-      int freed = space != NULL && syscall(SYS_faccessat, AT_FDCWD, space, F_OK) == 0;
-      if (!freed) verdict = ENOSPC;
-    } else if (counted == fault_at) {
+    if (counted == fault_at) {
       if (action == KILL) syscall(SYS_kill, getpid(), SIGKILL);
       hang = action == HANG;
       if (action == EIO_ONCE) verdict = EIO;
       if (action == ENOSPC_ONCE) verdict = ENOSPC;
-      if (action == SHORT) { verdict = HALF; tear = 1; }
+      is_full = action == FULL;
+      if (action == SHORT) {
+        verdict = HALF;
+        tear = 1;
+      }
     }
+  }
+  if (is_full && counts(kind)) {
+    int freed = space != NULL && syscall(SYS_faccessat, AT_FDCWD, space, F_OK) == 0;
+    if (freed) is_full = 0;
+    else verdict = ENOSPC;
   }
   pthread_mutex_unlock(&mutex);
   if (hang) {
@@ -311,8 +321,12 @@ static ssize_t any_pread(int fd, void *bytes, size_t length, off64_t at) {
   return verdict > 0 ? fail(verdict) : syscall(SYS_pread64, fd, bytes, length, at);
 }
 
-ssize_t pread(int fd, void *bytes, size_t length, off_t at) { return any_pread(fd, bytes, length, at); }
-ssize_t pread64(int fd, void *bytes, size_t length, off64_t at) { return any_pread(fd, bytes, length, at); }
+ssize_t pread(int fd, void *bytes, size_t length, off_t at) {
+  return any_pread(fd, bytes, length, at);
+}
+ssize_t pread64(int fd, void *bytes, size_t length, off64_t at) {
+  return any_pread(fd, bytes, length, at);
+}
 
 static void *any_mmap(void *address, size_t length, int protection, int flags, int fd, off64_t at) {
   struct node *node = flags & MAP_ANONYMOUS ? NULL : node_of(fd);
@@ -347,8 +361,12 @@ static ssize_t any_pwrite(int fd, const void *bytes, size_t length, off64_t at) 
   return syscall(SYS_pwrite64, fd, bytes, halved(verdict, length), at);
 }
 
-ssize_t pwrite(int fd, const void *bytes, size_t length, off_t at) { return any_pwrite(fd, bytes, length, at); }
-ssize_t pwrite64(int fd, const void *bytes, size_t length, off64_t at) { return any_pwrite(fd, bytes, length, at); }
+ssize_t pwrite(int fd, const void *bytes, size_t length, off_t at) {
+  return any_pwrite(fd, bytes, length, at);
+}
+ssize_t pwrite64(int fd, const void *bytes, size_t length, off64_t at) {
+  return any_pwrite(fd, bytes, length, at);
+}
 
 /* Of several buffers a short write takes the first: half of the bytes at the most. */
 ssize_t writev(int fd, const struct iovec *buffers, int count) {
@@ -401,7 +419,9 @@ int fdatasync(int fd) { return sync_by(SYS_fdatasync, "fdatasync", fd); }
 
 int rename(const char *from, const char *to) {
   const char *old = inside(from), *new = inside(to);
-  if (old == NULL || new == NULL) return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+  if (old == NULL || new == NULL) {
+    return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+  }
   int verdict = gate(GROWS, "rename", old);
   if (verdict > 0) return fail(verdict);
   pthread_mutex_lock(&mutex);
