@@ -5,11 +5,12 @@
  * notes that in its LOG, goes on without what is in the log, and deletes it: everything since the last
  * table would be gone without an error. (It has an option against that, which ClassicLevel does not
  * offer, and which would also refuse the torn end that a power cut leaves.) So each log gets a second
- * name before LevelDB starts. Where its LOG does not say that it has read the log, the log is put back
- * under a number that LevelDB reads at the next opening.
+ * name before LevelDB starts. Where its LOG speaks of an I/O error, the logs are put back under numbers
+ * that LevelDB reads at the next opening.
  *
- * A kept log that is replayed a second time does no harm as long as nothing was written after it: so
- * they are released, and the directory synced, before anybody writes.
+ * A log must not come back over what is newer. So kept logs are released, and the directory synced,
+ * before anybody writes; those that are put back keep their order; and a log that LevelDB had no use
+ * for any more, because all of it is in tables, is not put back.
  */
 
 import { link, readFile, readdir, rename, rm, stat } from 'node:fs/promises'
@@ -35,14 +36,12 @@ export async function keepLogs(location: string): Promise<readonly number[]> {
   return kept
 }
 
-/** Whether LevelDB, which was just opened, says that it has read these logs. */
+/** Whether LevelDB, which was just opened, has read all that it wanted to read of these logs. */
 export async function wereLogsRead(location: string, kept: readonly number[]): Promise<boolean> {
   if (kept.length === 0) return true
-  const told = await readFile(join(location, 'LOG'), 'utf8').catch(() => '')
+  const told = await readReport(location)
   // A torn end is a "Corruption": that is what was under way when the power went.
-  return (
-    !told.includes('IO error') && kept.every((one) => told.includes(`Recovering log #${one}\n`))
-  )
+  return told !== '' && !told.includes('IO error')
 }
 
 export async function releaseLogs(location: string, kept: readonly number[]): Promise<void> {
@@ -53,11 +52,31 @@ export async function releaseLogs(location: string, kept: readonly number[]): Pr
 async function putBackLogs(location: string): Promise<void> {
   const names = await namesIn(location)
   let highest = Math.max(0, ...names.map((name) => numberOf(name, ANY_NUMBER) ?? 0))
-  for (const name of names.filter((one) => one.endsWith(KEPT)).sort()) {
-    if (names.includes(name.slice(0, -KEPT.length))) continue
-    highest += 1
-    await rename(join(location, name), join(location, fileName(highest)))
+  const kept = names.flatMap((name) => numberOf(name, KEPT_NAME) ?? []).sort((a, b) => a - b)
+  for (const number of kept) {
+    if (names.includes(fileName(number))) continue
+    const file = join(location, `${fileName(number)}${KEPT}`)
+    if (isObsolete(number, await readReport(location))) {
+      await rm(file)
+    } else {
+      highest += 1
+      await rename(file, join(location, fileName(highest)))
+    }
   }
+}
+
+/** Whether the opening that deleted a log passed it over on purpose, by its own report. */
+function isObsolete(number: number, told: string): boolean {
+  const isDeleted = told.includes(`Delete type=0 #${number}\n`)
+  // Errors name the file.
+  return (
+    isDeleted && !told.includes(`Recovering log #${number}\n`) && !told.includes(fileName(number))
+  )
+}
+
+/** What LevelDB says of its last opening; empty when that cannot be known. */
+function readReport(location: string): Promise<string> {
+  return readFile(join(location, 'LOG'), 'utf8').catch(() => '')
 }
 
 async function namesIn(location: string): Promise<readonly string[]> {
@@ -84,4 +103,5 @@ function ignoreExisting(error: unknown): void {
 
 const KEPT = '.kept'
 const LOG_NAME = /^(\d+)\.log$/
+const KEPT_NAME = /^(\d+)\.log\.kept$/
 const ANY_NUMBER = /^(?:MANIFEST-)?(\d+)/

@@ -59,4 +59,12 @@ describe.skipIf(shim === undefined)('power cuts', () => {
     await site.cutPower('all-lost', createPrng(2))
     assert.deepEqual((await site.compare()).faults, [])
   })
+
+  test('a log whose removal is undone is not replayed over what is newer', async () => {
+    await using site = await CrashSite.open(library)
+    await site.live({ load: 'busy' })
+    const lost = await site.cutPower('all-lost', createPrng(3))
+    assert.isTrue(lost.some((loss) => /^undone: removed .*depot.*\.log$/.test(loss)))
+    assert.deepEqual((await site.compare()).faults, [])
+  })
 })
