@@ -5,8 +5,8 @@
  *     identity.json     the node's Ed25519 seed; made once, readable by the owner only
  *     network.key       the network's secret, as the text of an invitation
  *     stores.json       there once the stores were made
- *     node/             a small store: which databases there are, addresses of peers; its lock is
- *                       the directory's lock
+ *     node/             a small store: which databases there are, addresses of peers
+ *     node.lock/        an empty store, whose lock is the directory's lock
  *     databases/NAME/   one store a database
  *     databases/NAME.marker   which opening of the store was the last: tells a restored copy
  */

@@ -155,8 +155,9 @@ export class LocalDatabases {
       const message = `a node has at most ${DATABASES_MAX} databases`
       throw new LaterbaseError('LATERBASE_TOO_LARGE', message)
     }
-    // What a crash in the middle of forgetting left behind is not what the user asks for now.
-    await this.#init.stores.remove(name)
+    // What a crash in the middle of forgetting left behind is not what the user asks for now. A store
+    // that nobody has forgotten is never deleted: it may be the list that was lost.
+    if (this.#listed.get(name) === 'forgotten') await this.#init.stores.remove(name)
     const store = await this.#init.stores.open(name, true)
     // Listed before anybody can write to it: what is not listed is not opened after a crash.
     await this.#list(name, 'open')

@@ -1,6 +1,7 @@
 /**
- * The small store of the node itself: named JSON values, each write synced. Its LevelDB lock is the
- * lock of the whole data directory: the system frees it when the process dies, however it dies.
+ * The small store of the node itself: named JSON values, each write synced. Beside it stands an empty
+ * LevelDB whose lock is the lock of the whole data directory: the system frees it when the process dies,
+ * however it dies. It is not the store's own lock, because opening a store begins before LevelDB has it.
  *
  * After a write that failed the store is opened anew before anything else: a torn record in
  * LevelDB's log would hide what is written behind it, synced or not.
@@ -31,9 +32,12 @@ export async function openNodeStore(location: string, create: boolean): Promise<
     throw new LaterbaseError('LATERBASE_STORE_LOCKED', message)
   }
   openLocations.add(location)
+  let lock: Level | undefined
   try {
-    return new LevelNodeStore(location, await openLevel(location, create))
+    lock = await openLevel(`${location}${LOCK_SUFFIX}`, true)
+    return new LevelNodeStore(location, lock, await openLevel(location, create))
   } catch (error) {
+    await lock?.close()
     openLocations.delete(location)
     throw error
   }
@@ -41,14 +45,16 @@ export async function openNodeStore(location: string, create: boolean): Promise<
 
 class LevelNodeStore implements NodeStore {
   readonly #location: string
+  readonly #lock: Level
   #db: Level
   #isBroken = false
   /** Operations happen one after the other: none is under way when the store is opened anew. */
   #last: Promise<unknown> = Promise.resolve()
   #closed: Promise<void> | undefined
 
-  constructor(location: string, db: Level) {
+  constructor(location: string, lock: Level, db: Level) {
     this.#location = location
+    this.#lock = lock
     this.#db = db
   }
 
@@ -74,7 +80,7 @@ class LevelNodeStore implements NodeStore {
 
   close(): Promise<void> {
     this.#closed ??= this.#last
-      .then(() => this.#db.close())
+      .then(() => closeBoth(this.#db, this.#lock))
       .finally(() => openLocations.delete(this.#location))
     return this.#closed
   }
@@ -88,10 +94,21 @@ class LevelNodeStore implements NodeStore {
     return done
   }
 
-  /** The lock is free for a moment; whoever takes it then finds the databases locked. */
   async #reopen(): Promise<void> {
     await this.#db.close()
     this.#db = await openLevel(this.#location, false)
     this.#isBroken = false
   }
 }
+
+/** The lock last, whatever becomes of the store. */
+async function closeBoth(store: Level, lock: Level): Promise<void> {
+  try {
+    await store.close()
+  } finally {
+    await lock.close()
+  }
+}
+
+/** Of the empty LevelDB beside a node's store. */
+const LOCK_SUFFIX = '.lock'
