@@ -4,6 +4,7 @@ import type { Commit } from '../core/commit.ts'
 import type { Clock, Hasher, Rng, Signer, Verifier } from '../core/clock.ts'
 import { stampMs } from '../core/hybrid-logical-clock.ts'
 import { LaterbaseError } from '../errors.ts'
+import { peerIdOf } from '../p2p/transport.ts'
 import type { Transport } from '../p2p/transport.ts'
 import { formatTime } from '../schema/time.ts'
 import type { EventStore } from '../store/event-store.ts'
@@ -120,7 +121,7 @@ export class LaterbaseNode implements Laterbase {
       }
       const names = this.databases()
       return {
-        peer,
+        peer: peerIdOf(peer),
         address: connection.address,
         direction: connection.direction,
         connectedAt: formatTime(connection.connectedAtMs),

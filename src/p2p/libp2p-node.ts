@@ -47,6 +47,8 @@ import type { Perimeter } from './perimeter.ts'
 
 export interface NodeInit {
   readonly privateKey: PrivateKey
+  /** Of this process; see `instance.ts`. */
+  readonly userAgent: string
   readonly listen: readonly string[]
   readonly perimeter: Perimeter
   readonly gater: ConnectionGater
@@ -76,7 +78,7 @@ export function createNode(init: NodeInit): Promise<Node> {
   return createLibp2p<Services>({
     start: false,
     privateKey: init.privateKey,
-    nodeInfo: { name: 'laterbase', version: '1' },
+    nodeInfo: { name: 'laterbase', version: '1', userAgent: init.userAgent },
     addresses: { listen: [...init.listen] },
     transports: [tcp({ maxConnections: CONNECTIONS_MAX + INBOUND_PENDING_MAX })],
     connectionEncrypters: [init.perimeter.encrypter()],
