@@ -205,6 +205,7 @@ export class NodeDatabase implements Database {
     return {
       name: this.name,
       events: this.store.eventCount(),
+      commits: this.store.arrival(),
       lc: shortCursor(position, this.store),
       version: portableCursor(position),
       digest: this.digest(),

@@ -70,6 +70,7 @@ export class Driver {
   readonly #warnings = new Set<string>()
   #timer: Timer | undefined
   #announcedWaiting = 0
+  #fetches = 0
 
   constructor(init: DriverInit) {
     this.#init = init
@@ -133,6 +134,11 @@ export class Driver {
     await Promise.allSettled(peers.map(({ peer }) => this.#fetchOnce(peer, database)))
     signal?.throwIfAborted()
     this.#take({ type: 'compare-now' })
+  }
+
+  /** Begun since the start. */
+  fetches(): number {
+    return this.#fetches
   }
 
   /** In words for a person; what needs a look at this node or its peers. */
@@ -250,6 +256,7 @@ export class Driver {
 
   #fetchOnce(peer: string, database: NodeDatabase): Promise<number> {
     const { transport, clock, hasher, verifier } = this.#init
+    this.#fetches += 1
     return fetchMissing({
       database,
       clock,
