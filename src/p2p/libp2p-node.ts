@@ -17,7 +17,6 @@ import type { ConnectionGater, Libp2p, PrivateKey } from '@libp2p/interface'
 import { mdns } from '@libp2p/mdns'
 import type { MulticastDNSComponents } from '@libp2p/mdns'
 import { tcp } from '@libp2p/tcp'
-import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
 import { DATABASES_MAX } from '../../protocols/limits.ts'
 import type { Announcer } from './announce.ts'
@@ -43,6 +42,7 @@ import {
   STREAM_WRITE_BYTES_MAX,
   TOPICS_BYTES_MAX
 } from './limits.ts'
+import { guardedYamux } from './muxer.ts'
 import type { Perimeter } from './perimeter.ts'
 
 export interface NodeInit {
@@ -83,7 +83,7 @@ export function createNode(init: NodeInit): Promise<Node> {
     transports: [tcp({ maxConnections: CONNECTIONS_MAX + INBOUND_PENDING_MAX })],
     connectionEncrypters: [init.perimeter.encrypter()],
     streamMuxers: [
-      yamux({
+      guardedYamux({
         maxInboundStreams: INBOUND_STREAMS_MAX,
         maxOutboundStreams: OUTBOUND_STREAMS_MAX,
         streamOptions: {
