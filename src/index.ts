@@ -11,6 +11,7 @@ export type {
   Change,
   ChangesOptions,
   ChangesPage,
+  ClockStatus,
   ConflictStatus,
   Database,
   DatabaseStatus,
@@ -23,5 +24,6 @@ export type {
   PeerStatus,
   RangeOptions,
   RecordedEvent,
+  TrafficStatus,
   UnopenedDatabase
 } from './node/laterbase.ts'

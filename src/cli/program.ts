@@ -12,6 +12,7 @@ import { getCommand } from './commands/get.ts'
 import { initCommand } from './commands/init.ts'
 import { inviteCommand } from './commands/invite.ts'
 import { joinCommand } from './commands/join.ts'
+import { renewIdentityCommand } from './commands/renew-identity.ts'
 import { simulateCommand } from './commands/simulate.ts'
 import { startCommand } from './commands/start.ts'
 import { statusCommand } from './commands/status.ts'
@@ -70,6 +71,7 @@ const COMMANDS = [
   dbsCommand,
   statusCommand,
   digestCommand,
+  renewIdentityCommand,
   simulateCommand
 ]
 

@@ -18,6 +18,7 @@ import { DATABASE_ROUTES } from './database-routes.ts'
 import { after } from './deadline.ts'
 import { checkHost, checkOrigin, type HostRule, hostRule } from './hosts.ts'
 import { HTTP_LIMITS, type HttpLimits } from './limits.ts'
+import { METRICS_ROUTE } from './metrics.ts'
 import { NODE_ROUTES } from './node-routes.ts'
 import { HttpProblem, problemJson, toProblem } from './problem.ts'
 import { EVENT_ROUTES } from './read-routes.ts'
@@ -63,7 +64,7 @@ export async function createHttpServer(
   const app = createApp(context)
   const door = { rule: hostRule(host, hosts), isClosing: false }
   guard(app, context, door)
-  for (const route of [...NODE_ROUTES, ...DATABASE_ROUTES, ...EVENT_ROUTES]) {
+  for (const route of [...NODE_ROUTES, METRICS_ROUTE, ...DATABASE_ROUTES, ...EVENT_ROUTES]) {
     addRoute(app, context, route)
   }
   await app.listen({ host, port })

@@ -3,6 +3,7 @@
  * from a new one.
  *
  *     identity.json     the node's Ed25519 seed; made once, readable by the owner only
+ *     identity.json.old-TIME   what it was before, where it was renewed
  *     network.key       the network's secret, as the text of an invitation
  *     stores.json       there once the stores were made
  *     node/             a small store: which databases there are, addresses of peers
@@ -16,6 +17,7 @@ import { chmod, mkdir, open, readFile, realpath, rename } from 'node:fs/promises
 import { join } from 'node:path'
 
 import { LaterbaseError } from '../errors.ts'
+import { formatTime } from '../schema/time.ts'
 import { createInvitation, parseInvitation } from './invitation.ts'
 
 export interface DataDirectory {
@@ -71,6 +73,23 @@ export async function markStores(path: string): Promise<void> {
 /** Whether there is a node in the directory. */
 export async function hasIdentity(dir: string): Promise<boolean> {
   return (await readText(join(dir, IDENTITY_FILE))) !== undefined
+}
+
+/**
+ * Puts a new identity in the place of the old one, which is kept beside it; the file's name.
+ *
+ * A crash leaves the old identity or the new one, and never none.
+ */
+export async function replaceIdentity(
+  path: string,
+  seed: Uint8Array,
+  nowMs: number
+): Promise<string> {
+  const file = join(path, IDENTITY_FILE)
+  const kept = `${file}.old-${formatTime(nowMs).replaceAll(/[-:]/g, '')}`
+  await writeSecret(kept, (await readText(file)) ?? '')
+  await writeSecret(file, formatIdentity(seed))
+  return kept
 }
 
 const IDENTITY_FILE = 'identity.json'

@@ -220,6 +220,7 @@ export class NodeDatabase implements Database {
     return {
       name: this.name,
       events: this.store.eventCount(),
+      commits: this.store.arrival(),
       lc: shortCursor(position, this.store),
       version: portableCursor(await placesOf(this.store, position)),
       digest: this.digest(),

@@ -75,6 +75,7 @@ export class Driver {
   readonly #warnings = new Set<string>()
   #timer: Timer | undefined
   #announcedWaiting = 0
+  #fetches = 0
 
   constructor(init: DriverInit) {
     this.#init = init
@@ -139,6 +140,11 @@ export class Driver {
     await Promise.allSettled(peers.map(({ peer }) => this.#fetchOnce(peer, database)))
     signal?.throwIfAborted()
     this.#take({ type: 'compare-now' })
+  }
+
+  /** Begun since the start. */
+  fetches(): number {
+    return this.#fetches
   }
 
   /** In words for a person; what needs a look at this node or its peers. */
@@ -261,6 +267,7 @@ export class Driver {
     // What could not be stored is not worth the way over the link; it is asked for again later.
     const refusal = database.store.refusal()
     if (refusal !== undefined) return Promise.reject(refusal)
+    this.#fetches += 1
     return fetchMissing({
       database,
       clock,

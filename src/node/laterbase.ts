@@ -153,6 +153,7 @@ export interface LogStatus {
 export interface DatabaseStatus {
   readonly name: string
   readonly events: number
+  readonly commits: number
   readonly lc: string
   /** Portable cursor. */
   readonly version: string
@@ -232,6 +233,40 @@ export interface PeerStatus {
   readonly unequal: readonly string[]
 }
 
+/** Whose clock is wrong, as far as recorded times tell. */
+export interface ClockStatus {
+  /** The clock of this box, RFC 3339. */
+  readonly now: string
+  /** The newest recorded time that this node believes, ahead of its clock; below 0 when idle. */
+  readonly recordedAheadMs: number
+  /**
+   * The clock of this box: never set (before there was this program), before what this box recorded
+   * itself, probably behind as most others are ahead, or not to be told from one other box's.
+   */
+  readonly own: 'right' | 'unset' | 'set-back' | 'behind' | 'unsure'
+  /** Boxes that recorded in our future, the furthest first. */
+  readonly ahead: readonly {
+    readonly peer: string
+    /** RFC 3339. */
+    readonly recorded: string
+    readonly aheadMs: number
+  }[]
+}
+
+/** Counted since the start. */
+export interface TrafficStatus {
+  /** Fetches from peers, of any number of pages. */
+  readonly fetches: number
+  readonly requestsAsked: number
+  readonly requestsFailed: number
+  readonly requestsAnswered: number
+  readonly announcementsSent: number
+  readonly announcementsHeard: number
+  /** Of requests, answers and announcements, without what carries them. */
+  readonly bytesIn: number
+  readonly bytesOut: number
+}
+
 export interface NodeStatus {
   readonly name: string
   readonly peerId: string
@@ -243,6 +278,8 @@ export interface NodeStatus {
   readonly peers: readonly PeerStatus[]
   readonly databases: readonly DatabaseStatus[]
   readonly unopened: readonly UnopenedDatabase[]
+  readonly clock: ClockStatus
+  readonly traffic: TrafficStatus
   /** In words for a person; empty when all is well. */
   readonly warnings: readonly string[]
 }

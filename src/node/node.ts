@@ -1,19 +1,31 @@
 /** The node: databases, replication and identity behind the public `Laterbase`. */
 
+import { toHex } from '../core/bytes.ts'
 import type { Commit } from '../core/commit.ts'
 import type { Clock, Hasher, Rng, Signer, Verifier } from '../core/clock.ts'
 import { stampMs } from '../core/hybrid-logical-clock.ts'
 import { LaterbaseError } from '../errors.ts'
+import { peerIdOf } from '../p2p/transport.ts'
 import type { Transport } from '../p2p/transport.ts'
 import { formatTime } from '../schema/time.ts'
 import type { EventStore } from '../store/event-store.ts'
 import type { NodeStore } from '../store/node-store.ts'
+import { clockStatus, clockWarnings } from './clock-watch.ts'
 import { LocalDatabases } from './database-registry.ts'
 import type { StorePlace } from './database-registry.ts'
 import { NodeDatabase } from './database.ts'
 import { Driver } from './driver.ts'
 import { createInvitation } from './invitation.ts'
-import type { Database, Laterbase, NodeStatus, PeerStatus, UnopenedDatabase } from './laterbase.ts'
+import type {
+  ClockStatus,
+  Database,
+  Laterbase,
+  NodeStatus,
+  PeerStatus,
+  UnopenedDatabase
+} from './laterbase.ts'
+import { meterTransport } from './metered-transport.ts'
+import type { MeteredTransport } from './metered-transport.ts'
 import type { ResolvedOptions } from './options.ts'
 import { createRecordedClock } from './recorded-clock.ts'
 import type { RecordedClock } from './recorded-clock.ts'
@@ -51,8 +63,9 @@ export class LaterbaseNode implements Laterbase {
   readonly #databases: LocalDatabases
   readonly #recordedClock: RecordedClock
   readonly #startedAtMs: number
-  /** Logs whose writers' clocks run ahead, by peer id, with their last stamp. */
-  readonly #clocksAhead = new Map<string, number>()
+  readonly #traffic: MeteredTransport['traffic']
+  /** Peers of which the log has said that their clocks run ahead. */
+  readonly #clocksAhead = new Set<string>()
   readonly #ownLogsClosed = new Set<string>()
   #offline = false
   #closed: Promise<void> | undefined
@@ -76,13 +89,17 @@ export class LaterbaseNode implements Laterbase {
     this.dir = init.dir
     this.#startedAtMs = clock.nowMs()
     this.#recordedClock = createRecordedClock(clock)
-    this.#transport = init.makeTransport({
-      load: async () => {
-        const saved = await nodeStore.get(ADDRESS_BOOK)
-        return Array.isArray(saved) ? saved.filter((address) => typeof address === 'string') : []
-      },
-      save: (addresses) => nodeStore.put(ADDRESS_BOOK, addresses)
-    })
+    const { transport, traffic } = meterTransport(
+      init.makeTransport({
+        load: async () => {
+          const saved = await nodeStore.get(ADDRESS_BOOK)
+          return Array.isArray(saved) ? saved.filter((address) => typeof address === 'string') : []
+        },
+        save: (addresses) => nodeStore.put(ADDRESS_BOOK, addresses)
+      })
+    )
+    this.#transport = transport
+    this.#traffic = traffic
     this.peerId = this.#transport.peerId
     this.#databases = new LocalDatabases({
       nodeStore,
@@ -124,7 +141,7 @@ export class LaterbaseNode implements Laterbase {
       }
       const names = this.databases()
       return {
-        peer,
+        peer: peerIdOf(peer),
         address: connection.address,
         direction: connection.direction,
         connectedAt: formatTime(connection.connectedAtMs),
@@ -136,6 +153,7 @@ export class LaterbaseNode implements Laterbase {
   }
 
   async status(): Promise<NodeStatus> {
+    const clock = this.#clockStatus()
     return {
       name: this.name,
       peerId: this.peerId,
@@ -147,6 +165,8 @@ export class LaterbaseNode implements Laterbase {
       peers: this.peers(),
       databases: await Promise.all(this.#databases.all().map((database) => database.status())),
       unopened: this.unopened(),
+      clock,
+      traffic: { fetches: this.#driver.fetches(), ...this.#traffic() },
       warnings: [
         ...this.#transport.warnings(),
         ...this.#driver.warnings(),
@@ -154,7 +174,7 @@ export class LaterbaseNode implements Laterbase {
         ...this.unopened().map(
           ({ name, reason, wayOut }) => `Database ${name} is not open: ${reason}. ${wayOut}`
         ),
-        ...this.#clockWarnings(),
+        ...clockWarnings(clock),
         ...this.#ownLogsClosed,
         ...this.#forkWarnings()
       ]
@@ -250,12 +270,10 @@ export class LaterbaseNode implements Laterbase {
 
   #noteClockAhead(commit: Commit): void {
     const peer = this.#init.peerIdOf(commit.origin.genesis.publicKey)
-    const recordedMs = stampMs(commit.recorded)
-    if (!this.#clocksAhead.has(peer)) {
-      const recorded = formatTime(recordedMs)
-      this.#init.options.log('warn', 'a box has a clock that runs ahead', { peer, recorded })
-    }
-    if (this.#clocksAhead.size < CLOCKS_AHEAD_MAX) this.#clocksAhead.set(peer, recordedMs)
+    if (this.#clocksAhead.has(peer) || this.#clocksAhead.size >= CLOCKS_AHEAD_MAX) return
+    this.#clocksAhead.add(peer)
+    const recorded = formatTime(stampMs(commit.recorded))
+    this.#init.options.log('warn', 'a box recorded in the future of this one', { peer, recorded })
   }
 
   #noteOwnLogClosed(database: string, log: string): void {
@@ -300,11 +318,28 @@ export class LaterbaseNode implements Laterbase {
     return new Set(refusals.filter((message) => message !== ''))
   }
 
-  #clockWarnings(): string[] {
-    return [...this.#clocksAhead].map(
-      ([peer, recordedMs]) =>
-        `the clock of ${peer} runs ahead: it recorded at ${formatTime(recordedMs)}; set it right`
-    )
+  #clockStatus(): ClockStatus {
+    const { clock, peerIdOf } = this.#init
+    // By key first: a box has a log for each of its lives, and to name it costs more than all else.
+    const last = new Map<string, { readonly publicKey: Uint8Array; readonly recorded: bigint }>()
+    for (const { store } of this.#databases.all()) {
+      for (const { tip } of store.logs()) {
+        const { publicKey } = tip.origin.genesis
+        const name = toHex(publicKey)
+        if (tip.recorded > (last.get(name)?.recorded ?? 0n)) {
+          last.set(name, { publicKey, recorded: tip.recorded })
+        }
+      }
+    }
+    return clockStatus({
+      nowMs: clock.nowMs(),
+      self: this.peerId,
+      recorded: [...last.values()].map(({ publicKey, recorded }) => [
+        peerIdOf(publicKey),
+        stampMs(recorded)
+      ]),
+      readMs: stampMs(this.#recordedClock.read())
+    })
   }
 
   #refuseWhenClosed(): void {
@@ -314,7 +349,7 @@ export class LaterbaseNode implements Laterbase {
   }
 }
 
-/** Boxes whose clocks are named in the status: remote input, so bounded. */
+/** Boxes of which the log says that their clocks run ahead: remote input, so bounded. */
 const CLOCKS_AHEAD_MAX = 64
 /** Forks named in the status; `status().databases` lists all. */
 const FORKS_NAMED_MAX = 16

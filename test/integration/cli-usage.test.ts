@@ -19,6 +19,7 @@ const COMMANDS = [
   'dbs',
   'status',
   'digest',
+  'renew-identity',
   'simulate'
 ]
 
