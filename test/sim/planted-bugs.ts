@@ -217,6 +217,6 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     file: 'src/node/database-registry.ts',
     find: "    await this.#list(name, 'open')\n",
     replace: "    void this.#list(name, 'open')\n",
-    caughtBy: ['durability', 'unexpected-failure']
+    caughtBy: ['durability', 'unexpected-failure', 'feed']
   }
 ]

@@ -130,9 +130,19 @@ export class Box {
     this.node = undefined
     this.#transport?.leave(silently)
     this.#transport = undefined
-    for (const [database, acknowledged] of this.acknowledged) {
-      this.#checkAcknowledged(database, acknowledged)
-    }
+    this.checkAcknowledged()
+  }
+
+  /** All that it acknowledged is on its disk, until that is wiped. */
+  checkAcknowledged(): void {
+    for (const [database, ids] of this.acknowledged) this.#checkAcknowledged(database, ids)
+  }
+
+  /** The disk is one of another time: what is told from now on is all that counts. */
+  restored(): void {
+    this.acknowledged.clear()
+    this.#stamps.forget()
+    this.#readers.clear()
   }
 
   /** The disk is a new one: nothing that was told to its readers holds any more. */
@@ -212,8 +222,10 @@ class StampWitness implements DiskWitness {
   submitted(batch: StoreBatch, ownLog: LogId): readonly boolean[] {
     let seen = this.#seen
     const nowMs = this.#wall.nowMs()
-    return batch.commits.map(({ origin, recorded }) => {
-      if (origin.id === ownLog) {
+    return batch.commits.map((commit) => {
+      const { origin, recorded } = commit
+      // Its own log may come back to a box from others, as theirs do.
+      if (origin.id === ownLog && !this.#network.ledger.knows(commit)) {
         this.#checkOwn(recorded, seen)
         this.#asked = recorded
         return true
@@ -228,7 +240,8 @@ class StampWitness implements DiskWitness {
     return batch.commits.map((commit, index) => {
       const { recorded, origin } = commit
       const isOwn = origin.id === ownLog
-      if (isOwn && recorded > this.#own) this.#own = recorded
+      const isNew = isOwn && !this.#network.ledger.knows(commit)
+      if (isNew && recorded > this.#own) this.#own = recorded
       if (believed[index] === true && recorded > this.#seen) this.#seen = recorded
       return this.#network.ledger.meet(database, commit, isOwn)
     })

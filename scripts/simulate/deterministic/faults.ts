@@ -161,7 +161,7 @@ async function fillDisk(run: SimRun, box: Box): Promise<void> {
   note(run, box.name, 'disk full')
   box.disk.isFull = true
   await run.world.sleep(run.world.prng.fraction() * 6_000)
-  makeRoom(run, box)
+  if (!run.progress.isHealing) makeRoom(run, box)
 }
 
 /** There is room again; where a write has failed, the box is restarted if it has to be. */
@@ -188,10 +188,11 @@ function restore(run: SimRun, box: Box): void {
   note(run, box.name, 'backed up')
   run.ledger.forksExpected = true
   run.world.after(run.world.prng.fraction() * 20_000, () => {
+    if (run.progress.isHealing) return
     void crash(run, box, () => {
       note(run, box.name, 'disk restored', 'from its backup')
       box.disk.restore(snapshot)
-      box.wiped()
+      box.restored()
       forgetWhatIsNowhere(run)
     })
   })

@@ -135,6 +135,11 @@ export class Ledger {
     for (const text of group.texts) this.#offered.set(`${database} ${text}`, { database, group })
   }
 
+  /** Whether a disk ever took this commit. */
+  knows({ hash }: Commit): boolean {
+    return this.#commits.has(toHex(hash))
+  }
+
   /** The facts of a commit that a disk takes; looked at closely when it is new to the world. */
   meet(database: string, commit: Commit, isOwn: boolean): CommitFacts {
     const hash = toHex(commit.hash)

@@ -23,8 +23,12 @@ export interface SimRun {
   /** Comparisons and pages after healing, for measurement. */
   readonly exchanges: number[]
   readonly trace: TraceLine[]
-  /** How many events were made up so far: each has its number in it. */
-  readonly counter: { offers: number }
+  readonly progress: {
+    /** How many events were made up: each has its number in it. */
+    offers: number
+    /** No fault begins any more. */
+    isHealing: boolean
+  }
   /** Told of each line as it is written. */
   readonly tell: (line: TraceLine) => void
 }

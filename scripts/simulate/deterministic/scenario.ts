@@ -53,7 +53,7 @@ export function newRun(
   })
   const databases = DATABASES.slice(0, settings.databases)
   const wanderers = new Map(databases.map((name) => [name, new WanderingReader(ledger)]))
-  const rest = { exchanges: [], trace: [], counter: { offers: 0 }, tell }
+  const rest = { exchanges: [], trace: [], progress: { offers: 0, isHealing: false }, tell }
   return { seed, settings, world, ledger, network, boxes, databases, wanderers, ...rest }
 }
 
@@ -132,17 +132,25 @@ function writeMany(run: SimRun, box: Box, name: string): void {
     })
   }
   if (!world.chance(settings.crashOnWrite)) return
-  world.after(world.prng.fraction() * 12, () => void crash(run, box))
+  world.after(world.prng.fraction() * 12, () => {
+    if (!run.progress.isHealing) void crash(run, box)
+  })
 }
 
 function create(run: SimRun, box: Box | undefined, name: string | undefined): void {
   if (box?.node === undefined || name === undefined) return
   note(run, box.name, 'creates', name)
-  box.node.createDatabase(name).catch((error: unknown) => {
-    // The list of databases cannot be written to a full disk.
-    if (box.disk.isFull) return
-    run.ledger.violate('unexpected-failure', `${box.name} creates ${name}: ${String(error)}`)
-  })
+  const isEager = run.world.chance(0.5)
+  box.node.createDatabase(name).then(
+    () => {
+      if (isEager && box.isAnswering) writeMany(run, box, name)
+    },
+    (error: unknown) => {
+      // The list of databases cannot be written to a full disk.
+      if (box.disk.isFull) return
+      run.ledger.violate('unexpected-failure', `${box.name} creates ${name}: ${String(error)}`)
+    }
+  )
 }
 
 /** A live feed on every box that is up. */
@@ -160,6 +168,7 @@ function followAll(run: SimRun): void {
 async function heal(run: SimRun): Promise<void> {
   const { world, network, boxes, ledger } = run
   note(run, 'all', 'faults stop')
+  run.progress.isHealing = true
   network.faults = NO_FAULTS
   network.healAll()
   for (const box of boxes) {
@@ -207,6 +216,7 @@ async function rest(run: SimRun): Promise<void> {
     const { page } = network.requests
     await advance(run, QUIET_MS)
     const isQuiet = network.requests.page === page
+    followAll(run)
     if ((isQuiet && isEqual(run)) || ledger.isBroken) break
     if (world.nowMs < untilMs) continue
     if (isQuiet) ledger.violate('convergence', 'boxes that were equal are so no more')
@@ -214,5 +224,6 @@ async function rest(run: SimRun): Promise<void> {
     return
   }
   checkStep(run)
+  for (const box of run.boxes) box.checkAcknowledged()
   await checkRest(run)
 }

@@ -26,14 +26,20 @@ export interface SimReport {
 /** A run that broke an invariant; the message has all that is needed to see it again. */
 export class Violation extends Error {
   readonly finding: Finding
-  readonly settings: Settings
-  readonly trace: readonly TraceLine[]
+  readonly #run: SimRun
 
   constructor(run: SimRun, finding: Finding) {
     super(`seed ${run.seed}: ${finding.invariant}: ${finding.detail}`)
     this.finding = finding
-    this.settings = run.settings
-    this.trace = run.trace
+    this.#run = run
+  }
+
+  get settings(): Settings {
+    return this.#run.settings
+  }
+
+  get trace(): readonly TraceLine[] {
+    return this.#run.trace
   }
 }
 
@@ -123,15 +129,21 @@ export function describeViolation(
   about: { readonly commit: string; readonly seed: number }
 ): string {
   const { finding, settings, trace } = violation
+  const { seed, commit } = about
+  const drawn = chooseSettings(seed)
+  const changed = Object.entries(settings).filter(
+    ([name, value]) => JSON.stringify(value) !== JSON.stringify(Reflect.get(drawn, name))
+  )
   const shown = trace.slice(-TRACE_LINES_MAX)
   const left = trace.length - shown.length
+  const smaller = `SETTINGS='${JSON.stringify(Object.fromEntries(changed))}' `
   return [
     violation.message,
     `invariant  ${finding.invariant}`,
-    `commit     ${about.commit}`,
+    `commit     ${commit}`,
     `settings   ${JSON.stringify(settings)}`,
-    `replay     SEED=${about.seed} npm run sim`,
-    `smallest   SEED=${about.seed} SETTINGS='${JSON.stringify(settings)}' npm run sim`,
+    `replay     SEED=${seed} npm run sim`,
+    ...(changed.length > 0 ? [`smaller    SEED=${seed} ${smaller}npm run sim`] : []),
     '',
     ...(left > 0 ? [`… ${left} lines before`] : []),
     ...shown.map(formatLine)

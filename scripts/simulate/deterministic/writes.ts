@@ -56,8 +56,8 @@ export async function write(run: SimRun, box: Box, name: string): Promise<void> 
 function inventEvent(run: SimRun): Offer {
   const { world } = run
   if (world.chance(0.4)) return sharedFact(run)
-  run.counter.offers += 1
-  const data: Json = { n: run.counter.offers }
+  run.progress.offers += 1
+  const data: Json = { n: run.progress.offers }
   const isLike = { data, isUnlike: true, isMinted: true }
   // When it happened: now by the box's clock, at one of a few instants, or on other days.
   if (world.chance(0.2)) return { ...isLike, input: { data } }
