@@ -48,7 +48,15 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     file: GROUP_COMMIT,
     find: 'this.#failed ??= error',
     replace: 'this.#failed = undefined',
-    caughtBy: ['durability']
+    caughtBy: ['durability', 'digest']
+  },
+  {
+    name: 'writer-sleeps-for-ever',
+    file: GROUP_COMMIT,
+    find: '    this.#running = undefined\n',
+    replace:
+      '    if (this.#waiting.length > 0 || !this.#closed) return\n    this.#running = undefined\n',
+    caughtBy: ['availability', 'convergence']
   },
   {
     name: 'batch-is-split',

@@ -27,7 +27,9 @@ const { Violation, describeViolation, shrink, simulateSeed } = await loadSimulat
 const TWICE_EVERY = 100
 
 test.skipIf(ONE === undefined)('the seed that was asked for', async () => {
-  const tell = (line: Parameters<typeof formatLine>[0]): void => console.log(formatLine(line))
+  const tell = (line: Parameters<typeof formatLine>[0]): void => {
+    process.stdout.write(`${formatLine(line)}\n`)
+  }
   console.log(await simulateSeed(Number(ONE), { settings: SETTINGS, tell }))
 })
 

@@ -65,6 +65,8 @@ export interface DiskSnapshot {
 export class SimDisk {
   /** Writes fail until there is room again. */
   isFull = false
+  /** Whether a write has failed at all. */
+  hasEverFailed = false
   readonly #world: World
   readonly #hasher: Hasher
   readonly #witness: DiskWitness
@@ -225,6 +227,7 @@ export class SimDisk {
         } else if (this.isFull) {
           life.after(this.#writeMs(), () => {
             mounted.failed = true
+            this.hasEverFailed = true
             image.torn = landing
             reject(noSpace())
           })

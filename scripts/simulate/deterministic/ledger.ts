@@ -43,6 +43,8 @@ export const INVARIANTS = [
   'bounded',
   /** Nobody cuts an honest box off. */
   'honest-cut-off',
+  /** A box that is up can be written to, whatever it has been through. */
+  'availability',
   /** Nothing fails that should not. */
   'unexpected-failure',
   /** Once the faults stop all become equal. */

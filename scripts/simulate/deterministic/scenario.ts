@@ -16,7 +16,7 @@ import type { SimRun, TraceLine } from './run.ts'
 import { FAULT_KINDS } from './settings.ts'
 import type { Settings } from './settings.ts'
 import { World } from './world.ts'
-import { NOW_MS, write } from './writes.ts'
+import { NOW_MS, write, writeOne } from './writes.ts'
 
 const NO_FAULTS: NetworkFaults = {
   loss: 0,
@@ -34,6 +34,9 @@ const QUIET_MS = 6_000
 const QUIET_WITHIN_MS = 120_000
 /** Comparisons of one box with another until all are equal: several times what was ever seen. */
 const COMPARISONS_MAX = 24
+/** Simulated time in which a box that is well answers a write, and all have it, ms. */
+const WRITE_MS_MAX = 5_000
+const SPREAD_MS_MAX = 60_000
 /** Fetches of one box from another and database; each may be as many pages as there are commits. */
 const FETCHES_MAX = 24
 
@@ -71,6 +74,7 @@ export async function play(run: SimRun): Promise<void> {
   }
   if (!ledger.isBroken) await heal(run)
   if (!ledger.isBroken) await rest(run)
+  if (!ledger.isBroken) await writeOnce(run)
   for (const name of run.databases) {
     if (!ledger.isBroken) await checkAgreement(run, name)
     if (!ledger.isBroken) await checkWanderer(run, name)
@@ -226,4 +230,21 @@ async function rest(run: SimRun): Promise<void> {
   checkStep(run)
   for (const box of run.boxes) box.checkAcknowledged()
   await checkRest(run)
+}
+
+/** Whatever they have been through, all boxes take a write, and pass it on. */
+async function writeOnce(run: SimRun): Promise<void> {
+  const [name] = run.databases.filter((each) => run.boxes[0]?.database(each) !== undefined)
+  if (name === undefined) return
+  const silent = new Set(run.boxes)
+  for (const box of run.boxes) {
+    void writeOne(run, box, name).then((isWritten) => isWritten && silent.delete(box))
+  }
+  if (!(await advance(run, WRITE_MS_MAX, () => silent.size === 0))) {
+    const names = [...silent].map((box) => box.name)
+    run.ledger.violate('availability', `${names.join()} acknowledges nothing any more`)
+    return
+  }
+  if (await advance(run, SPREAD_MS_MAX, () => isEqual(run))) return
+  run.ledger.violate('convergence', `not equal ${SPREAD_MS_MAX} ms after the last writes`)
 }

@@ -22,10 +22,23 @@ interface Offer {
 
 /** Writes one batch through a client of this box. */
 export async function write(run: SimRun, box: Box, name: string): Promise<void> {
+  const offers = Array.from({ length: run.world.prng.integer(1, 4) }, () => inventEvent(run))
+  await offerAll(run, { box, name, offers })
+}
+
+/** Writes one event that nothing contradicts; whether it was acknowledged. */
+export function writeOne(run: SimRun, box: Box, name: string): Promise<boolean> {
+  return offerAll(run, { box, name, offers: [newFact(run)] })
+}
+
+async function offerAll(
+  run: SimRun,
+  request: { readonly box: Box; readonly name: string; readonly offers: readonly Offer[] }
+): Promise<boolean> {
   const { world, ledger } = run
+  const { box, name, offers } = request
   const database = box.database(name)
-  if (database === undefined) return
-  const offers = Array.from({ length: world.prng.integer(1, 4) }, () => inventEvent(run))
+  if (database === undefined) return false
   const partial = world.chance(0.5)
   ledger.offer(
     name,
@@ -44,18 +57,23 @@ export async function write(run: SimRun, box: Box, name: string): Promise<void> 
     const refused = results.length - all.length
     const counts = `${created.length} new, ${all.length - created.length} known, ${refused} refused`
     note(run, box.name, 'acknowledges', `${name}: ${counts}`)
+    return true
   } catch (error) {
     note(run, box.name, 'refuses', `${name}: ${error instanceof Error ? error.message : ''}`)
     const isExpected =
       isLaterbaseError(error, 'LATERBASE_KEY_CONFLICT') ||
-      (isLaterbaseError(error, 'LATERBASE_STORE_FAILED') && box.disk.hasFailed)
+      (isLaterbaseError(error, 'LATERBASE_STORE_FAILED') && box.disk.hasEverFailed)
     if (!isExpected) ledger.violate('unexpected-failure', `${box.name} refuses: ${String(error)}`)
+    return false
   }
 }
 
 function inventEvent(run: SimRun): Offer {
+  return run.world.chance(0.4) ? sharedFact(run) : newFact(run)
+}
+
+function newFact(run: SimRun): Offer {
   const { world } = run
-  if (world.chance(0.4)) return sharedFact(run)
   run.progress.offers += 1
   const data: Json = { n: run.progress.offers }
   const isLike = { data, isUnlike: true, isMinted: true }
