@@ -214,29 +214,32 @@ export class SimDisk {
         const ownLog = store.ownLog.id
         const believed = this.#witness.submitted(batch, ownLog)
         const landing = { database, ownLog, batch, believed }
-        let facts: readonly CommitFacts[] = []
-        const notice = (): void => {
-          for (const each of facts) mounted.view.add(each)
+        let facts: readonly CommitFacts[] | undefined
+        const apply = (): void => {
+          for (const each of facts ?? []) mounted.view.add(each)
           store.write(batch).then(resolve, (error: unknown) => {
             this.#witness.refused(String(error))
             reject(error)
           })
         }
         if (mounted.failed) {
-          life.after(this.#writeMs(), notice)
-        } else if (this.isFull) {
-          life.after(this.#writeMs(), () => {
-            mounted.failed = true
-            this.hasEverFailed = true
-            image.torn = landing
-            reject(noSpace())
-          })
-        } else {
-          const land = (): void => {
-            facts = this.#land(image, landing)
-          }
-          this.#underWayFor(land, () => life.do(notice))
+          life.after(this.#writeMs(), apply)
+          return
         }
+        const land = (): void => {
+          if (this.isFull) image.torn = landing
+          else facts = this.#land(image, landing)
+        }
+        const notice = (): void => {
+          if (facts !== undefined) {
+            apply()
+            return
+          }
+          mounted.failed = true
+          this.hasEverFailed = true
+          reject(noSpace())
+        }
+        this.#underWayFor(land, () => life.do(notice))
       })
     return new Proxy(store, {
       get: (target, name) => {

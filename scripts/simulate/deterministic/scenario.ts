@@ -25,6 +25,8 @@ const NO_FAULTS: NetworkFaults = {
   delayMsMax: 20,
   slow: 0
 }
+/** Simulated time after which whatever was under way to a disk has ended, ms. */
+const LATE_MS = 20
 /** Simulated time in which boxes must be up, ms. */
 const UP_MS_MAX = 30_000
 /** Simulated time in which boxes must be equal once the faults have stopped, ms. */
@@ -176,7 +178,12 @@ async function heal(run: SimRun): Promise<void> {
   network.faults = NO_FAULTS
   network.healAll()
   for (const box of boxes) {
+    box.disk.isFull = false
     box.life?.resume()
+  }
+  // What was held, or on its way to a full disk, ends before it is decided who has to be restarted.
+  await advance(run, LATE_MS)
+  for (const box of boxes) {
     makeRoom(run, box)
     void box.node?.goOnline()
   }
