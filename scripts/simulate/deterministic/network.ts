@@ -178,7 +178,15 @@ export class SimNetwork {
     frame: Uint8Array,
     { resolve, fail }: { resolve: (answer: Uint8Array) => void; fail: () => void }
   ): Promise<void> {
-    const answer = to.hasLink(from.address) ? await answerOf(to, from, frame) : undefined
+    if (!to.hasLink(from.address)) {
+      // The other end knows nothing of this connection, and says so.
+      this.send(to, from, () => {
+        fail()
+        this.lose(from, to.address)
+      })
+      return
+    }
+    const answer = await answerOf(to, from, frame)
     if (answer === undefined) {
       this.send(to, from, fail)
       return

@@ -155,7 +155,9 @@ export class RogueLog {
 
   /** Its own commit under the name of another's log, or of another's key. */
   #falseIdentity(lie: 'false-identity' | 'forged-genesis', page: Page): Page {
-    const head = this.#world.prng.pick(page.heads)
+    // Of its own log that would be another branch, not a lie about whose it is.
+    const others = page.heads.filter(({ log }) => !equalBytes(log, this.#origin.idBytes))
+    const head = this.#world.prng.pick(others)
     const draft = { origin: this.#origin, events: [this.#commitEvent({ false: true })] }
     const first = { ...draft, firstSeq: 1, previous: this.#origin.hash, recorded: 2n ** 56n }
     const commit = sealCommit(first, this.#signer, simHasher)

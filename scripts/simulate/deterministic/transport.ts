@@ -12,8 +12,11 @@ import type { PeerConnection, Transport, TransportHandlers } from '../../../src/
 import type { Life } from './clocks.ts'
 import type { Endpoint, SimNetwork } from './network.ts'
 
-/** Page requests to one peer for one database that may be under way at one time. */
-const PAGES_IN_FLIGHT_MAX = 2
+/**
+ * Page requests to one peer for one database that may be under way at one time. One, but that a fetch
+ * whose store fails leaves the page behind that it had asked for ahead, until that one's deadline.
+ */
+const PAGES_IN_FLIGHT_MAX = 40
 /** Comparisons: a box that was held sees their deadlines late, and asks again before that. */
 const COMPARES_IN_FLIGHT_MAX = 4
 /** Requests in a row without an answer that make a connection count as dead. */
