@@ -2,9 +2,12 @@
 
 import { defineConfig } from 'vitest/config'
 
+import { plantBugs } from './test/sim/plant-bug.ts'
+
 const resultsFile = process.env['TEST_RESULTS']
 
 export default defineConfig({
+  plugins: [plantBugs()],
   test: {
     include: ['test/**/*.test.ts'],
     testTimeout: 60_000,

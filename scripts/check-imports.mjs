@@ -18,10 +18,25 @@ const FOLDERS = {
   'src/schema': ['protocols', 'src/core', 'src/errors.ts'],
   'src/node': ['protocols', 'src/core', 'src/store', 'src/p2p', 'src/schema', 'src/errors.ts'],
   'src/http': ['protocols', 'src/node', 'src/errors.ts'],
-  'src/cli': ['src/node', 'src/http', 'src/errors.ts', 'scripts/simulate'],
+  'src/cli': [
+    'src/node',
+    'src/http',
+    'src/errors.ts',
+    'scripts/simulate',
+    'scripts/simulate/deterministic'
+  ],
   'src/index.ts': ['src/node', 'src/errors.ts'],
   'src/errors.ts': [],
-  'scripts/simulate': ['src/index.ts', 'src/node']
+  'scripts/simulate': ['src/index.ts', 'src/node'],
+  'scripts/simulate/deterministic': [
+    'protocols',
+    'src/core',
+    'src/store',
+    'src/p2p',
+    'src/node',
+    'src/errors.ts',
+    'scripts/simulate'
+  ]
 }
 
 /** In these folders only these files of another folder may be imported: the rest is its inside. */

@@ -47,6 +47,20 @@ export interface FetchInit {
  *   stored before stays: the next fetch goes on from there
  */
 export async function fetchMissing(init: FetchInit): Promise<number> {
+  // A fetch that fails leaves no request behind: the page asked for ahead is not waited for.
+  const ending = new AbortController()
+  const end = (): void => ending.abort(init.signal.reason)
+  init.signal.addEventListener('abort', end)
+  if (init.signal.aborted) end()
+  try {
+    return await fetchPages({ ...init, signal: ending.signal })
+  } finally {
+    init.signal.removeEventListener('abort', end)
+    ending.abort()
+  }
+}
+
+async function fetchPages(init: FetchInit): Promise<number> {
   const { database } = init
   const known = new KnownLogs(database.store)
   const fetch: Fetch = { init, known, passedOver: new Map(), located: new Set() }

@@ -2,9 +2,10 @@
 
 import { expect, test } from 'vitest'
 
-import { Box } from '../sim/box.ts'
-import { SimNetwork } from '../sim/network.ts'
-import { World } from '../sim/world.ts'
+import { Box } from '../../scripts/simulate/deterministic/box.ts'
+import { Ledger } from '../../scripts/simulate/deterministic/ledger.ts'
+import { SimNetwork } from '../../scripts/simulate/deterministic/network.ts'
+import { World } from '../../scripts/simulate/deterministic/world.ts'
 import { report, seeds, SIZES } from './sizes.ts'
 
 const DATABASE = 'stock'
@@ -14,11 +15,12 @@ const NOW_MS = Date.UTC(2026, 5, 1)
 const HEAL_MS_MAX = 60_000
 const QUIET_MS = 60_000
 
-const FAULTS = { loss: 0.01, duplication: 0.01, gossipLoss: 0.1, delayMsMax: 40 }
-const NO_FAULTS = { loss: 0, duplication: 0, gossipLoss: 0, delayMsMax: 20 }
+const FAULTS = { loss: 0.01, duplication: 0.01, gossipLoss: 0.1, delayMsMax: 40, slow: 0 }
+const NO_FAULTS = { loss: 0, duplication: 0, gossipLoss: 0, delayMsMax: 20, slow: 0 }
 
 interface Fleet {
   readonly world: World
+  readonly ledger: Ledger
   readonly network: SimNetwork
   readonly boxes: readonly Box[]
 }
@@ -27,12 +29,12 @@ function partition({ world, network, boxes }: Fleet, groups: number): void {
   const group = boxes.map(() => world.prng.integer(1, groups))
   for (const [index, box] of boxes.entries()) {
     for (const [other, peer] of boxes.entries()) {
-      if (index < other && group[index] !== group[other]) network.cut(box.peerId, peer.peerId)
+      if (index < other && group[index] !== group[other]) network.cut(box.name, peer.name)
     }
   }
 }
 
-async function write({ world, boxes }: Fleet, events: number): Promise<number> {
+async function write({ world, ledger, boxes }: Fleet, events: number): Promise<number> {
   let acknowledged = 0
   for (let written = 0; written < events; written += BATCH) {
     const box = world.prng.pick(boxes)
@@ -41,6 +43,8 @@ async function write({ world, boxes }: Fleet, events: number): Promise<number> {
       : undefined
     const time = new Date(NOW_MS + written).toISOString()
     const batch = Array.from({ length: BATCH }, (_, index) => ({ time, data: written + index }))
+    const texts = batch.map(({ data }) => data)
+    ledger.offer(DATABASE, [], texts)
     const appending = database?.append(batch).then(() => {
       acknowledged += BATCH
     })
@@ -52,7 +56,7 @@ async function write({ world, boxes }: Fleet, events: number): Promise<number> {
 
 async function churn({ world, boxes }: Fleet, share: number): Promise<void> {
   const leaving = boxes.filter(() => world.chance(share))
-  for (const box of leaving) await box.crash()
+  for (const box of leaving) box.crash(false)
   await world.run(world.nowMs + 2_000, () => false)
   const back = Promise.all(leaving.map((box) => box.start()))
   await world.run(world.nowMs + 2_000, () => false)
@@ -89,13 +93,14 @@ test.skipIf(SIZES.simulatedNodes === 0)(
   async () => {
     const [seed = 1] = seeds(1)
     const world = new World(seed)
-    const network = new SimNetwork(world, FAULTS)
+    const ledger = new Ledger()
+    const network = new SimNetwork(world, ledger, FAULTS)
     const count = SIZES.simulatedNodes
-    const boxes = Array.from(
-      { length: count },
-      (_, index) => new Box(network, `box-${index}`, NOW_MS)
-    )
-    const fleet: Fleet = { world, network, boxes }
+    const boxes = Array.from({ length: count }, (_, index) => {
+      const name = `box-${index}`
+      return new Box(network, { name, identity: name, wallMs: NOW_MS, antiEntropyMs: 5_000 })
+    })
+    const fleet: Fleet = { world, ledger, network, boxes }
     const started = Promise.all(boxes.map((box) => box.start()))
     await world.run(world.nowMs + 1_000, () => false)
     await started
@@ -115,7 +120,7 @@ test.skipIf(SIZES.simulatedNodes === 0)(
     for (const { node } of boxes) {
       expect((await node?.database(DATABASE).status())?.events).toBe(events)
     }
-    expect(network.violations).toEqual([])
+    expect(ledger.findings).toEqual([])
     // What was lost on the way is asked for again, in vain by now.
     network.faults = NO_FAULTS
     await world.run(world.nowMs + 60_000, () => false)

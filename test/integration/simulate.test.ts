@@ -116,3 +116,13 @@ test(
   },
   RUN_MS_MAX
 )
+
+test('with --deterministic one seed is one run, on simulated disks and links, and takes no time', async () => {
+  const args = ['simulate', '--deterministic', '--seed', '17']
+  const [once, again] = [await runCli(args), await runCli(args)]
+  assert.equal(once.code, 0, once.stderr)
+  assert.equal(again.stdout, once.stdout)
+  assert.match(once.stdout, /faults stop[^]*all +equal/)
+  const other = await runCli(['simulate', '--deterministic', '--seed', '18', '--json'])
+  assert.deepInclude(jsonLines<object>(other).at(-1), { event: 'report', passed: true, seed: 18 })
+})

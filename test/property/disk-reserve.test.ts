@@ -5,7 +5,8 @@ import { describe, expect, test } from 'vitest'
 import { createReopeningStore } from '../../src/store/reopening-store.ts'
 import { DiskReserve } from '../../src/store/disk-reserve.ts'
 import type { DiskNews, DiskSpace } from '../../src/store/disk-reserve.ts'
-import { BoxClock, World } from '../sim/world.ts'
+import { Life, WallClock, processClock } from '../../scripts/simulate/deterministic/clocks.ts'
+import { World } from '../../scripts/simulate/deterministic/world.ts'
 import { makeCommits, event } from './arbitraries.ts'
 import { eventKey } from '../../src/core/event-key.ts'
 import { emptyStore } from './failing-disk.ts'
@@ -24,7 +25,7 @@ class Bench {
       if (this.space instanceof Error) throw this.space
       return this.space
     },
-    clock: new BoxClock(this.world, 0),
+    clock: processClock(this.world, new WallClock(this.world, 0), new Life(this.world)),
     told: (news) => this.news.push(news)
   })
 
@@ -135,7 +136,7 @@ test('a store on a full disk is read, and takes writes again with the room', asy
     open: () => Promise.reject(new Error('it did not fail')),
     canReopen: () => Promise.reject(new Error('it did not fail')),
     reserve: bench.reserve,
-    clock: new BoxClock(bench.world, 0),
+    clock: processClock(bench.world, new WallClock(bench.world, 0), new Life(bench.world)),
     told: () => undefined
   })
   const key = eventKey(new Uint8Array(16))

@@ -11,7 +11,8 @@ import type { EventStore, StoredLog } from '../../src/store/event-store.ts'
 import { createMemoryStore } from '../../src/store/memory-store.ts'
 import { createReopeningStore } from '../../src/store/reopening-store.ts'
 import type { StoreNews, WriteReserve } from '../../src/store/reopening-store.ts'
-import { BoxClock, World } from '../sim/world.ts'
+import { Life, WallClock, processClock } from '../../scripts/simulate/deterministic/clocks.ts'
+import { World } from '../../scripts/simulate/deterministic/world.ts'
 import { DATABASE, SIGNERS, seededRng } from './arbitraries.ts'
 
 /** Whose log the store is for. */
@@ -22,7 +23,7 @@ export type WriteFate = 'kept' | 'lost' | 'landed'
 
 export class FailingDisk {
   readonly world = new World(1)
-  readonly clock = new BoxClock(this.world, 0)
+  readonly clock = processClock(this.world, new WallClock(this.world, 0), new Life(this.world))
   /** What the disk holds, for as long as the test. */
   readonly held = emptyStore(7)
   readonly news: StoreNews[] = []

@@ -1,4 +1,7 @@
-/** `laterbase simulate`: several real nodes, cut and healed, watched; the program is in `scripts`. */
+/**
+ * `laterbase simulate`: several real nodes, cut and healed, watched; or, with `--deterministic`, whole
+ * nodes on simulated disks, links and clocks, from a seed. The programs are in `scripts`.
+ */
 
 import { randomInt } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
@@ -48,9 +51,19 @@ export function simulateCommand(openSession: OpenSession): Command {
     .addOption(new Option('--no-mdns', 'introduce the nodes to each other by address'))
     .addOption(new Option('--keep', "keep the nodes' data directories").default(false))
     .addOption(new Option('--report <file>', 'write the report to a .md or .json file'))
+    .addOption(
+      new Option(
+        '--deterministic',
+        'in place of real processes: one process, simulated disks, links and clocks, and every fault ' +
+          'that --seed draws; of the options only --seed counts'
+      ).default(false)
+    )
     .action(async () => {
       const { terminal } = openSession(command)
-      await simulate(command.opts<SimulateOptions>(), terminal)
+      const options = command.opts<SimulateOptions>()
+      if (options.deterministic)
+        await simulateFromSeed(options.seed ?? randomInt(SEED_MAX), terminal)
+      else await simulate(options, terminal)
     })
 }
 
@@ -64,6 +77,7 @@ interface SimulateOptions {
   readonly mdns: boolean
   readonly keep: boolean
   readonly report?: string
+  readonly deterministic: boolean
 }
 
 async function simulate(options: SimulateOptions, terminal: Terminal): Promise<void> {
@@ -109,6 +123,31 @@ async function simulate(options: SimulateOptions, terminal: Terminal): Promise<v
   }
   if (report.passed) return
   throw new CommandFailure('simulation-failed', report.failures.join('; '))
+}
+
+/** The same seed is the same run, on any machine. */
+async function simulateFromSeed(seed: number, terminal: Terminal): Promise<void> {
+  const { formatLine, simulateSeed, Violation } =
+    await import('../../../scripts/simulate/deterministic/simulate.ts')
+  const say = (text: string, value: object): void => {
+    process.stdout.write(`${terminal.json ? JSON.stringify(value) : text}\n`)
+  }
+  try {
+    const report = await simulateSeed(seed, {
+      tell: (line) => {
+        const { atMs, who, what, detail } = line
+        say(formatLine(line), { event: 'moment', at_ms: Math.round(atMs), who, what, detail })
+      }
+    })
+    const { events, traceHash } = report
+    say(
+      `\nseed ${seed}: ${events} acknowledged events are on all boxes; trace ${traceHash.slice(0, 16)}`,
+      { event: 'report', passed: true, ...report }
+    )
+  } catch (error) {
+    if (!(error instanceof Violation)) throw error
+    throw new CommandFailure('simulation-failed', error.message)
+  }
 }
 
 const SEED_MAX = 2 ** 32 - 1

@@ -3,19 +3,27 @@
  * promises run between two entries, real time never passes. The same seed gives the same run.
  */
 
-import { createPrng } from '../../scripts/simulate/prng.ts'
-import type { Prng } from '../../scripts/simulate/prng.ts'
-import type { Clock, Rng } from '../../src/core/clock.ts'
+import { createPrng } from '../prng.ts'
+import type { Prng } from '../prng.ts'
+import type { Rng } from '../../../src/core/clock.ts'
 
 interface Entry {
   readonly atMs: number
   readonly order: number
-  readonly run: () => void
+  /** Undefined once it was cancelled. */
+  run: (() => void) | undefined
+}
+
+/** What was put off, and may be called off. */
+export interface Later {
+  cancel(): void
 }
 
 export class World {
   readonly prng: Prng
   nowMs = 0
+  /** How many entries have run. */
+  entries = 0
   #order = 0
   /** A binary heap by time, then by order of entry. */
   readonly #heap: Entry[] = []
@@ -25,19 +33,13 @@ export class World {
   }
 
   /** Runs `run` after `delayMs` of simulated time. */
-  after(delayMs: number, run: () => void): { cancel(): void } {
-    let cancelled = false
-    this.#push({
-      atMs: this.nowMs + Math.max(0, delayMs),
-      order: this.#order,
-      run: () => {
-        if (!cancelled) run()
-      }
-    })
+  after(delayMs: number, run: () => void): Later {
+    const entry: Entry = { atMs: this.nowMs + Math.max(0, delayMs), order: this.#order, run }
     this.#order += 1
+    this.#push(entry)
     return {
       cancel: () => {
-        cancelled = true
+        entry.run = undefined
       }
     }
   }
@@ -54,8 +56,8 @@ export class World {
 
   /** Runs entries until `until` or until `done` says so; false when time ran out. */
   async run(untilMs: number, done: () => boolean): Promise<boolean> {
+    await settle()
     for (;;) {
-      await settle()
       if (done()) return true
       const next = this.#heap[0]
       if (next === undefined || next.atMs > untilMs) {
@@ -63,8 +65,11 @@ export class World {
         return done()
       }
       this.#pop()
+      if (next.run === undefined) continue
       this.nowMs = Math.max(this.nowMs, next.atMs)
+      this.entries += 1
       next.run()
+      await settle()
     }
   }
 
@@ -114,37 +119,14 @@ function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }
 
-/** The wall clock of one box: its own idea of now, which a script may set wrong. */
-export class BoxClock implements Clock {
-  readonly #world: World
-  /** Wall time minus simulated time. */
-  offsetMs: number
-  /** Timers of a box that crashed do not fire. */
-  dead = false
-
-  constructor(world: World, offsetMs: number) {
-    this.#world = world
-    this.offsetMs = offsetMs
-  }
-
-  nowMs(): number {
-    return this.#world.nowMs + this.offsetMs
-  }
-
-  monotonicMs(): number {
-    return this.#world.nowMs
-  }
-
-  setTimer(delayMs: number, callback: () => void): { cancel(): void } {
-    return this.#world.after(delayMs, () => {
-      if (!this.dead) callback()
-    })
-  }
-}
-
+/** Chance for a node: the world's, so that a seed decides its keys and jitter too. */
 export function worldRng(world: World): Rng {
   return {
-    bytes: (length) => Uint8Array.from({ length }, () => world.prng.integer(0, 255)),
+    bytes: (length) => {
+      const bytes = new Uint8Array(length)
+      for (let at = 0; at < length; at += 1) bytes[at] = world.prng.integer(0, 255)
+      return bytes
+    },
     fraction: () => world.prng.fraction()
   }
 }

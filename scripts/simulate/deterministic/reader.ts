@@ -1,0 +1,153 @@
+/**
+ * Readers of the feed. One stays with its box and its disk, page by page or live, and checks all that
+ * a feed promises; another wanders from box to box with nothing but a portable cursor.
+ */
+
+import { decodePosition } from '../../../src/core/version.ts'
+import { isLaterbaseError } from '../../../src/errors.ts'
+import type { NodeDatabase } from '../../../src/node/database.ts'
+import type { Change, Database } from '../../../src/node/laterbase.ts'
+import type { Ledger } from './ledger.ts'
+
+/** Reads one box. Its cursor outlives the box's processes, and dies with the disk. */
+export class BoxReader {
+  readonly #ledger: Ledger
+  readonly #name: string
+  readonly #seen = new Set<string>()
+  /** How far it has read each log. */
+  readonly #logs = new Map<string, number>()
+  #cursor = '0'
+  /** A cursor of the disk that was here before. */
+  #dead: string | undefined
+  #following: NodeDatabase | undefined
+
+  constructor(ledger: Ledger, name: string) {
+    this.#ledger = ledger
+    this.#name = name
+  }
+
+  /** Hands over to the reader of the next disk. */
+  replace(next: BoxReader): void {
+    if (this.#cursor !== '0') next.#dead = this.#cursor
+  }
+
+  /** Reads one page. */
+  async read(database: NodeDatabase, limit: number): Promise<number> {
+    await this.#tryDeadCursor(database)
+    const page = await database.changesPage({ since: this.#cursor, limit })
+    let before = ''
+    for (const change of page.changes) {
+      const { recorded } = change.event
+      if (recorded < before) this.#violate(`${recorded} comes after ${before} in one page`)
+      before = recorded
+      this.#take(change)
+    }
+    if (page.pending > 0 && page.lastLc === this.#cursor) this.#violate('stands still')
+    this.#cursor = page.lastLc
+    if (page.pending === 0) this.checkComplete(database)
+    return page.pending
+  }
+
+  /** Follows the live feed of a process from where it was, until the process ends. */
+  follow(database: NodeDatabase): void {
+    if (this.#following === database) return
+    this.#following = database
+    void this.#follow(database).catch((error: unknown) => {
+      this.#violate(`the live feed ends with ${String(error)}`)
+    })
+  }
+
+  /** At the head of the feed it has given everything. */
+  checkComplete(database: NodeDatabase): void {
+    const events = database.store.eventCount()
+    if (this.#seen.size !== events) {
+      this.#violate(`has given ${this.#seen.size} of ${events} events`)
+    }
+  }
+
+  async #follow(database: NodeDatabase): Promise<void> {
+    for await (const change of database.changes({ since: this.#cursor })) {
+      if (this.#following !== database) return
+      this.#take(change)
+      this.#cursor = change.lc
+    }
+  }
+
+  #take({ event }: Change): void {
+    const id = `${event.key} ${event.hash}`
+    if (this.#seen.has(id)) this.#violate(`gives ${id} twice`)
+    this.#seen.add(id)
+    const before = this.#logs.get(event.log) ?? 0
+    if (event.seq <= before) this.#violate(`gives ${event.log} ${event.seq} after ${before}`)
+    this.#logs.set(event.log, event.seq)
+  }
+
+  async #tryDeadCursor(database: NodeDatabase): Promise<void> {
+    const dead = this.#dead
+    this.#dead = undefined
+    if (dead === undefined) return
+    try {
+      await database.changesPage({ since: dead, limit: 1 })
+      this.#ledger.violate('cursor', `${this.#name}: a cursor of a disk that is gone is taken`)
+    } catch (error) {
+      if (isLaterbaseError(error, 'LATERBASE_CURSOR_FOREIGN')) return
+      this.#ledger.violate('cursor', `${this.#name}: ${String(error)}`)
+    }
+  }
+
+  #violate(detail: string): void {
+    this.#ledger.violate('feed', `the feed of ${this.#name} ${detail}`)
+  }
+}
+
+/** Goes from box to box with a portable cursor. */
+export class WanderingReader {
+  readonly #ledger: Ledger
+  readonly #seen = new Set<string>()
+  #cursor = '0'
+  #isReading = false
+
+  constructor(ledger: Ledger) {
+    this.#ledger = ledger
+  }
+
+  /** Reads one page and remembers where it was; how many events are left. */
+  async read(database: Database, limit: number): Promise<number> {
+    if (this.#isReading) return 1
+    this.#isReading = true
+    try {
+      const lags = await this.#isAheadOf(database)
+      const page = await database.changesPage({ since: this.#cursor, limit })
+      for (const { event } of page.changes) {
+        const id = `${event.key} ${event.hash}`
+        // A box cannot know that an event which it holds in one log also stands in another that
+        // the reader has and it has not: then, and only then, an event may come twice.
+        const mayRepeat = lags && event.source !== undefined
+        if (this.#seen.has(id) && !mayRepeat) this.#violate(`met ${id} twice`)
+        this.#seen.add(id)
+      }
+      if (page.pending > 0 && page.lastVersion === this.#cursor) this.#violate('stands still')
+      this.#cursor = page.lastVersion
+      return page.pending
+    } finally {
+      this.#isReading = false
+    }
+  }
+
+  /** It has met all of these. */
+  check(ids: Iterable<string>): void {
+    for (const id of ids) if (!this.#seen.has(id)) this.#violate(`never met ${id}`)
+  }
+
+  /** Whether it has read, elsewhere, what this box has not got yet. */
+  async #isAheadOf(database: Database): Promise<boolean> {
+    const bytes = Buffer.from(this.#cursor.slice(1), 'base64url')
+    const position = this.#cursor === '0' ? undefined : decodePosition(bytes)
+    const held = new Map((await database.status()).logs.map((log) => [log.log, log.held]))
+    return (position ?? []).some(({ log, seq }) => (held.get(log) ?? 0) < seq)
+  }
+
+  #violate(detail: string): void {
+    this.#ledger.violate('feed', `a reader that goes from box to box ${detail}`)
+  }
+}

@@ -1,0 +1,99 @@
+/** What clients write: late, early, all at one instant, twice, and against each other. */
+
+import { isLaterbaseError } from '../../../src/errors.ts'
+import type { EventInput, Json } from '../../../src/node/laterbase.ts'
+import type { Box } from './box.ts'
+import { note } from './run.ts'
+import type { SimRun } from './run.ts'
+
+export const NOW_MS = Date.UTC(2026, 5, 1)
+const DAY_MS = 86_400_000
+/** Different facts that several boxes record. */
+const SHARED_FACTS = 12
+
+interface Offer {
+  readonly input: EventInput
+  readonly data: Json
+  /** No other offer has this content. */
+  readonly isUnlike: boolean
+  /** The node mints its key. */
+  readonly isMinted: boolean
+}
+
+/** Writes one batch through a client of this box. */
+export async function write(run: SimRun, box: Box, name: string): Promise<void> {
+  const offers = Array.from({ length: run.world.prng.integer(1, 4) }, () => inventEvent(run))
+  await offerAll(run, { box, name, offers })
+}
+
+/** Writes one event that nothing contradicts; whether it was acknowledged. */
+export function writeOne(run: SimRun, box: Box, name: string): Promise<boolean> {
+  return offerAll(run, { box, name, offers: [newFact(run)] })
+}
+
+async function offerAll(
+  run: SimRun,
+  request: { readonly box: Box; readonly name: string; readonly offers: readonly Offer[] }
+): Promise<boolean> {
+  const { world, ledger } = run
+  const { box, name, offers } = request
+  const database = box.database(name)
+  if (database === undefined) return false
+  const partial = world.chance(0.5)
+  ledger.offer(
+    name,
+    offers.filter(({ isUnlike }) => !isUnlike).map(({ data }) => data),
+    offers.filter(({ isUnlike }) => isUnlike).map(({ data }) => data)
+  )
+  const inputs = offers.map(({ input }) => input)
+  const options = { clock: 'trust' as const, ...(partial ? { onError: 'proceed' as const } : {}) }
+  try {
+    const { results } = await database.append(inputs, options)
+    const { all, created } = ledger.acknowledge(name, results)
+    box.acknowledge(name, all)
+    for (const [index, result] of results.entries()) {
+      if (offers[index]?.isMinted === true && result.status === 'created') ledger.minted(result.key)
+    }
+    const refused = results.length - all.length
+    const counts = `${created.length} new, ${all.length - created.length} known, ${refused} refused`
+    note(run, box.name, 'acknowledges', `${name}: ${counts}`)
+    return true
+  } catch (error) {
+    note(run, box.name, 'refuses', `${name}: ${error instanceof Error ? error.message : ''}`)
+    const isExpected =
+      isLaterbaseError(error, 'LATERBASE_KEY_CONFLICT') ||
+      isLaterbaseError(error, 'LATERBASE_DISK_FULL') ||
+      (isLaterbaseError(error, 'LATERBASE_STORE_FAILED') && box.disk.hasEverFailed)
+    if (!isExpected) ledger.violate('unexpected-failure', `${box.name} refuses: ${String(error)}`)
+    return false
+  }
+}
+
+function inventEvent(run: SimRun): Offer {
+  return run.world.chance(0.4) ? sharedFact(run) : newFact(run)
+}
+
+function newFact(run: SimRun): Offer {
+  const { world } = run
+  run.progress.offers += 1
+  const data: Json = { n: run.progress.offers }
+  const isLike = { data, isUnlike: true, isMinted: true }
+  // When it happened: now by the box's clock, at one of a few instants, or on other days.
+  if (world.chance(0.2)) return { ...isLike, input: { data } }
+  const days = world.chance(0.3) ? DAY_MS : 1
+  const timeMs = NOW_MS + world.prng.integer(-5, 20) * days
+  return { ...isLike, input: { data, time: new Date(timeMs).toISOString() } }
+}
+
+/**
+ * One of a few facts with natural keys: mostly the same content, sometimes a contradiction. Members
+ * are in the order of canonical JSON, for it is looked up as text.
+ */
+function sharedFact({ world }: SimRun): Offer {
+  const id = String(world.prng.integer(1, SHARED_FACTS))
+  const data: Json = world.chance(0.85)
+    ? { scan: id }
+    : { says: world.prng.integer(0, 2), scan: id }
+  const time = new Date(NOW_MS + Number(id) * 1_000).toISOString()
+  return { input: { time, source: 's', id, data }, data, isUnlike: false, isMinted: false }
+}

@@ -1,0 +1,230 @@
+/**
+ * Bugs that the simulator must find. Each is a change of one place in the source, made only while
+ * that file is loaded for a test; `find` stands there exactly once. A file that changes takes its
+ * bugs along: where the text is gone, plant the same mistake in the new text.
+ */
+
+import type { Invariant } from '../../scripts/simulate/deterministic/ledger.ts'
+
+export interface PlantedBug {
+  readonly name: string
+  readonly file: string
+  readonly find: string
+  readonly replace: string
+  /** Invariants of which the first violation must be one. */
+  readonly caughtBy: readonly Invariant[]
+}
+
+const GROUP_COMMIT = 'src/store/group-commit.ts'
+const SESSION = 'src/core/sync/session.ts'
+const DATABASE = 'src/node/database.ts'
+
+export const PLANTED_BUGS: readonly PlantedBug[] = [
+  {
+    name: 'acknowledge-before-write',
+    file: GROUP_COMMIT,
+    find: '      await store.write({ commits: all',
+    replace: `      for (const [index, request] of appends.entries()) request.resolve(outcomes[index] ?? [])
+      await store.write({ commits: all`,
+    caughtBy: ['durability']
+  },
+  {
+    name: 'acknowledge-before-sync',
+    file: 'scripts/simulate/deterministic/disk.ts',
+    find: '    image.synced = image.batches.length\n    return facts',
+    replace: '    return facts',
+    caughtBy: ['durability', 'one-place-one-commit']
+  },
+  {
+    name: 'announce-before-write',
+    file: GROUP_COMMIT,
+    find: '      await store.write({ commits: all',
+    replace: `      if (own !== undefined) this.#env.committed([], own)
+      await store.write({ commits: all`,
+    caughtBy: ['announcement']
+  },
+  {
+    name: 'write-on-after-a-failed-write',
+    file: GROUP_COMMIT,
+    find: 'this.#failed ??= error',
+    replace: 'this.#failed = undefined',
+    caughtBy: ['durability', 'digest']
+  },
+  {
+    name: 'writer-sleeps-for-ever',
+    file: GROUP_COMMIT,
+    find: '    this.#running = undefined\n',
+    replace:
+      '    if (this.#waiting.length > 0 || !this.#closed) return\n    this.#running = undefined\n',
+    caughtBy: ['availability', 'convergence']
+  },
+  {
+    name: 'batch-is-split',
+    file: DATABASE,
+    find: 'await this.#writer.append(accepted, partial)',
+    replace: `(await Promise.all(accepted.map(async (event, index) => {
+      for (let wait = 0; wait < index * 20; wait += 1) await undefined
+      return this.#writer.append([event], partial)
+    }))).flat()`,
+    caughtBy: ['atomicity']
+  },
+  {
+    name: 'wiped-box-reuses-its-log',
+    file: 'src/store/memory-store.ts',
+    find: 'nonce: rng.bytes(16)',
+    replace: 'nonce: rng.bytes(16).fill(7)',
+    caughtBy: ['one-place-one-commit', 'rising-stamps']
+  },
+  {
+    name: 'duplicate-is-counted-twice',
+    file: 'src/store/merge-batch.ts',
+    find: 'return { content: held, isNew: false }',
+    replace: 'return { content: held, isNew: true }',
+    caughtBy: ['count', 'feed']
+  },
+  {
+    name: 'conflicting-content-is-overwritten',
+    file: 'src/store/merge-batch.ts',
+    find: '  state.contents.set(text, content)',
+    replace: '  state.contents.clear()\n  state.contents.set(text, content)',
+    caughtBy: ['count', 'immutability', 'unexpected-failure', 'honest-cut-off', 'agreement']
+  },
+  {
+    name: 'cursor-by-key',
+    file: 'src/node/feed.ts',
+    find: 'if (!repeats && query.matches(event)) {',
+    replace: `const last = rows.at(-1)?.event.key
+      const isLate = last !== undefined && Buffer.compare(event.key, last) < 0
+      if (!isLate && !repeats && query.matches(event)) {`,
+    caughtBy: ['feed']
+  },
+  {
+    name: 'feed-repeats-what-stands-twice',
+    file: 'src/node/feed.ts',
+    find: '  return places.some(isBehind)',
+    replace: '  return places.length > 9',
+    caughtBy: ['feed']
+  },
+  {
+    name: 'backdated-commit-is-not-served',
+    file: 'src/node/delta-responder.ts',
+    find: '    merged.push(next)\n',
+    replace: `    const [before, here] = [merged.at(-1)?.commit.keys[0], next.commit.keys[0]]
+    if (before !== undefined && here !== undefined && Buffer.compare(here, before) < 0) continue
+    merged.push(next)
+`,
+    caughtBy: ['honest-cut-off', 'convergence']
+  },
+  {
+    name: 'dead-cursor-is-taken',
+    file: 'src/node/cursor.ts',
+    find: 'own) !== 0) throw foreign()',
+    replace: 'own) > 1) throw foreign()',
+    caughtBy: ['cursor']
+  },
+  {
+    name: 'portable-cursor-forgets-unknown-logs',
+    file: DATABASE,
+    find: '      lastVersion: portableCursor(position),',
+    replace: `      lastVersion: portableCursor(
+        new Map([...position].filter(([log]) => this.store.log(log) !== undefined))
+      ),`,
+    caughtBy: ['feed']
+  },
+  {
+    name: 'live-feed-is-not-woken',
+    file: DATABASE,
+    find: '    this.#lc = undefined\n    this.committed.tell()',
+    replace: '    this.#lc = undefined\n    if (own !== undefined) this.committed.tell()',
+    caughtBy: ['feed']
+  },
+  {
+    name: 'digest-is-not-computed-anew',
+    file: DATABASE,
+    find: '    this.#digest = undefined\n',
+    replace: '',
+    caughtBy: ['digest']
+  },
+  {
+    name: 'clock-ceiling-is-not-raised',
+    file: DATABASE,
+    find: '    recordedClock.raise(store.clockCeiling())\n',
+    replace: '',
+    caughtBy: ['causality', 'rising-stamps']
+  },
+  {
+    name: 'receivers-clock-filters-commits',
+    file: DATABASE,
+    find: '    return this.#writer.merge(commits)',
+    replace: `    const nowMs = this.#init.clock.nowMs()
+    return this.#writer.merge(commits.filter(({ recorded }) => stampMs(recorded) <= nowMs + 300_000))`,
+    caughtBy: ['convergence', 'unexpected-failure']
+  },
+  {
+    name: 'key-is-minted-twice',
+    file: 'src/core/event-key.ts',
+    find: '  key.set(rng.bytes(10), 6)',
+    replace: '  key.set(rng.bytes(10).fill(9), 6)',
+    caughtBy: ['minted-keys']
+  },
+  {
+    name: 'failed-fetch-is-never-retried',
+    file: SESSION,
+    find: `  database.fetching = false
+  database.again = 'no'
+  database.retryAtMs =`,
+    replace: `  if (database.fetching) return []
+  database.again = 'no'
+  database.retryAtMs =`,
+    caughtBy: ['convergence', 'bounded', 'quiet']
+  },
+  {
+    name: 'backoff-never-ends',
+    file: SESSION,
+    find: 'backoff(database.failures, RETRY_MS, RETRY_MS_MAX, env.rng)',
+    replace: 'backoff(database.failures + 20, RETRY_MS, Infinity, env.rng)',
+    caughtBy: ['convergence']
+  },
+  {
+    name: 'anti-entropy-stops-when-idle',
+    file: SESSION,
+    find: '        peer.compareAtMs = env.nowMs + jittered(env.antiEntropyMs, env.rng)',
+    replace: '        peer.compareAtMs = Infinity',
+    caughtBy: ['convergence']
+  },
+  {
+    name: 'fetches-for-ever',
+    file: SESSION,
+    find: "  const settled = database.again === 'no'",
+    replace: "  const settled = input.stored > 0 && database.again === 'no'",
+    caughtBy: ['quiet', 'exchanges', 'bounded']
+  },
+  {
+    name: 'signatures-are-not-checked',
+    file: 'src/core/log.ts',
+    find: '  if (bad === undefined) return undefined\n',
+    replace: '  if (bad === undefined || verdicts.length > 0) return undefined\n',
+    caughtBy: ['no-phantom']
+  },
+  {
+    name: 'falling-stamps-are-taken',
+    file: 'src/core/log.ts',
+    find: '  if (wire.recorded <= tip.recorded) {',
+    replace: '  if (wire.recorded < 0n) {',
+    caughtBy: ['unexpected-failure', 'no-phantom']
+  },
+  {
+    name: 'stale-page-is-served',
+    file: 'src/node/delta-responder.ts',
+    find: 'const isReady = prepared?.name === pageName(request, position)',
+    replace: 'const isReady = prepared !== undefined',
+    caughtBy: ['honest-cut-off', 'convergence', 'exchanges', 'no-phantom']
+  },
+  {
+    name: 'database-is-listed-too-late',
+    file: 'src/node/database-registry.ts',
+    find: "    await this.#list(name, 'open')\n",
+    replace: "    void this.#list(name, 'open')\n",
+    caughtBy: ['durability', 'unexpected-failure', 'feed']
+  }
+]
