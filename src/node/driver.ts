@@ -15,7 +15,7 @@ import {
 import type { DatabaseDigest, DeltaAnswer, DeltaRequest } from '../../protocols/delta/codec.ts'
 import { ANNOUNCED_KEYS_MAX, DATABASES_MAX } from '../../protocols/limits.ts'
 import { isRejected } from '../../protocols/rejected.ts'
-import { assertNever } from '../core/assert.ts'
+import { AssertionError, assertNever } from '../core/assert.ts'
 import { equalBytes } from '../core/bytes.ts'
 import { logId } from '../core/commit.ts'
 import type { Commit } from '../core/commit.ts'
@@ -257,7 +257,9 @@ export class Driver {
         this.#take({ type: 'peer-faulty', peer, reason: error.message })
         return
       }
-      this.#init.log('debug', 'fetch failed', { peer, database: name, error: String(error) })
+      // A broken invariant is our own mistake: said aloud, though the next fetch may well succeed.
+      const level = error instanceof AssertionError ? 'error' : 'debug'
+      this.#init.log(level, 'fetch failed', { peer, database: name, error: String(error) })
       this.#take({ type: 'fetch-failed', peer, database: name })
     }
   }

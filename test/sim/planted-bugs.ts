@@ -33,7 +33,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     file: 'scripts/simulate/deterministic/disk.ts',
     find: '    image.synced = image.batches.length\n    return facts',
     replace: '    return facts',
-    caughtBy: ['durability', 'one-place-one-commit']
+    caughtBy: ['durability', 'one-place-one-commit', 'feed']
   },
   {
     name: 'announce-before-write',
@@ -45,10 +45,10 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'write-on-after-a-failed-write',
-    file: GROUP_COMMIT,
-    find: 'this.#failed ??= error',
-    replace: 'this.#failed = undefined',
-    caughtBy: ['durability', 'digest']
+    file: 'src/store/reopening-store.ts',
+    find: "if (isLaterbaseError(error, 'LATERBASE_STORE_FAILED')) this.#fail(error, batch.renewal)",
+    replace: '',
+    caughtBy: ['durability', 'digest', 'count']
   },
   {
     name: 'writer-sleeps-for-ever',
@@ -124,11 +124,9 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'portable-cursor-forgets-unknown-logs',
-    file: DATABASE,
-    find: '      lastVersion: portableCursor(position),',
-    replace: `      lastVersion: portableCursor(
-        new Map([...position].filter(([log]) => this.store.log(log) !== undefined))
-      ),`,
+    file: 'src/node/feed.ts',
+    find: 'return portableCursor([...places, ...this.beyond])',
+    replace: 'return portableCursor(places)',
     caughtBy: ['feed']
   },
   {
@@ -212,6 +210,27 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     find: '  if (wire.recorded <= tip.recorded) {',
     replace: '  if (wire.recorded < 0n) {',
     caughtBy: ['unexpected-failure', 'no-phantom']
+  },
+  {
+    name: 'own-log-goes-on-after-a-clone',
+    file: GROUP_COMMIT,
+    find: 'const isOver = commits.some(({ origin }) => origin.id === closed)',
+    replace: 'const isOver = commits.some(({ origin }) => origin.id !== origin.id)',
+    caughtBy: ['one-place-one-commit', 'unexpected-failure', 'convergence', 'exchanges', 'quiet']
+  },
+  {
+    name: 'second-branch-is-not-kept',
+    file: 'src/store/known-logs.ts',
+    find: 'return held === undefined ? undefined : { parent: held.log.number, seq }',
+    replace: 'return held === undefined ? undefined : undefined',
+    caughtBy: ['convergence', 'exchanges', 'quiet', 'bounded']
+  },
+  {
+    name: 'branches-are-never-located',
+    file: 'src/node/delta-fetch.ts',
+    find: 'const isMore = page.complete ? await locate(fetch, page) : isNews',
+    replace: 'const isMore = page.complete ? false : isNews',
+    caughtBy: ['convergence', 'exchanges', 'quiet']
   },
   {
     name: 'stale-page-is-served',

@@ -6,7 +6,7 @@
 import { decodePosition } from '../../../src/core/version.ts'
 import { isLaterbaseError } from '../../../src/errors.ts'
 import type { NodeDatabase } from '../../../src/node/database.ts'
-import type { Change, Database } from '../../../src/node/laterbase.ts'
+import type { Change, ChangesPage, Database } from '../../../src/node/laterbase.ts'
 import type { Ledger } from './ledger.ts'
 
 /** Reads one box. Its cursor outlives the box's processes, and dies with the disk. */
@@ -34,7 +34,8 @@ export class BoxReader {
   /** Reads one page. */
   async read(database: NodeDatabase, limit: number): Promise<number> {
     await this.#tryDeadCursor(database)
-    const page = await database.changesPage({ since: this.#cursor, limit })
+    const page = await this.#page(database, limit)
+    if (page === undefined) return 1
     let before = ''
     for (const change of page.changes) {
       const { recorded } = change.event
@@ -48,11 +49,36 @@ export class BoxReader {
     return page.pending
   }
 
+  /** Undefined where the cursor was refused, and the reader begins anew. */
+  async #page(database: NodeDatabase, limit: number): Promise<ChangesPage | undefined> {
+    try {
+      return await database.changesPage({ since: this.#cursor, limit })
+    } catch (error) {
+      if (this.#beginsAnew(error)) return undefined
+      throw error
+    }
+  }
+
+  /** A store whose log was written on by another box refuses its short cursors of before. */
+  #beginsAnew(error: unknown): boolean {
+    if (!this.#ledger.forksExpected) return false
+    if (!isLaterbaseError(error, 'LATERBASE_CURSOR_FOREIGN')) return false
+    this.#cursor = '0'
+    this.#seen.clear()
+    this.#logs.clear()
+    return true
+  }
+
   /** Follows the live feed of a process from where it was, until the process ends. */
   follow(database: NodeDatabase): void {
     if (this.#following === database) return
     this.#following = database
     void this.#follow(database).catch((error: unknown) => {
+      if (this.#beginsAnew(error)) {
+        this.#following = undefined
+        this.follow(database)
+        return
+      }
       this.#violate(`the live feed ends with ${String(error)}`)
     })
   }
@@ -78,7 +104,9 @@ export class BoxReader {
     if (this.#seen.has(id)) this.#violate(`gives ${id} twice`)
     this.#seen.add(id)
     const before = this.#logs.get(event.log) ?? 0
-    if (event.seq <= before) this.#violate(`gives ${event.log} ${event.seq} after ${before}`)
+    // The branches of a forked log go each their own way.
+    const isBack = event.seq <= before && !this.#ledger.forksExpected
+    if (isBack) this.#violate(`gives ${event.log} ${event.seq} after ${before}`)
     this.#logs.set(event.log, event.seq)
   }
 
@@ -122,7 +150,7 @@ export class WanderingReader {
         const id = `${event.key} ${event.hash}`
         // A box cannot know that an event which it holds in one log also stands in another that
         // the reader has and it has not: then, and only then, an event may come twice.
-        const mayRepeat = lags && event.source !== undefined
+        const mayRepeat = this.#ledger.forksExpected || (lags && event.source !== undefined)
         if (this.#seen.has(id) && !mayRepeat) this.#violate(`met ${id} twice`)
         this.#seen.add(id)
       }

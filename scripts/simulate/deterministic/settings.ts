@@ -49,16 +49,14 @@ export interface Settings {
   readonly lies: readonly Lie[]
 }
 
-/**
- * How often disks come back from an older snapshot, and boxes are cloned. Nothing yet: a node that
- * meets another branch of its own log does not start a new one, so two boxes stay unequal for ever.
- */
-const FORKED_LOGS_SHARE_MAX = 0
+/** How often disks come back from an older snapshot, and boxes are cloned: few, for each is kept. */
+const FORKED_LOGS_SHARE_MAX = 0.04
 
 export function chooseSettings(seed: number): Settings {
   const prng = createPrng(seed ^ SETTINGS_SALT)
   const chance = (probability: number): boolean => prng.fraction() < probability
   const some = (max: number): number => (chance(0.5) ? 0 : prng.fraction() * max)
+  const isForking = chance(0.4)
   const lies = chance(0.35) ? LIES.filter(() => chance(0.4)) : []
   return {
     boxes: prng.pick([2, 3, 3, 3, 4, 4, 5]) ?? 3,
@@ -76,8 +74,8 @@ export function chooseSettings(seed: number): Settings {
       pause: some(0.1),
       fullDisk: some(0.06),
       offline: some(0.06),
-      restore: some(FORKED_LOGS_SHARE_MAX),
-      clone: some(FORKED_LOGS_SHARE_MAX)
+      restore: isForking ? some(FORKED_LOGS_SHARE_MAX) : 0,
+      clone: isForking ? some(FORKED_LOGS_SHARE_MAX) : 0
     },
     crashOnWrite: some(0.15),
     silentCrash: prng.fraction(),
