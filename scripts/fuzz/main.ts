@@ -26,6 +26,7 @@ const RANDOM_SHARE = 0.1
 const STEPS_FREE = 64
 /** A region is read once for each count that is tried. */
 const READS_OF_A_CASE = 7
+const TRIES = 5
 /** What the heap may grow while the second half runs, bytes: the collector's own slack. */
 const HEAP_GROWTH_MAX = 4 * 1_048_576
 
@@ -69,8 +70,10 @@ async function main(): Promise<void> {
     const bytes = nextInput(corpus, prng)
     const startMs = performance.now()
     const outcome = await attempt(target, bytes)
-    const ms = performance.now() - startMs
-    if (ms > slowest.ms) slowest = { ms, target: target.name, bytes: bytes.length }
+    if (performance.now() - startMs > slowest.ms) {
+      const ms = await shortestMs(target, bytes)
+      if (ms > slowest.ms) slowest = { ms, target: target.name, bytes: bytes.length }
+    }
     if (outcome === 'accepted') accepted[target.name] = (accepted[target.name] ?? 0) + 1
     else if (outcome !== 'refused') return fail(target, bytes, outcome)
   }
@@ -102,6 +105,17 @@ async function attempt(target: Target, bytes: Uint8Array): Promise<string> {
   } catch (error) {
     return error instanceof Error ? (error.stack ?? error.message) : String(error)
   }
+}
+
+/** Of a few tries: what the machine did in between is not the decoder's. */
+async function shortestMs(target: Target, bytes: Uint8Array): Promise<number> {
+  let shortest = Infinity
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    const startMs = performance.now()
+    await attempt(target, bytes)
+    shortest = Math.min(shortest, performance.now() - startMs)
+  }
+  return shortest
 }
 
 async function fail(target: Target, bytes: Uint8Array, outcome: string): Promise<void> {
