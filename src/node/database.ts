@@ -4,8 +4,7 @@
  */
 
 import type { Commit, LogId } from '../core/commit.ts'
-import { keyMinter, parseEventKey } from '../core/event-key.ts'
-import type { EventKey } from '../core/event-key.ts'
+import { keyMinter } from '../core/event-key.ts'
 import { stampMs } from '../core/hybrid-logical-clock.ts'
 import type { Clock, Hasher, Rng, Signer } from '../core/clock.ts'
 import { present } from '../core/assert.ts'
@@ -30,7 +29,7 @@ import {
   rejectedResult
 } from './append-outcome.ts'
 import { portableCursor, readCursor, shortCursor } from './cursor.ts'
-import { readBound, readFilter } from './event-filter.ts'
+import { readBound, readFilter, readKey } from './event-filter.ts'
 import { pendingEvents, readFeedPage } from './feed.ts'
 import type { FeedPage, FeedQuery } from './feed.ts'
 import { headPosition, placesOf, settle } from './position.ts'
@@ -148,7 +147,8 @@ export class NodeDatabase implements Database {
   async *range(options: RangeOptions = {}): AsyncGenerator<RecordedEvent> {
     const from = readBound(options.from)
     const to = readBound(options.to)
-    for await (const events of this.store.scan({ from, to, reverse: options.reverse })) {
+    const { reverse } = options
+    for await (const events of this.#scanning(this.store.scan({ from, to, reverse }))) {
       for (const event of events) {
         options.signal?.throwIfAborted()
         if (!event.alternate) yield await this.#recorded(event)
@@ -157,15 +157,16 @@ export class NodeDatabase implements Database {
   }
 
   async *conflicts(): AsyncGenerator<ConflictStatus> {
-    for await (const key of this.store.conflicts()) {
-      const events = (await this.store.getAll(key)).map((event) => recordedHere(this.store, event))
+    for await (const key of this.#scanning(this.store.conflicts())) {
+      const held = await this.#reading(() => this.store.getAll(key))
+      const events = held.map((event) => recordedHere(this.store, event))
       yield { key: present(events[0], 'a conflict has events').key, events }
     }
   }
 
   async *changes(options: ChangesOptions = {}): AsyncGenerator<Change> {
     const { signal } = options
-    let since = await readCursor(options.since ?? '0', this.store)
+    let since = await this.#reading(() => readCursor(options.since ?? '0', this.store))
     const matches = this.#filter(options)
     while (!isAborted(signal) && this.#closed === undefined) {
       const told = this.committed.count()
@@ -184,7 +185,7 @@ export class NodeDatabase implements Database {
   async changesPage(
     options: ChangesOptions & { readonly limit?: number } = {}
   ): Promise<ChangesPage> {
-    const since = await readCursor(options.since ?? '0', this.store)
+    const since = await this.#reading(() => readCursor(options.since ?? '0', this.store))
     const query = {
       position: since,
       limit: options.limit ?? PAGE_LIMIT,
@@ -200,7 +201,7 @@ export class NodeDatabase implements Database {
   }
 
   async changed(since: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    const reader = await readCursor(since, this.store)
+    const reader = await this.#reading(() => readCursor(since, this.store))
     for (;;) {
       options.signal?.throwIfAborted()
       if (this.#closed !== undefined) throw closedError(this.name)
@@ -319,7 +320,8 @@ export class NodeDatabase implements Database {
 
   /** Waits for the store only for the few events that stand in several commits. */
   #recorded(event: StoredEvent): RecordedEvent | Promise<RecordedEvent> {
-    return event.repeated ? recordedFirst(this.store, event) : recordedHere(this.store, event)
+    if (!event.repeated) return recordedHere(this.store, event)
+    return this.#reading(() => recordedFirst(this.store, event))
   }
 
   /** Undefined once the database is closed: then a feed ends. */
@@ -340,6 +342,14 @@ export class NodeDatabase implements Database {
   async #reading<T>(read: () => Promise<T>): Promise<T> {
     try {
       return await read()
+    } catch (error) {
+      throw this.#closed === undefined ? error : closedError(this.name, error)
+    }
+  }
+
+  async *#scanning<T>(source: AsyncIterable<T>): AsyncGenerator<T> {
+    try {
+      yield* source
     } catch (error) {
       throw this.#closed === undefined ? error : closedError(this.name, error)
     }
@@ -378,13 +388,6 @@ const LIVE_PAGE = 500
 /** Logs that are known of but not held: remote input, so bounded. */
 const KNOWN_LOGS_MAX = 15_000
 const INCARNATION_BYTES = 8
-
-function readKey(text: string): EventKey {
-  const key = parseEventKey(text)
-  if (key !== undefined) return key
-  const shown = JSON.stringify(text.slice(0, 40))
-  throw new LaterbaseError('LATERBASE_ARGUMENT_INVALID', `${shown} is not a key (ULID or UUIDv7)`)
-}
 
 function isAborted(signal: AbortSignal | undefined): boolean {
   return signal?.aborted === true

@@ -68,8 +68,8 @@ async function fetchPages(init: FetchInit): Promise<number> {
   let page = await askPage(fetch)
   for (let pages = 1; pages <= FETCH_PAGES_MAX; pages += 1) {
     learnHeads(init, page)
-    const { commits, isNews } = await readPage(fetch, page)
-    const isMore = page.complete ? await locate(fetch, page) : isNews
+    const { commits, isNews, isCut } = await readPage(fetch, page)
+    const isMore = isCut || (page.complete ? await locate(fetch, page) : isNews)
     const next = isMore ? askPage(fetch) : undefined
     // A failure of the next page is looked at when this one is stored.
     next?.catch(() => undefined)
@@ -126,19 +126,31 @@ async function versionWith(fetch: Fetch): Promise<{ version: Version; places: Ve
   return { version: [...heads, ...[...fetch.passedOver.values()].flat()], places }
 }
 
+interface PageNews {
+  /** What is new and we take. */
+  readonly commits: readonly Commit[]
+  readonly isNews: boolean
+  /** Others stored branches while the page was read: the rest of it is asked for again. */
+  readonly isCut: boolean
+}
+
 /** The commits of a page that are new and that we take. */
-async function readPage(
-  fetch: Fetch,
-  page: LogPage
-): Promise<{ readonly commits: readonly Commit[]; readonly isNews: boolean }> {
+async function readPage(fetch: Fetch, page: LogPage): Promise<PageNews> {
   const { database, hasher } = fetch.init
-  const known = new KnownLogs(database.store)
-  fetch.known = known
-  const checked = await checkAgainst(known, page, { database: database.name, hasher })
+  const { store } = database
+  const before = new KnownLogs(store)
+  const checked = await checkAgainst(before, page, { database: database.name, hasher })
   if (isRejected(checked)) throw new FaultyPeerError(`${checked.code}: ${checked.detail}`)
+  const known = before.isStale() ? new KnownLogs(store) : before
+  fetch.known = known
   const [taken, leftOut]: [Commit[], LogId[]] = [[], []]
+  let isCut = false
   for (const commit of checked) {
     const placement = await known.place(commit)
+    if (placement.type !== 'next' && known.isStale()) {
+      isCut = true
+      break
+    }
     if (placement.type !== 'gap' && hasRoom(fetch.init, known, commit, placement)) {
       known.add(commit, placement)
       taken.push(commit)
@@ -147,7 +159,9 @@ async function readPage(
     }
   }
   const isPassed = passOver(fetch, page, leftOut)
-  return { commits: taken, isNews: taken.length > 0 || isPassed }
+  // With nothing on its way, the next request may say all that others have brought.
+  if (isCut && taken.length === 0) fetch.known = new KnownLogs(store)
+  return { commits: taken, isNews: taken.length > 0 || isPassed, isCut }
 }
 
 /** Whether a commit makes no more logs than a version may have, and no crowd of branches. */

@@ -9,11 +9,15 @@
 import type { Stream } from '@libp2p/interface'
 import { Uint8ArrayList } from 'uint8arraylist'
 import type { Clock } from '../core/clock.ts'
+import { ByteQueue } from './byte-queue.ts'
 import { deadline } from './deadline.ts'
 import { SEND_BYTES, SEND_STALL_MS_MAX } from './limits.ts'
 
 /** Bytes of the longest length prefix: an unsigned varint below 2^28. */
 const PREFIX_BYTES_MAX = 4
+
+/** Bytes of a stream in the pieces in which they came. */
+export type Pieces = Iterable<Uint8Array>
 
 /** What a peer sent breaks the framing; the stream must be reset. */
 export class FrameError extends Error {
@@ -31,8 +35,8 @@ export interface StreamReaderOptions {
  * What comes in on a stream, as an async iterable for one consumer. It listens from construction
  * on, ends when the other side closed its half, and throws when the stream was reset.
  */
-export class StreamReader implements AsyncIterable<Uint8ArrayList> {
-  readonly #unread = new Uint8ArrayList()
+export class StreamReader implements AsyncIterable<Pieces> {
+  readonly #unread = new ByteQueue()
   #ended = false
   #error: Error | undefined
   #wake: (() => void) | undefined
@@ -41,8 +45,8 @@ export class StreamReader implements AsyncIterable<Uint8ArrayList> {
     stream.addEventListener('message', ({ data }) => {
       if (this.#ended) return
       options.onBytes?.(data.byteLength)
-      this.#unread.append(data)
-      if (this.#unread.byteLength > options.unreadBytesMax) {
+      for (const piece of data instanceof Uint8Array ? [data] : data) this.#unread.append(piece)
+      if (this.#unread.length > options.unreadBytesMax) {
         stream.abort(new FrameError(`more than ${options.unreadBytesMax} unread bytes`))
       }
       this.#wake?.()
@@ -53,13 +57,11 @@ export class StreamReader implements AsyncIterable<Uint8ArrayList> {
     if (stream.readableEnded || stream.status !== 'open') this.#end(undefined)
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8ArrayList> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<Pieces> {
     for (;;) {
       if (this.#error !== undefined) throw this.#error
-      if (this.#unread.byteLength > 0) {
-        const bytes = this.#unread.sublist()
-        this.#unread.consume(bytes.byteLength)
-        yield bytes
+      if (this.#unread.length > 0) {
+        yield this.#unread.takeAll()
       } else if (this.#ended) {
         return
       } else {
@@ -72,7 +74,7 @@ export class StreamReader implements AsyncIterable<Uint8ArrayList> {
   #end(error: Error | undefined): void {
     if (error !== undefined) {
       this.#error ??= error
-      this.#unread.consume(this.#unread.byteLength)
+      this.#unread.clear()
     }
     this.#ended = true
     this.#wake?.()
@@ -86,25 +88,24 @@ export class StreamReader implements AsyncIterable<Uint8ArrayList> {
  *   not in its shortest form; and when the bytes end inside a frame
  */
 export async function* decodeFrames(
-  source: AsyncIterable<Uint8ArrayList>,
+  source: AsyncIterable<Pieces>,
   frameBytesMax: number
 ): AsyncGenerator<Uint8Array> {
-  const gathered = new Uint8ArrayList()
-  for await (const bytes of source) {
-    gathered.append(bytes)
+  const gathered = new ByteQueue()
+  for await (const pieces of source) {
+    for (const piece of pieces) gathered.append(piece)
     for (;;) {
       const prefix = readPrefix(gathered)
       if (prefix === undefined) break
       if (prefix.length > frameBytesMax) {
         throw new FrameError(`a frame of ${prefix.length} bytes, ${frameBytesMax} are allowed`)
       }
-      if (gathered.byteLength < prefix.bytes + prefix.length) break
-      const frame = gathered.slice(prefix.bytes, prefix.bytes + prefix.length)
-      gathered.consume(prefix.bytes + prefix.length)
-      yield frame
+      if (gathered.length < prefix.bytes + prefix.length) break
+      gathered.take(prefix.bytes)
+      yield gathered.take(prefix.length)
     }
   }
-  if (gathered.byteLength > 0) throw new FrameError('the stream ended inside a frame')
+  if (gathered.length > 0) throw new FrameError('the stream ended inside a frame')
 }
 
 /**
@@ -138,11 +139,11 @@ function encodePrefix(length: number): Uint8Array {
   return Uint8Array.from(bytes)
 }
 
-function readPrefix(bytes: Uint8ArrayList): { length: number; bytes: number } | undefined {
+function readPrefix(queue: ByteQueue): { length: number; bytes: number } | undefined {
   let length = 0
   for (let index = 0; index < PREFIX_BYTES_MAX; index += 1) {
-    if (index >= bytes.byteLength) return undefined
-    const byte = bytes.get(index)
+    const byte = queue.at(index)
+    if (byte === undefined) return undefined
     length |= (byte & 0x7f) << (7 * index)
     if ((byte & 0x80) === 0) {
       if (byte === 0 && index > 0) throw new FrameError('a length not in its shortest form')

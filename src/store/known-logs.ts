@@ -41,12 +41,22 @@ interface Pending {
 export class KnownLogs {
   readonly #store: EventStore
   readonly #table: LogTable
+  readonly #arrival: number
   /** By hash, commits that are on their way. */
   readonly #pending = new Map<string, Pending>()
 
   constructor(store: EventStore) {
     this.#store = store
     this.#table = new LogTable(store.logs())
+    this.#arrival = store.arrival()
+  }
+
+  /**
+   * Others have written since. What was found in the store may then be beyond what is known here,
+   * so that only placements as `next`, which come from here alone, can be added.
+   */
+  isStale(): boolean {
+    return this.#store.arrival() !== this.#arrival
   }
 
   /** All stored logs, those included that are on their way. */

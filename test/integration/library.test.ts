@@ -26,6 +26,29 @@ async function take(changes: AsyncIterable<Change>, count: number): Promise<Chan
   return taken
 }
 
+test('a database that is closed refuses every read and write by the same code', async () => {
+  const node = await startNode()
+  const { database } = await node.createDatabase('stock')
+  const { results } = await database.append([{ data: 1 }, { data: 2 }])
+  const { lastVersion } = await database.changesPage({ limit: 1 })
+  await node.close()
+  const key = results[0]?.status === 'created' ? results[0].key : ''
+  const requests: readonly (() => Promise<unknown>)[] = [
+    () => database.append({ data: 3 }),
+    () => database.get(key),
+    () => allEvents(database),
+    () => take(database.changes({ since: lastVersion }), 1),
+    () => database.changesPage({ since: lastVersion }),
+    () => database.changed(lastVersion),
+    async () => {
+      for await (const conflict of database.conflicts()) expect(conflict).toBe(undefined)
+    }
+  ]
+  for (const request of requests) {
+    await expect(request(), String(request)).rejects.toMatchObject({ code: 'LATERBASE_CLOSED' })
+  }
+})
+
 test('await using gives a node and closes it', async () => {
   const dir = await temporaryDirectory()
   {

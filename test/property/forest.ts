@@ -6,6 +6,7 @@
 import fc from 'fast-check'
 
 import { present } from '../../src/core/assert.ts'
+import type { Rng, Verifier } from '../../src/core/clock.ts'
 import { lastSeq, sealCommit } from '../../src/core/commit.ts'
 import type { Commit } from '../../src/core/commit.ts'
 import { emptyTip, tipAfter } from '../../src/core/log.ts'
@@ -15,6 +16,7 @@ import { fetchMissing } from '../../src/node/delta-fetch.ts'
 import { DeltaResponder } from '../../src/node/delta-responder.ts'
 import { createRecordedClock } from '../../src/node/recorded-clock.ts'
 import { systemClock, systemHasher, systemVerifier } from '../../src/node/system.ts'
+import type { EventStore } from '../../src/store/event-store.ts'
 import { createMemoryStore } from '../../src/store/memory-store.ts'
 import { DATABASE, SIGNERS, clashingEvents, logOf, seededRng } from './arbitraries.ts'
 
@@ -102,13 +104,22 @@ export async function databaseOf(
   commits: readonly Commit[],
   { seed = 1, name = DATABASE }: { readonly seed?: number; readonly name?: string } = {}
 ): Promise<NodeDatabase> {
-  const signer = present(SIGNERS[2], 'a signer')
   const rng = seededRng(seed)
-  const owner = { database: name, publicKey: signer.publicKey }
-  const database = new NodeDatabase({
+  const owner = { database: name, publicKey: OWNER_SIGNER.publicKey }
+  const store = createMemoryStore({ owner, hasher: systemHasher, rng })
+  const database = databaseOn(store, rng, name)
+  await database.merge(commits)
+  return database
+}
+
+/** Whose databases these are. */
+export const OWNER_SIGNER = present(SIGNERS[2], 'a signer')
+
+export function databaseOn(store: EventStore, rng: Rng, name = DATABASE): NodeDatabase {
+  return new NodeDatabase({
     name,
-    store: createMemoryStore({ owner, hasher: systemHasher, rng }),
-    signer,
+    store,
+    signer: OWNER_SIGNER,
     hasher: systemHasher,
     rng,
     clock: systemClock,
@@ -120,8 +131,6 @@ export async function databaseOf(
     clockAhead: () => undefined,
     ownLogClosed: () => undefined
   })
-  await database.merge(commits)
-  return database
 }
 
 export interface FetchCost {
@@ -133,7 +142,7 @@ export interface FetchCost {
 export async function fetchInto(
   to: NodeDatabase,
   from: NodeDatabase,
-  logsMax = 10_000
+  verifier: Verifier = systemVerifier
 ): Promise<FetchCost> {
   const responder = new DeltaResponder({
     digests: () => [],
@@ -147,14 +156,14 @@ export async function fetchInto(
     database: to,
     clock: systemClock,
     hasher: systemHasher,
-    verifier: systemVerifier,
+    verifier,
     request: async (frame) => {
       requests += 1
       return (await responder.answer('peer', frame)).frame
     },
     signal: new AbortController().signal,
     seen: () => undefined,
-    logsMax,
+    logsMax: 10_000,
     logsFull: () => undefined
   })
   return { stored, requests }
