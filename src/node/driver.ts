@@ -24,7 +24,7 @@ import { COMPARE_MS_MAX, LOGS_MAX } from '../core/limits.ts'
 import { versionDigest } from '../core/version.ts'
 import type { Head } from '../core/version.ts'
 import { newSyncState, nextDueMs, stepSync } from '../core/sync/session.ts'
-import type { SyncInput, SyncOutput, SyncState } from '../core/sync/session.ts'
+import type { FetchName, SyncInput, SyncOutput, SyncState } from '../core/sync/session.ts'
 import { isLaterbaseError } from '../errors.ts'
 import { findCommit } from '../store/known-logs.ts'
 import type { AnnouncementVerdict, Transport, TransportHandlers } from '../p2p/transport.ts'
@@ -178,7 +178,7 @@ export class Driver {
         this.#run(this.#compare(output.peer))
         return
       case 'fetch':
-        this.#run(this.#fetch(output.peer, output.database))
+        this.#run(this.#fetch(output))
         return
       case 'cut-off':
         this.#init.transport.cutOff(output.peer, output.forMs, output.reason)
@@ -230,16 +230,17 @@ export class Driver {
     }
   }
 
-  async #fetch(peer: string, name: string): Promise<void> {
+  async #fetch({ peer, database: name, fetch }: FetchName): Promise<void> {
+    const named = { peer, database: name, fetch }
     const database = this.#init.databases.get(name)
     if (database === undefined) {
-      this.#take({ type: 'fetched', peer, database: name, stored: 0, equal: true })
+      this.#take({ type: 'fetched', ...named, stored: 0, equal: true })
       return
     }
     try {
       const stored = await this.#fetchOnce(peer, database)
       const equal = this.isEqual(peer, database)
-      this.#take({ type: 'fetched', peer, database: name, stored, equal })
+      this.#take({ type: 'fetched', ...named, stored, equal })
     } catch (error) {
       if (this.#closing.signal.aborted) return
       if (error instanceof FaultyPeerError) {
@@ -247,7 +248,7 @@ export class Driver {
         return
       }
       this.#init.log('debug', 'fetch failed', { peer, database: name, error: String(error) })
-      this.#take({ type: 'fetch-failed', peer, database: name })
+      this.#take({ type: 'fetch-failed', ...named })
     }
   }
 

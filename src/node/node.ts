@@ -64,7 +64,8 @@ export class LaterbaseNode implements Laterbase {
       await node.#transport.start(node.#driver.handlers())
       return node
     } catch (error) {
-      await node.close()
+      // Why it did not start is what counts, not what then failed to close.
+      await node.close().catch(() => undefined)
       throw error
     }
   }
@@ -211,7 +212,13 @@ export class LaterbaseNode implements Laterbase {
     ]
     // A stage that fails must not leave the directory locked behind it.
     const failures: unknown[] = []
-    for (const stage of stages) await stage().catch((error: unknown) => failures.push(error))
+    for (const stage of stages) {
+      try {
+        await stage()
+      } catch (error) {
+        failures.push(error)
+      }
+    }
     if (failures.length > 0) throw failures[0]
   }
 
