@@ -8,15 +8,16 @@ import { decodeDeltaAnswer, encodeDeltaRequest } from '../../protocols/delta/cod
 import { isRejected } from '../../protocols/rejected.ts'
 import type { Clock, Hasher, Verifier } from '../core/clock.ts'
 import type { Commit, LogId } from '../core/commit.ts'
-import { FETCH_PAGES_MAX, PAGE_BYTES, REQUEST_MS_MAX } from '../core/limits.ts'
+import { FETCH_PAGES_MAX, PAGE_BYTES, REQUEST_PACE } from '../core/limits.ts'
 import { verifySignatures } from '../core/log.ts'
 import type { LogPage } from '../core/log.ts'
 import { fromWireHeads, headsByLog, toWireHeads } from '../core/version.ts'
 import type { Head, Version } from '../core/version.ts'
 import { LaterbaseError } from '../errors.ts'
+import type { RequestOptions } from '../p2p/transport.ts'
 import { KnownLogs, checkAgainst } from '../store/known-logs.ts'
 import type { Placement } from '../store/known-logs.ts'
-import { withDeadline } from './deadline.ts'
+import { withPace } from './deadline.ts'
 import type { NodeDatabase } from './database.ts'
 import { BRANCHES_MAX, LOCATED_LOGS_MAX, PASSED_OVER_MAX } from './limits.ts'
 import { locatorOf } from './position.ts'
@@ -29,7 +30,7 @@ export interface FetchInit {
   readonly clock: Clock
   readonly hasher: Hasher
   readonly verifier: Verifier
-  readonly request: (frame: Uint8Array, signal: AbortSignal) => Promise<Uint8Array>
+  readonly request: (frame: Uint8Array, options: RequestOptions) => Promise<Uint8Array>
   readonly signal: AbortSignal
   /** The version that the peer says it has. */
   readonly seen: (version: Version) => void
@@ -91,8 +92,10 @@ async function askPage(fetch: Fetch): Promise<LogPage> {
     heads: toWireHeads(version),
     places: toWireHeads(places)
   })
-  const deadline = { clock: init.clock, withinMs: REQUEST_MS_MAX, signal: init.signal }
-  const frame = await withDeadline(deadline, (signal) => init.request(request, signal))
+  const paced = { clock: init.clock, pace: REQUEST_PACE, signal: init.signal }
+  const frame = await withPace(paced, (signal, onProgress) =>
+    init.request(request, { signal, onProgress })
+  )
   const answer = decodeDeltaAnswer(frame)
   if (isRejected(answer)) throw new FaultyPeerError(`${answer.code}: ${answer.detail}`)
   if (answer.type === 'page') return answer

@@ -259,7 +259,7 @@ export class Driver {
       clock,
       hasher,
       verifier,
-      request: (frame, signal) => transport.request(peer, frame, { signal }),
+      request: (frame, options) => transport.request(peer, frame, options),
       signal: this.#closing.signal,
       seen: (version) => this.#noteDigest(peer, database.name, versionDigest(version, hasher)),
       logsMax: LOGS_MAX,

@@ -27,7 +27,7 @@ import { reasonOf } from './log.ts'
 import { Mdns } from './mdns.ts'
 import { Membership } from './membership.ts'
 import { Perimeter } from './perimeter.ts'
-import type { PeerConnection, Transport, TransportHandlers } from './transport.ts'
+import type { PeerConnection, RequestOptions, Transport, TransportHandlers } from './transport.ts'
 
 export interface Libp2pTransportInit {
   /** The raw 32-byte Ed25519 seed; the peer id follows from it. */
@@ -145,12 +145,8 @@ class Libp2pTransport implements Transport {
     return this.#closing
   }
 
-  async request(
-    peer: string,
-    frame: Uint8Array,
-    { signal }: { signal: AbortSignal }
-  ): Promise<Uint8Array> {
-    return await (this.#links.client(peer) ?? notConnected(peer)).request(frame, signal)
+  async request(peer: string, frame: Uint8Array, options: RequestOptions): Promise<Uint8Array> {
+    return await (this.#links.client(peer) ?? notConnected(peer)).request(frame, options)
   }
 
   subscribe(database: string): void {

@@ -9,6 +9,7 @@ import { LaterbaseError } from '../../src/errors.ts'
 import type {
   AnnouncementVerdict,
   PeerConnection,
+  RequestOptions,
   Transport,
   TransportHandlers
 } from '../../src/p2p/transport.ts'
@@ -22,7 +23,12 @@ export interface NetworkFaults {
   /** Share of announcements that never arrive on a link. */
   readonly gossipLoss: number
   readonly delayMsMax: number
+  /** What a link carries of an answer. */
+  readonly bytesPerSecond: number
 }
+
+/** How often an answer on its way tells of its progress. */
+const PIECE_MS = 1_000
 
 export class SimNetwork {
   readonly world: World
@@ -154,7 +160,7 @@ export class SimTransport implements Transport {
   request(
     peer: string,
     frame: Uint8Array,
-    { signal }: { signal: AbortSignal }
+    { signal, onProgress = () => undefined }: RequestOptions
   ): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       const fail = (): void => reject(unreachable(peer))
@@ -169,7 +175,7 @@ export class SimTransport implements Transport {
       const times = world.chance(faults.duplication) ? 2 : 1
       for (let time = 1; time <= times; time += 1) {
         world.after(this.#network.delayMs(), () => {
-          void this.#deliver(peer, frame.slice(), { resolve, fail })
+          void this.#deliver(peer, frame.slice(), { resolve, fail, onProgress })
         })
       }
     })
@@ -207,11 +213,8 @@ export class SimTransport implements Transport {
     this.#network.attach(this)
   }
 
-  async #deliver(
-    peer: string,
-    frame: Uint8Array,
-    { resolve, fail }: { resolve: (answer: Uint8Array) => void; fail: () => void }
-  ): Promise<void> {
+  async #deliver(peer: string, frame: Uint8Array, asked: Asked): Promise<void> {
+    const { fail } = asked
     const other = this.#network.reach(this.peerId, peer)
     try {
       const answer = await other?.answer(this.peerId, frame)
@@ -221,13 +224,30 @@ export class SimTransport implements Transport {
       }
       const { world, faults } = this.#network
       if (world.chance(faults.loss)) return
-      world.after(this.#network.delayMs(), () => {
-        if (this.#network.reach(this.peerId, peer) === undefined) fail()
-        else resolve(answer.slice())
-      })
+      world.after(this.#network.delayMs(), () => this.#carry(peer, answer.slice(), asked, 0))
     } catch {
       fail()
     }
+  }
+
+  /** An answer comes in piece by piece; a link that is lost meanwhile loses it. */
+  #carry(peer: string, answer: Uint8Array, asked: Asked, carried: number): void {
+    const { world, faults } = this.#network
+    if (this.#network.reach(this.peerId, peer) === undefined) {
+      asked.fail()
+      return
+    }
+    const left = answer.length - carried
+    const piece = Math.min(left, (faults.bytesPerSecond * PIECE_MS) / 1_000)
+    if (faults.bytesPerSecond === Infinity) {
+      asked.resolve(answer)
+      return
+    }
+    world.after((piece / faults.bytesPerSecond) * 1_000, () => {
+      asked.onProgress(piece)
+      if (piece === left) asked.resolve(answer)
+      else this.#carry(peer, answer, asked, carried + piece)
+    })
   }
 
   #flood(database: string, message: Uint8Array, from: string | undefined): void {
@@ -260,6 +280,12 @@ export class SimTransport implements Transport {
     if (verdict === 'reject') this.#network.violations.push(`${this.peerId} rejected ${from}`)
     if (verdict === 'accept') this.#flood(database, message, from)
   }
+}
+
+interface Asked {
+  readonly resolve: (answer: Uint8Array) => void
+  readonly fail: () => void
+  readonly onProgress: (bytes: number) => void
 }
 
 function unreachable(peer: string): LaterbaseError {

@@ -36,9 +36,17 @@ interface Settings {
   readonly clockShare: number
 }
 
-const NO_FAULTS: NetworkFaults = { loss: 0, duplication: 0, gossipLoss: 0, delayMsMax: 20 }
+const NO_FAULTS: NetworkFaults = {
+  loss: 0,
+  duplication: 0,
+  gossipLoss: 0,
+  delayMsMax: 20,
+  bytesPerSecond: Infinity
+}
 const YEAR_MS = 365 * 86_400_000
 const NOW_MS = Date.UTC(2026, 5, 1)
+/** An answer comes in several pieces, between which links are lost and boxes crash. */
+const SLOW_LINK_BYTES_PER_SECOND = 5_000
 /** Simulated time in which boxes must be equal once the faults have stopped. */
 const HEAL_MS_MAX = 180_000
 
@@ -74,13 +82,15 @@ function newRun(seed: number): SimRun {
   return { seed, world, network, boxes, readers, ...sets, trace: [] }
 }
 
-function chooseSettings({ world, network }: SimRun): Settings {
+function chooseSettings({ seed, world, network }: SimRun): Settings {
   const some = (max: number): number => (world.chance(0.5) ? 0 : world.prng.fraction() * max)
   network.faults = {
     loss: some(0.3),
     duplication: some(0.5),
     gossipLoss: some(1),
-    delayMsMax: 5 + some(800)
+    delayMsMax: 5 + some(800),
+    // Not drawn, so that what other seeds do stays what it was.
+    bytesPerSecond: seed % 4 === 0 ? SLOW_LINK_BYTES_PER_SECOND : Infinity
   }
   return {
     faults: network.faults,

@@ -71,6 +71,12 @@ class FakeStream extends EventTarget {
   }
 }
 
+interface Asked {
+  ended: string | undefined
+  readonly progress: number[]
+  readonly giveUp: () => Promise<void>
+}
+
 class Rig {
   readonly clock = new ManualClock()
   readonly streams: FakeStream[] = []
@@ -87,19 +93,25 @@ class Rig {
   })
 
   /** Asks, and tells how that ended so far. */
-  async ask(words: string): Promise<{ ended: string | undefined; giveUp: () => Promise<void> }> {
+  async ask(words: string): Promise<Asked> {
     const stop = new AbortController()
-    const asked = {
-      ended: undefined as string | undefined,
+    const asked: Asked = {
+      ended: undefined,
+      progress: [],
       giveUp: async () => {
         stop.abort(new Error('too slow'))
         await settled()
       }
     }
-    this.client.request(new Uint8Array(Buffer.from(words)), stop.signal).then(
-      (answer) => (asked.ended = Buffer.from(answer).toString()),
-      (error: unknown) => (asked.ended = String(error))
-    )
+    this.client
+      .request(new Uint8Array(Buffer.from(words)), {
+        signal: stop.signal,
+        onProgress: (bytes) => asked.progress.push(bytes)
+      })
+      .then(
+        (answer) => (asked.ended = Buffer.from(answer).toString()),
+        (error: unknown) => (asked.ended = String(error))
+      )
     await settled()
     return asked
   }
@@ -142,7 +154,7 @@ test('a peer that opens no stream twice in a row is found silent', async () => {
   })
   for (let tries = 0; tries < 2; tries += 1) {
     const refused = expect(
-      client.request(new Uint8Array(1), new AbortController().signal)
+      client.request(new Uint8Array(1), { signal: new AbortController().signal })
     ).rejects.toMatchObject({ code: 'LATERBASE_PEER_UNREACHABLE' })
     await clock.pass(10_000)
     await refused
@@ -202,6 +214,23 @@ test('when the answer of a given-up request stays away, what is behind it is ask
   expect(rig.stream(1).sent).toEqual(['behind'])
   await rig.stream(1).deliver(1, 0x7a)
   expect(behind.ended).toBe('z')
+})
+
+test('whoever waits is told of all bytes that come, also of those of an answer before its own', async () => {
+  const rig = new Rig()
+  const page = await rig.ask('page')
+  const behind = [await rig.ask('second'), await rig.ask('third'), await rig.ask('fourth')]
+  const queued = await rig.ask('fifth')
+  await rig.stream(0).deliver(4, 0x50)
+  await rig.stream(0).deliver(0x41, 0x47, 0x45)
+  await rig.stream(0).deliver(1)
+  expect(page.progress).toEqual([2, 3])
+  for (const { progress } of [...behind, queued]) expect(progress).toEqual([2, 3, 1])
+  rig.client.answering(1_000)
+  expect([page.progress, queued.progress]).toEqual([
+    [2, 3],
+    [2, 3, 1, 0]
+  ])
 })
 
 test('no more requests than four are on a stream, those given up among them', async () => {
