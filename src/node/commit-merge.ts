@@ -7,6 +7,7 @@
 
 import { compareBytes } from '../core/bytes.ts'
 import { present } from '../core/assert.ts'
+import { createHeap } from '../core/heap.ts'
 import type { EventStore, StoredCommit, StoredLog } from '../store/event-store.ts'
 import { passedOf } from './position.ts'
 import type { Position } from './position.ts'
@@ -28,21 +29,17 @@ export async function* mergedCommits(
   position: Position
 ): AsyncGenerator<MergedCommit> {
   const behind = (log: StoredLog): boolean => log.tip.seq > passedOf(position, log)
-  const sources = store
-    .logs()
-    .filter(behind)
-    .map((log) => new LogSource(store, log, position))
-  for (const source of sources) await source.fill()
-  for (;;) {
-    let lowest: LogSource | undefined
-    for (const source of sources) {
-      if (source.head !== undefined && (lowest === undefined || isBefore(source, lowest))) {
-        lowest = source
-      }
-    }
-    if (lowest === undefined) return
+  const sources = createHeap(isBefore)
+  for (const log of store.logs().filter(behind)) {
+    const source = new LogSource(store, log, position)
+    await source.fill()
+    if (source.head !== undefined) sources.push(source)
+  }
+  for (let lowest = sources.peek(); lowest !== undefined; lowest = sources.peek()) {
     yield lowest.take()
     if (lowest.head === undefined) await lowest.fill()
+    if (lowest.head === undefined) sources.pop()
+    else sources.sink()
   }
 }
 

@@ -148,7 +148,7 @@ function hasRoom(
 ): boolean {
   const branches = known.branches(origin.id)
   if (placement.type === 'next' && branches.length > 0) return true
-  if (known.logs().length < logsMax && branches.length < BRANCHES_MAX) return true
+  if (known.logCount() < logsMax && branches.length < BRANCHES_MAX) return true
   logsFull()
   return false
 }
