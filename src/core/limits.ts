@@ -37,6 +37,14 @@ export const COMPARE_MS_MAX = 5_000
 export const RETRY_MS = 250
 export const RETRY_MS_MAX = 30_000
 
+/**
+ * Fetches in a row that brought nothing and did not end equal, before the next one has to wait; then the
+ * wait doubles up to the maximum, ms. A peer that lacks what we have makes some; one that claims
+ * differences and has none would have us ask, with a version of up to 600 kB, as often as it speaks.
+ */
+export const FRUITLESS_MAX = 4
+export const FRUITLESS_MS_MAX = 4_000
+
 /** Mean wait before neighbours are told of commits that did not come by gossip, ms. */
 export const RIPPLE_MS = 100
 

@@ -247,8 +247,15 @@ export class NodeDatabase implements Database {
   /** For replication: a peer was seen to have these. */
   learn(known: Iterable<{ readonly log: LogId; readonly seq: number }>): void {
     for (const { log, seq } of known) {
-      if (!this.#known.has(log) && this.#known.size >= KNOWN_LOGS_MAX) continue
+      if (!this.#known.has(log) && this.#known.size >= KNOWN_LOGS_MAX) this.#forgetRumours()
       this.#known.set(log, Math.max(seq, this.#known.get(log) ?? 0))
+    }
+  }
+
+  /** Logs that others invented must not keep real ones from being known. */
+  #forgetRumours(): void {
+    for (const log of this.#known.keys()) {
+      if (this.store.log(log) === undefined) this.#known.delete(log)
     }
   }
 

@@ -32,7 +32,7 @@ export interface FetchInit {
   readonly verifier: Verifier
   readonly request: (frame: Uint8Array, options: RequestOptions) => Promise<Uint8Array>
   readonly signal: AbortSignal
-  /** The version that the peer says it has. */
+  /** The version that the peer says it has, in its last page. */
   readonly seen: (version: Version) => void
   /** Stored logs that a database may have: LOGS_MAX. */
   readonly logsMax: number
@@ -54,10 +54,14 @@ export async function fetchMissing(init: FetchInit): Promise<number> {
   let stored = 0
   let page = await askPage(fetch)
   for (let pages = 1; pages <= FETCH_PAGES_MAX; pages += 1) {
-    learnHeads(init, page)
-    const { commits, isNews } = await readPage(fetch, page)
-    const isMore = page.complete ? await locate(fetch, page) : isNews
+    // Read once: a version may have 15,000 heads.
+    const heads = fromWireHeads(page.heads)
+    database.learn(heads)
+    const { commits, isNews } = await readPage(fetch, page, heads)
+    const isMore = page.complete ? await locate(fetch, heads) : isNews
     const next = isMore ? askPage(fetch) : undefined
+    // Before the last page its version is none that we could be equal with.
+    if (next === undefined) init.seen(heads)
     // A failure of the next page is looked at when this one is stored.
     next?.catch(() => undefined)
     const bad = await verifySignatures(commits, init.verifier)
@@ -118,7 +122,8 @@ async function versionWith(fetch: Fetch): Promise<{ version: Version; places: Ve
 /** The commits of a page that are new and that we take. */
 async function readPage(
   fetch: Fetch,
-  page: LogPage
+  page: LogPage,
+  heads: Version
 ): Promise<{ readonly commits: readonly Commit[]; readonly isNews: boolean }> {
   const { database, hasher } = fetch.init
   const known = new KnownLogs(database.store)
@@ -135,7 +140,7 @@ async function readPage(
       leftOut.push(commit.origin.id)
     }
   }
-  const isPassed = passOver(fetch, page, leftOut)
+  const isPassed = passOver(fetch, heads, leftOut)
   return { commits: taken, isNews: taken.length > 0 || isPassed }
 }
 
@@ -154,14 +159,14 @@ function hasRoom(
 }
 
 /** Passes these logs over from now on; whether one of them is new to this fetch. */
-function passOver(fetch: Fetch, page: LogPage, logs: readonly LogId[]): boolean {
+function passOver(fetch: Fetch, heads: Version, logs: readonly LogId[]): boolean {
   if (logs.length === 0) return false
-  const heads = headsByLog(fromWireHeads(page.heads))
+  const byLog = headsByLog(heads)
   let room = PASSED_OVER_MAX
   for (const passed of fetch.passedOver.values()) room -= passed.length
   let isNew = false
   for (const log of logs) {
-    const ofLog = heads.get(log)
+    const ofLog = byLog.get(log)
     if (ofLog === undefined || fetch.passedOver.has(log)) continue
     room -= ofLog.length
     if (room < 0) return isNew
@@ -177,9 +182,9 @@ function passOver(fetch: Fetch, page: LogPage, logs: readonly LogId[]): boolean 
  *
  * @returns whether there is a log to name places of that was not named before
  */
-async function locate(fetch: Fetch, page: LogPage): Promise<boolean> {
+async function locate(fetch: Fetch, heads: Version): Promise<boolean> {
   let isNew = false
-  for (const { log, seq, hash } of fromWireHeads(page.heads)) {
+  for (const { log, seq, hash } of heads) {
     if (fetch.passedOver.has(log) || fetch.located.has(log)) continue
     if (fetch.located.size >= LOCATED_LOGS_MAX) return isNew
     if ((await fetch.known.tipAt(log, seq, hash)) !== undefined) continue
@@ -187,10 +192,4 @@ async function locate(fetch: Fetch, page: LogPage): Promise<boolean> {
     isNew = true
   }
   return isNew
-}
-
-function learnHeads(init: FetchInit, page: LogPage): void {
-  const heads = fromWireHeads(page.heads)
-  init.seen(heads)
-  init.database.learn(heads)
 }

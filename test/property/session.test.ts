@@ -355,7 +355,7 @@ describe('a fetch', () => {
     const machine = createMachine(1)
     connect(machine, 'ann')
     announce(machine)
-    for (let failures = 0; failures < 6; failures += 1) {
+    for (let failures = 0; failures < 4; failures += 1) {
       machine.take({ type: 'fetch-failed', peer: 'ann', database: 'yard' })
       announce(machine)
     }

@@ -10,7 +10,15 @@
 
 import { assert, assertNever, present } from '../assert.ts'
 import type { Millis, Rng } from '../clock.ts'
-import { COMPARE_MS_MAX, CUT_OFF_MS, RETRY_MS, RETRY_MS_MAX, RIPPLE_MS } from '../limits.ts'
+import {
+  COMPARE_MS_MAX,
+  CUT_OFF_MS,
+  FRUITLESS_MAX,
+  FRUITLESS_MS_MAX,
+  RETRY_MS,
+  RETRY_MS_MAX,
+  RIPPLE_MS
+} from '../limits.ts'
 import { backoff, jittered } from './schedule.ts'
 
 /**
@@ -93,6 +101,10 @@ interface DatabaseSync {
   /** The fetch that is under way began with an announcement, so the neighbours know. */
   announced: boolean
   failures: number
+  /** Fetches in a row that brought nothing, of a peer that claims to differ. */
+  fruitless: number
+  /** Before this no fetch begins, whatever is heard. */
+  quietUntilMs: Millis
   retryAtMs: Millis | undefined
 }
 
@@ -112,7 +124,7 @@ export function stepSync(state: SyncState, input: SyncInput, env: SyncEnvironmen
     case 'peer-subscribed':
       return compareSoon(state, [input.peer], 0, env)
     case 'compared':
-      return onCompared(state, input)
+      return onCompared(state, input, env)
     case 'compare-failed': {
       // Asked again soon: two silences in a row are how the transport tells a cut from a busy peer.
       const peer = state.peers.get(input.peer)
@@ -124,7 +136,7 @@ export function stepSync(state: SyncState, input: SyncInput, env: SyncEnvironmen
       return []
     }
     case 'announced':
-      return requestFetch(state, input, true)
+      return requestFetch(state, input, { announced: true, env })
     case 'fetched':
       return onFetched(state, input, env)
     case 'fetch-failed':
@@ -164,7 +176,8 @@ function newPeer(env: SyncEnvironment): PeerSync {
 
 function onCompared(
   state: SyncState,
-  input: Extract<SyncInput, { type: 'compared' }>
+  input: Extract<SyncInput, { type: 'compared' }>,
+  env: SyncEnvironment
 ): SyncOutput[] {
   const peer = state.peers.get(input.peer)
   if (peer === undefined) return []
@@ -173,14 +186,14 @@ function onCompared(
     peer.compareFailures = 0
   }
   return input.unequal.flatMap((database) =>
-    requestFetch(state, { peer: input.peer, database }, false)
+    requestFetch(state, { peer: input.peer, database }, { announced: false, env })
   )
 }
 
 function requestFetch(
   state: SyncState,
   of: { readonly peer: string; readonly database: string },
-  announced: boolean
+  { announced, env }: { readonly announced: boolean; readonly env: SyncEnvironment }
 ): SyncOutput[] {
   const peer = state.peers.get(of.peer)
   if (peer === undefined) return []
@@ -190,8 +203,9 @@ function requestFetch(
     if (database.again !== 'announced') database.again = announced ? 'announced' : 'compared'
     return []
   }
-  if (database.retryAtMs !== undefined && !announced) return []
-  return [startFetch(state, of, announced)]
+  if (database.quietUntilMs > env.nowMs) database.retryAtMs ??= database.quietUntilMs
+  else if (database.retryAtMs === undefined || announced) return [startFetch(state, of, announced)]
+  return []
 }
 
 function onFetched(
@@ -213,8 +227,11 @@ function onFetched(
   if (database === undefined) return ripple
   database.fetching = undefined
   database.failures = 0
+  if (input.stored > 0 || input.equal) database.fruitless = 0
+  else countFruitless(database, env)
   const settled = database.again === 'no' || (database.again === 'compared' && input.equal)
-  return settled ? ripple : [...ripple, startFetch(state, input, true)]
+  if (settled) return ripple
+  return [...ripple, ...requestFetch(state, input, { announced: true, env })]
 }
 
 function onFetchFailed(
@@ -228,7 +245,16 @@ function onFetchFailed(
   database.again = 'no'
   database.retryAtMs = env.nowMs + backoff(database.failures, RETRY_MS, RETRY_MS_MAX, env.rng)
   database.failures += 1
+  countFruitless(database, env)
   return []
+}
+
+/** A claim costs the peer nothing, and each fetch costs us a request with our whole version. */
+function countFruitless(database: DatabaseSync, env: SyncEnvironment): void {
+  database.fruitless += 1
+  const tooMany = database.fruitless - FRUITLESS_MAX
+  if (tooMany <= 0) return
+  database.quietUntilMs = env.nowMs + backoff(tooMany - 1, RETRY_MS, FRUITLESS_MS_MAX, env.rng)
 }
 
 /** Undefined for a fetch that its connection did not outlive. */
@@ -281,6 +307,8 @@ function newDatabase(): DatabaseSync {
     again: 'no',
     announced: false,
     failures: 0,
+    fruitless: 0,
+    quietUntilMs: Number.NEGATIVE_INFINITY,
     retryAtMs: undefined
   }
 }
