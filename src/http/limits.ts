@@ -141,3 +141,9 @@ export const HTTP_LIMITS: HttpLimits = {
   /** What `Retry-After` says, in seconds. */
   retryAfterSeconds: 2
 }
+
+/** Characters of a parameter's name, and of a path, that a problem repeats: they are the client's. */
+export const NAME_CHARS_MAX = 64
+export const INSTANCE_CHARS_MAX = 256
+/** Media ranges of one Accept header that are looked at; browsers send about eight. */
+export const RANGES_MAX = 64

@@ -9,6 +9,7 @@ import { compareBytes } from '../core/bytes.ts'
 import { present } from '../core/assert.ts'
 import { createHeap } from '../core/heap.ts'
 import type { EventStore, StoredCommit, StoredLog } from '../store/event-store.ts'
+import { READ_AHEAD_MAX, READ_AHEAD_MIN } from './limits.ts'
 import { passedOf } from './position.ts'
 import type { Position } from './position.ts'
 
@@ -42,13 +43,6 @@ export async function* mergedCommits(
     else sources.sink()
   }
 }
-
-/**
- * Commits read ahead of one log: few at first, because one page is often all that is wanted, then
- * more, because a scan of many small ones costs a read each time.
- */
-const READ_AHEAD_MIN = 4
-const READ_AHEAD_MAX = 256
 
 class LogSource {
   readonly log: StoredLog

@@ -33,6 +33,7 @@ import { portableCursor, readCursor, shortCursor } from './cursor.ts'
 import { readBound, readFilter } from './event-filter.ts'
 import { pendingEvents, readFeedPage } from './feed.ts'
 import type { FeedPage, FeedQuery } from './feed.ts'
+import { KNOWN_LOGS_MAX, LIVE_PAGE, PAGE_LIMIT } from './limits.ts'
 import { headPosition, placesOf, settle } from './position.ts'
 import type {
   AppendOptions,
@@ -372,12 +373,6 @@ export class NodeDatabase implements Database {
   }
 }
 
-/** Events of one page of a feed, when none is asked for. */
-const PAGE_LIMIT = 1_000
-/** Events read at a time for a live feed. */
-const LIVE_PAGE = 500
-/** Logs that are known of but not held: remote input, so bounded. */
-const KNOWN_LOGS_MAX = 15_000
 const INCARNATION_BYTES = 8
 
 function readKey(text: string): EventKey {

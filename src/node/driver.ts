@@ -33,6 +33,7 @@ import { withDeadline } from './deadline.ts'
 import { DeltaResponder } from './delta-responder.ts'
 import type { Answered } from './delta-responder.ts'
 import { FaultyPeerError, fetchMissing } from './delta-fetch.ts'
+import { ANNOUNCED_WAITING_MAX, ANNOUNCED_WAIT_MS, WARNINGS_MAX } from './limits.ts'
 import type { Log } from './options.ts'
 
 /** The databases of a node, as replication sees them. */
@@ -54,13 +55,6 @@ export interface DriverInit {
   readonly gossip: boolean
   readonly log: Log
 }
-
-/** How long an announcement waits for its commit before other peers get it without us, ms. */
-const ANNOUNCED_WAIT_MS = 2_500
-/** Announcements that wait at one time; more are not forwarded. */
-const ANNOUNCED_WAITING_MAX = 256
-/** Different warnings kept: they name logs, which others make up. */
-const WARNINGS_MAX = 64
 
 export class Driver {
   readonly #init: DriverInit

@@ -14,6 +14,7 @@ import { NodeDatabase } from './database.ts'
 import { Driver } from './driver.ts'
 import { createInvitation } from './invitation.ts'
 import type { Database, Laterbase, NodeStatus, PeerStatus } from './laterbase.ts'
+import { CLOCKS_AHEAD_MAX, FORKS_NAMED_MAX, OWN_LOGS_CLOSED_MAX } from './limits.ts'
 import type { ResolvedOptions } from './options.ts'
 import { createRecordedClock } from './recorded-clock.ts'
 import type { RecordedClock } from './recorded-clock.ts'
@@ -287,9 +288,3 @@ export class LaterbaseNode implements Laterbase {
     }
   }
 }
-
-/** Boxes whose clocks are named in the status: remote input, so bounded. */
-const CLOCKS_AHEAD_MAX = 64
-/** Forks named in the status; `status().databases` lists all. */
-const FORKS_NAMED_MAX = 16
-const OWN_LOGS_CLOSED_MAX = 64

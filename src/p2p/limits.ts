@@ -23,6 +23,8 @@ export const CONNECTIONS_DIALED_MAX = 48
 export const INBOUND_PER_SECOND_MAX = 64
 /** Connections that are still in their handshake; the default of 10 refuses a site that powers up. */
 export const INBOUND_PENDING_MAX = 128
+/** Connections to one peer that are tried for a delta stream before the peer is given up. */
+export const CONNECTIONS_TRIED_MAX = 3
 /** How long a handshake may take, ms: 30 nodes that share one slow box need some seconds. */
 export const HANDSHAKE_MS_MAX = 10_000
 /** How long identification may take, ms; gossip with a peer begins only after it. */

@@ -13,7 +13,13 @@ import { deadline } from './deadline.ts'
 import { DeltaClient } from './delta-client.ts'
 import { dialsFirst, survivor } from './dial-policy.ts'
 import type { ConnectionFacts } from './dial-policy.ts'
-import { CLOSE_MS_MAX, DIAL_RACE_MS, DUPLICATE_MS, STREAM_OPEN_MS_MAX } from './limits.ts'
+import {
+  CLOSE_MS_MAX,
+  CONNECTIONS_TRIED_MAX,
+  DIAL_RACE_MS,
+  DUPLICATE_MS,
+  STREAM_OPEN_MS_MAX
+} from './limits.ts'
 import type { Log } from './log.ts'
 import { reasonOf } from './log.ts'
 import type { PeerConnection } from './transport.ts'
@@ -27,9 +33,6 @@ export interface LinksInit {
   /** The last connection to a peer has closed; `wasUp` tells whether `up` was called for it. */
   readonly down: (peer: string, wasUp: boolean) => void
 }
-
-/** Connections to one peer that are tried for a delta stream before the peer is given up. */
-const CONNECTIONS_TRIED_MAX = 3
 
 interface Opened extends ConnectionFacts {
   readonly connection: Connection

@@ -3,43 +3,8 @@
 import { expect, test } from 'vitest'
 import type { Stream } from '@libp2p/interface'
 import { Uint8ArrayList } from 'uint8arraylist'
-import type { Clock } from '../../src/core/clock.ts'
 import { DeltaClient } from '../../src/p2p/delta-client.ts'
-
-/** Time that passes only in `pass`, which runs the timers that fall due, in order. */
-class ManualClock implements Clock {
-  #nowMs = 0
-  readonly #timers = new Set<{ readonly atMs: number; readonly callback: () => void }>()
-
-  nowMs(): number {
-    return this.#nowMs
-  }
-
-  monotonicMs(): number {
-    return this.#nowMs
-  }
-
-  setTimer(delayMs: number, callback: () => void): { cancel: () => void } {
-    const timer = { atMs: this.#nowMs + delayMs, callback }
-    this.#timers.add(timer)
-    return { cancel: () => void this.#timers.delete(timer) }
-  }
-
-  async pass(ms: number): Promise<void> {
-    const endMs = this.#nowMs + ms
-    for (;;) {
-      const due = [...this.#timers].filter(({ atMs }) => atMs <= endMs)
-      const next = due.toSorted((a, b) => a.atMs - b.atMs)[0]
-      if (next === undefined) break
-      this.#timers.delete(next)
-      this.#nowMs = next.atMs
-      next.callback()
-      await settled()
-    }
-    this.#nowMs = endMs
-    await settled()
-  }
-}
+import { ManualClock, settled } from '../fixtures/manual-clock.ts'
 
 /** As much of a stream as the client uses. */
 class FakeStream extends EventTarget {
@@ -121,11 +86,6 @@ class Rig {
     if (stream === undefined) throw new Error(`there is no stream ${index}`)
     return stream
   }
-}
-
-/** Once all that follows from what has happened has happened. */
-function settled(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
 }
 
 test('a peer found silent gets no further stream, and what was in flight is rejected', async () => {
