@@ -19,7 +19,7 @@ import {
 } from '../fixtures/hostile.ts'
 import { until } from '../fixtures/nodes.ts'
 
-const COMMITS = 20 * SCALE
+const COMMITS = 10 * SCALE
 
 test('a member that never answers delays nobody', async () => {
   const honest = await honestPair()

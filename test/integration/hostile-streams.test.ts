@@ -35,7 +35,7 @@ vi.mock('../../src/p2p/limits.ts', async (original) => ({
   SEND_STALL_MS_MAX: 1_000
 }))
 
-const COMMITS = 20 * SCALE
+const COMMITS = 10 * SCALE
 const ALL = encodeDeltaRequest({
   type: 'page',
   database: YARD,

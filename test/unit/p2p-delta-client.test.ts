@@ -1,40 +1,9 @@
 /** The asking side of the delta stream, on streams and a clock that the test moves by hand. */
 
 import { expect, test } from 'vitest'
-import type { Stream } from '@libp2p/interface'
-import { Uint8ArrayList } from 'uint8arraylist'
 import { DeltaClient } from '../../src/p2p/delta-client.ts'
+import { FakeStream } from '../fixtures/fake-stream.ts'
 import { ManualClock, settled } from '../fixtures/manual-clock.ts'
-
-/** As much of a stream as the client uses. */
-class FakeStream extends EventTarget {
-  status = 'open'
-  readonly writableNeedsDrain = false
-  readonly readableEnded = false
-  readonly sent: string[] = []
-
-  send(bytes: Uint8Array | Uint8ArrayList): boolean {
-    this.sent.push(Buffer.from(bytes.subarray(1)).toString())
-    return true
-  }
-
-  abort(error: Error): void {
-    if (this.status !== 'open') return
-    this.status = 'aborted'
-    this.dispatchEvent(Object.assign(new Event('close'), { error }))
-  }
-
-  async close(): Promise<void> {
-    this.status = 'closed'
-  }
-
-  /** Bytes come in from the peer. */
-  async deliver(...bytes: readonly number[]): Promise<void> {
-    const data = new Uint8ArrayList(Uint8Array.from(bytes))
-    this.dispatchEvent(Object.assign(new Event('message'), { data }))
-    await settled()
-  }
-}
 
 interface Asked {
   ended: string | undefined
@@ -52,7 +21,7 @@ class Rig {
     openStream: async () => {
       const stream = new FakeStream()
       this.streams.push(stream)
-      return stream as unknown as Stream
+      return stream.asStream()
     },
     silent: () => (this.silent += 1)
   })
