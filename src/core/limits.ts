@@ -2,6 +2,7 @@
 
 import { FRAME_BYTES_MAX, VERSION_HEADS_MAX } from '../../protocols/limits.ts'
 import { assert } from './assert.ts'
+import type { Pace } from './sync/pace.ts'
 
 /** Bytes of commits asked for in one page. 1 MiB: measured as fast as streaming, at a bounded RSS. */
 export const PAGE_BYTES = 1_048_576
@@ -18,8 +19,16 @@ export const LOGS_MAX = 10_000
 /** How long a peer that sent something invalid stays cut off, ms. */
 export const CUT_OFF_MS = 60_000
 
-/** How long one request may take, ms: a page of full size over a 10 Mbit/s link takes 15 s. */
-export const REQUEST_MS_MAX = 30_000
+/**
+ * How slow the answer to a page request may come. Silence: a page that is gathered on a slow disk while
+ * other answers fill a slow link takes some seconds. Rate: half of what an analogue modem carries;
+ * a commit of full size may take an hour, and no page longer.
+ */
+export const REQUEST_PACE: Pace = {
+  silentMsMax: 30_000,
+  graceMs: 30_000,
+  bytesPerSecondMin: 4_096
+}
 
 /** How long a comparison may take, ms. Small and answered from memory, so silence means a cut. */
 export const COMPARE_MS_MAX = 5_000
@@ -27,6 +36,14 @@ export const COMPARE_MS_MAX = 5_000
 /** First and last wait before a failed fetch is tried again with the same peer, ms. */
 export const RETRY_MS = 250
 export const RETRY_MS_MAX = 30_000
+
+/**
+ * Fetches in a row that brought nothing and did not end equal, before the next one has to wait; then the
+ * wait doubles up to the maximum, ms. A peer that lacks what we have makes some; one that claims
+ * differences and has none would have us ask, with a version of up to 600 kB, as often as it speaks.
+ */
+export const FRUITLESS_MAX = 4
+export const FRUITLESS_MS_MAX = 4_000
 
 /** Mean wait before neighbours are told of commits that did not come by gossip, ms. */
 export const RIPPLE_MS = 100

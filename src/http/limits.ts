@@ -144,3 +144,9 @@ export const HTTP_LIMITS: HttpLimits = {
   /** The same while the disk is full: somebody has to make room. */
   retryAfterFullSeconds: 10
 }
+
+/** Characters of a parameter's name, and of a path, that a problem repeats: they are the client's. */
+export const NAME_CHARS_MAX = 64
+export const INSTANCE_CHARS_MAX = 256
+/** Media ranges of one Accept header that are looked at; browsers send about eight. */
+export const RANGES_MAX = 64

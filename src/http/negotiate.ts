@@ -2,6 +2,7 @@
 
 import type { FastifyRequest } from 'fastify'
 
+import { RANGES_MAX } from './limits.ts'
 import { HttpProblem } from './problem.ts'
 
 export const JSON_TYPE = 'application/json'
@@ -59,8 +60,6 @@ export function unsupported(accepted: readonly string[]): HttpProblem {
   })
 }
 
-/** Media ranges of one Accept header that are looked at; browsers send about eight. */
-const RANGES_MAX = 64
 const UTF8 = /^charset="?utf-?8"?$/
 
 interface MediaRange {

@@ -7,6 +7,7 @@
  */
 
 import { type ErrorCode, isLaterbaseError, type LaterbaseError, type Problem } from '../errors.ts'
+import { INSTANCE_CHARS_MAX } from './limits.ts'
 
 /** Code, status and title of every problem that this facade answers with. */
 export const PROBLEMS = {
@@ -133,7 +134,6 @@ export function problemJson(problem: HttpProblem, instance?: string): string {
 }
 
 const INTERNAL_DETAIL = 'It was written to the log of this server.'
-const INSTANCE_CHARS_MAX = 256
 
 /** The path without the query, which may be long and holds nothing that helps. */
 function instanceOf(url: string): string {

@@ -3,6 +3,7 @@
  * twice, is an error, because a misspelt one that is ignored changes an answer silently.
  */
 
+import { NAME_CHARS_MAX } from './limits.ts'
 import { HttpProblem } from './problem.ts'
 
 export class Query {
@@ -71,8 +72,6 @@ export function expectNoParameters(url: string): void {
 export function invalidParameter(name: string, why: string): HttpProblem {
   return new HttpProblem('parameter-invalid', `${name}: ${why}.`, { facts: { parameter: name } })
 }
-
-const NAME_CHARS_MAX = 64
 
 function unknownParameter(name: string, known: readonly string[]): HttpProblem {
   const taken = known.length === 0 ? 'none' : known.join(', ')

@@ -11,11 +11,10 @@ import { REMOTE_AHEAD_MS_MAX } from '../core/hybrid-logical-clock.ts'
 import type { Millis } from '../core/clock.ts'
 import { formatTime } from '../schema/time.ts'
 import type { ClockStatus } from './laterbase.ts'
+import { CLOCKS_AHEAD_MAX } from './limits.ts'
 
 /** No box ran this program before: a clock that shows an earlier time was never set. */
 const RELEASED_MS: Millis = Date.UTC(2026, 0, 1)
-/** Boxes whose clocks are named: what others send decides how many there are. */
-const CLOCKS_NAMED_MAX = 64
 
 export interface ClockView {
   readonly nowMs: Millis
@@ -41,7 +40,7 @@ export function clockStatus({ nowMs, self, recorded, readMs }: ClockView): Clock
     own,
     ahead: ahead
       .sort(([, a], [, b]) => b - a)
-      .slice(0, CLOCKS_NAMED_MAX)
+      .slice(0, CLOCKS_AHEAD_MAX)
       .map(([peer, recordedMs]) => ({
         peer,
         recorded: formatTime(recordedMs),

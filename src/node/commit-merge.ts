@@ -7,7 +7,9 @@
 
 import { compareBytes } from '../core/bytes.ts'
 import { present } from '../core/assert.ts'
+import { createHeap } from '../core/heap.ts'
 import type { EventStore, StoredCommit, StoredLog } from '../store/event-store.ts'
+import { READ_AHEAD_MAX, READ_AHEAD_MIN } from './limits.ts'
 import { passedOf } from './position.ts'
 import type { Position } from './position.ts'
 
@@ -28,30 +30,19 @@ export async function* mergedCommits(
   position: Position
 ): AsyncGenerator<MergedCommit> {
   const behind = (log: StoredLog): boolean => log.tip.seq > passedOf(position, log)
-  const sources = store
-    .logs()
-    .filter(behind)
-    .map((log) => new LogSource(store, log, position))
-  for (const source of sources) await source.fill()
-  for (;;) {
-    let lowest: LogSource | undefined
-    for (const source of sources) {
-      if (source.head !== undefined && (lowest === undefined || isBefore(source, lowest))) {
-        lowest = source
-      }
-    }
-    if (lowest === undefined) return
+  const sources = createHeap(isBefore)
+  for (const log of store.logs().filter(behind)) {
+    const source = new LogSource(store, log, position)
+    await source.fill()
+    if (source.head !== undefined) sources.push(source)
+  }
+  for (let lowest = sources.peek(); lowest !== undefined; lowest = sources.peek()) {
     yield lowest.take()
     if (lowest.head === undefined) await lowest.fill()
+    if (lowest.head === undefined) sources.pop()
+    else sources.sink()
   }
 }
-
-/**
- * Commits read ahead of one log: few at first, because one page is often all that is wanted, then
- * more, because a scan of many small ones costs a read each time.
- */
-const READ_AHEAD_MIN = 4
-const READ_AHEAD_MAX = 256
 
 class LogSource {
   readonly log: StoredLog

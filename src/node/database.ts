@@ -32,6 +32,7 @@ import { portableCursor, readCursor, shortCursor } from './cursor.ts'
 import { readBound, readFilter, readKey } from './event-filter.ts'
 import { pendingEvents, readFeedPage } from './feed.ts'
 import type { FeedPage, FeedQuery } from './feed.ts'
+import { KNOWN_LOGS_MAX, LIVE_PAGE, PAGE_LIMIT } from './limits.ts'
 import { headPosition, placesOf, settle } from './position.ts'
 import type {
   AppendOptions,
@@ -254,8 +255,15 @@ export class NodeDatabase implements Database {
   /** For replication: a peer was seen to have these. */
   learn(known: Iterable<{ readonly log: LogId; readonly seq: number }>): void {
     for (const { log, seq } of known) {
-      if (!this.#known.has(log) && this.#known.size >= KNOWN_LOGS_MAX) continue
+      if (!this.#known.has(log) && this.#known.size >= KNOWN_LOGS_MAX) this.#forgetRumours()
       this.#known.set(log, Math.max(seq, this.#known.get(log) ?? 0))
+    }
+  }
+
+  /** Logs that others invented must not keep real ones from being known. */
+  #forgetRumours(): void {
+    for (const log of this.#known.keys()) {
+      if (this.store.log(log) === undefined) this.#known.delete(log)
     }
   }
 
@@ -381,12 +389,6 @@ export class NodeDatabase implements Database {
   }
 }
 
-/** Events of one page of a feed, when none is asked for. */
-const PAGE_LIMIT = 1_000
-/** Events read at a time for a live feed. */
-const LIVE_PAGE = 500
-/** Logs that are known of but not held: remote input, so bounded. */
-const KNOWN_LOGS_MAX = 15_000
 const INCARNATION_BYTES = 8
 
 function isAborted(signal: AbortSignal | undefined): boolean {

@@ -8,15 +8,16 @@ import { decodeDeltaAnswer, encodeDeltaRequest } from '../../protocols/delta/cod
 import { isRejected } from '../../protocols/rejected.ts'
 import type { Clock, Hasher, Verifier } from '../core/clock.ts'
 import type { Commit, LogId } from '../core/commit.ts'
-import { FETCH_PAGES_MAX, PAGE_BYTES, REQUEST_MS_MAX } from '../core/limits.ts'
+import { FETCH_PAGES_MAX, PAGE_BYTES, REQUEST_PACE } from '../core/limits.ts'
 import { verifySignatures } from '../core/log.ts'
 import type { LogPage } from '../core/log.ts'
 import { fromWireHeads, headsByLog, toWireHeads } from '../core/version.ts'
 import type { Head, Version } from '../core/version.ts'
 import { LaterbaseError } from '../errors.ts'
+import type { RequestOptions } from '../p2p/transport.ts'
 import { KnownLogs, checkAgainst } from '../store/known-logs.ts'
 import type { Placement } from '../store/known-logs.ts'
-import { withDeadline } from './deadline.ts'
+import { withPace } from './deadline.ts'
 import type { NodeDatabase } from './database.ts'
 import { BRANCHES_MAX, LOCATED_LOGS_MAX, PASSED_OVER_MAX } from './limits.ts'
 import { locatorOf } from './position.ts'
@@ -29,9 +30,9 @@ export interface FetchInit {
   readonly clock: Clock
   readonly hasher: Hasher
   readonly verifier: Verifier
-  readonly request: (frame: Uint8Array, signal: AbortSignal) => Promise<Uint8Array>
+  readonly request: (frame: Uint8Array, options: RequestOptions) => Promise<Uint8Array>
   readonly signal: AbortSignal
-  /** The version that the peer says it has. */
+  /** The version that the peer says it has, in its last page. */
   readonly seen: (version: Version) => void
   /** Stored logs that a database may have: LOGS_MAX. */
   readonly logsMax: number
@@ -67,10 +68,14 @@ async function fetchPages(init: FetchInit): Promise<number> {
   let stored = 0
   let page = await askPage(fetch)
   for (let pages = 1; pages <= FETCH_PAGES_MAX; pages += 1) {
-    learnHeads(init, page)
-    const { commits, isNews, isCut } = await readPage(fetch, page)
-    const isMore = isCut || (page.complete ? await locate(fetch, page) : isNews)
+    // Read once: a version may have 15,000 heads.
+    const heads = fromWireHeads(page.heads)
+    database.learn(heads)
+    const { commits, isNews, isCut } = await readPage(fetch, page, heads)
+    const isMore = isCut || (page.complete ? await locate(fetch, heads) : isNews)
     const next = isMore ? askPage(fetch) : undefined
+    // Before the last page its version is none that we could be equal with.
+    if (next === undefined) init.seen(heads)
     // A failure of the next page is looked at when this one is stored.
     next?.catch(() => undefined)
     const bad = await verifySignatures(commits, init.verifier)
@@ -105,8 +110,10 @@ async function askPage(fetch: Fetch): Promise<LogPage> {
     heads: toWireHeads(version),
     places: toWireHeads(places)
   })
-  const deadline = { clock: init.clock, withinMs: REQUEST_MS_MAX, signal: init.signal }
-  const frame = await withDeadline(deadline, (signal) => init.request(request, signal))
+  const paced = { clock: init.clock, pace: REQUEST_PACE, signal: init.signal }
+  const frame = await withPace(paced, (signal, onProgress) =>
+    init.request(request, { signal, onProgress })
+  )
   const answer = decodeDeltaAnswer(frame)
   if (isRejected(answer)) throw new FaultyPeerError(`${answer.code}: ${answer.detail}`)
   if (answer.type === 'page') return answer
@@ -135,7 +142,7 @@ interface PageNews {
 }
 
 /** The commits of a page that are new and that we take. */
-async function readPage(fetch: Fetch, page: LogPage): Promise<PageNews> {
+async function readPage(fetch: Fetch, page: LogPage, heads: Version): Promise<PageNews> {
   const { database, hasher } = fetch.init
   const { store } = database
   const before = new KnownLogs(store)
@@ -158,7 +165,7 @@ async function readPage(fetch: Fetch, page: LogPage): Promise<PageNews> {
       leftOut.push(commit.origin.id)
     }
   }
-  const isPassed = passOver(fetch, page, leftOut)
+  const isPassed = passOver(fetch, heads, leftOut)
   // With nothing on its way, the next request may say all that others have brought.
   if (isCut && taken.length === 0) fetch.known = new KnownLogs(store)
   return { commits: taken, isNews: taken.length > 0 || isPassed, isCut }
@@ -173,20 +180,20 @@ function hasRoom(
 ): boolean {
   const branches = known.branches(origin.id)
   if (placement.type === 'next' && branches.length > 0) return true
-  if (known.logs().length < logsMax && branches.length < BRANCHES_MAX) return true
+  if (known.logCount() < logsMax && branches.length < BRANCHES_MAX) return true
   logsFull()
   return false
 }
 
 /** Passes these logs over from now on; whether one of them is new to this fetch. */
-function passOver(fetch: Fetch, page: LogPage, logs: readonly LogId[]): boolean {
+function passOver(fetch: Fetch, heads: Version, logs: readonly LogId[]): boolean {
   if (logs.length === 0) return false
-  const heads = headsByLog(fromWireHeads(page.heads))
+  const byLog = headsByLog(heads)
   let room = PASSED_OVER_MAX
   for (const passed of fetch.passedOver.values()) room -= passed.length
   let isNew = false
   for (const log of logs) {
-    const ofLog = heads.get(log)
+    const ofLog = byLog.get(log)
     if (ofLog === undefined || fetch.passedOver.has(log)) continue
     room -= ofLog.length
     if (room < 0) return isNew
@@ -202,9 +209,9 @@ function passOver(fetch: Fetch, page: LogPage, logs: readonly LogId[]): boolean 
  *
  * @returns whether there is a log to name places of that was not named before
  */
-async function locate(fetch: Fetch, page: LogPage): Promise<boolean> {
+async function locate(fetch: Fetch, heads: Version): Promise<boolean> {
   let isNew = false
-  for (const { log, seq, hash } of fromWireHeads(page.heads)) {
+  for (const { log, seq, hash } of heads) {
     if (fetch.passedOver.has(log) || fetch.located.has(log)) continue
     if (fetch.located.size >= LOCATED_LOGS_MAX) return isNew
     if ((await fetch.known.tipAt(log, seq, hash)) !== undefined) continue
@@ -212,10 +219,4 @@ async function locate(fetch: Fetch, page: LogPage): Promise<boolean> {
     isNew = true
   }
   return isNew
-}
-
-function learnHeads(init: FetchInit, page: LogPage): void {
-  const heads = fromWireHeads(page.heads)
-  init.seen(heads)
-  init.database.learn(heads)
 }

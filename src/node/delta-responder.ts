@@ -25,6 +25,7 @@ import type { StoredEvent } from '../store/event-store.ts'
 import { mergedCommits } from './commit-merge.ts'
 import type { MergedCommit } from './commit-merge.ts'
 import type { NodeDatabase } from './database.ts'
+import { PREPARED_BYTES_MAX, PREPARED_MAX } from './limits.ts'
 import { positionOfVersion } from './position.ts'
 import type { Position } from './position.ts'
 
@@ -58,6 +59,8 @@ interface PageBody {
 interface PreparedPage {
   readonly name: string
   readonly body: Promise<PageBody | undefined>
+  /** 0 until it is made. */
+  bytes: number
 }
 
 export class DeltaResponder {
@@ -118,13 +121,25 @@ export class DeltaResponder {
       const { hasher } = this.#init
       // Should it fail, the request that comes for it fails in its turn, and says why.
       const body = makePage(database, { position, request, hasher }).catch(() => undefined)
-      this.#prepared.set(peer, { name: pageName(request, position), body })
+      const page = { name: pageName(request, position), body, bytes: 0 }
+      this.#prepared.set(peer, page)
+      void body.then((made) => {
+        page.bytes = bytesOf(made)
+        let all = 0
+        for (const { bytes } of this.#prepared.values()) all += bytes
+        // It is made again when it is asked for.
+        const isHeld = this.#prepared.get(peer) === page
+        if (isHeld && all > PREPARED_BYTES_MAX) this.#prepared.delete(peer)
+      })
     })
   }
 }
 
-/** Pages held ready at one time, for as many peers: 1 MiB each at the usual size. */
-const PREPARED_MAX = 64
+function bytesOf(body: PageBody | undefined): number {
+  let bytes = 0
+  for (const { events } of body?.commits ?? []) bytes += events.length
+  return bytes
+}
 
 /** Equal for requests that the same page answers. */
 function pageName(request: PageRequest, position: Position): string {

@@ -24,7 +24,7 @@ import { COMPARE_MS_MAX, LOGS_MAX } from '../core/limits.ts'
 import { versionDigest } from '../core/version.ts'
 import type { Head } from '../core/version.ts'
 import { newSyncState, nextDueMs, stepSync } from '../core/sync/session.ts'
-import type { SyncInput, SyncOutput, SyncState } from '../core/sync/session.ts'
+import type { FetchName, SyncInput, SyncOutput, SyncState } from '../core/sync/session.ts'
 import { isLaterbaseError } from '../errors.ts'
 import { findCommit } from '../store/known-logs.ts'
 import type { AnnouncementVerdict, Transport, TransportHandlers } from '../p2p/transport.ts'
@@ -33,6 +33,7 @@ import { withDeadline } from './deadline.ts'
 import { DeltaResponder } from './delta-responder.ts'
 import type { Answered } from './delta-responder.ts'
 import { FaultyPeerError, fetchMissing } from './delta-fetch.ts'
+import { ANNOUNCED_WAITING_MAX, ANNOUNCED_WAIT_MS, WARNINGS_MAX } from './limits.ts'
 import type { Log } from './options.ts'
 
 /** The databases of a node, as replication sees them. */
@@ -56,13 +57,6 @@ export interface DriverInit {
   readonly gossip: boolean
   readonly log: Log
 }
-
-/** How long an announcement waits for its commit before other peers get it without us, ms. */
-const ANNOUNCED_WAIT_MS = 2_500
-/** Announcements that wait at one time; more are not forwarded. */
-const ANNOUNCED_WAITING_MAX = 256
-/** Different warnings kept: they name logs, which others make up. */
-const WARNINGS_MAX = 64
 
 export class Driver {
   readonly #init: DriverInit
@@ -187,7 +181,7 @@ export class Driver {
         this.#run(this.#compare(output.peer))
         return
       case 'fetch':
-        this.#run(this.#fetch(output.peer, output.database))
+        this.#run(this.#fetch(output))
         return
       case 'cut-off':
         this.#init.transport.cutOff(output.peer, output.forMs, output.reason)
@@ -241,16 +235,17 @@ export class Driver {
     }
   }
 
-  async #fetch(peer: string, name: string): Promise<void> {
+  async #fetch({ peer, database: name, fetch }: FetchName): Promise<void> {
+    const named = { peer, database: name, fetch }
     const database = this.#init.databases.get(name)
     if (database === undefined) {
-      this.#take({ type: 'fetched', peer, database: name, stored: 0, equal: true })
+      this.#take({ type: 'fetched', ...named, stored: 0, equal: true })
       return
     }
     try {
       const stored = await this.#fetchOnce(peer, database)
       const equal = this.isEqual(peer, database)
-      this.#take({ type: 'fetched', peer, database: name, stored, equal })
+      this.#take({ type: 'fetched', ...named, stored, equal })
     } catch (error) {
       if (this.#closing.signal.aborted) return
       if (error instanceof FaultyPeerError) {
@@ -260,7 +255,7 @@ export class Driver {
       // A broken invariant is our own mistake: said aloud, though the next fetch may well succeed.
       const level = error instanceof AssertionError ? 'error' : 'debug'
       this.#init.log(level, 'fetch failed', { peer, database: name, error: String(error) })
-      this.#take({ type: 'fetch-failed', peer, database: name })
+      this.#take({ type: 'fetch-failed', ...named })
     }
   }
 
@@ -275,7 +270,7 @@ export class Driver {
       clock,
       hasher,
       verifier,
-      request: (frame, signal) => transport.request(peer, frame, { signal }),
+      request: (frame, options) => transport.request(peer, frame, options),
       signal: this.#closing.signal,
       seen: (version) => this.#noteDigest(peer, database.name, versionDigest(version, hasher)),
       logsMax: LOGS_MAX,

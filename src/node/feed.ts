@@ -21,6 +21,7 @@ import type {
 } from '../store/event-store.ts'
 import { mergedCommits } from './commit-merge.ts'
 import { portableCursor, shortCursor } from './cursor.ts'
+import { FEED_PAGE_BYTES, FEED_PAGE_READS } from './limits.ts'
 import { passedOf, placesOf, settle } from './position.ts'
 import type { Position, ReaderPosition, SettledPosition } from './position.ts'
 
@@ -52,12 +53,6 @@ export interface FeedQuery {
   readonly limit: number
   readonly matches: (event: StoredEvent) => boolean
 }
-
-/** Bytes of commits read for one page: what one reader can make a node hold in memory. */
-const FEED_PAGE_BYTES = 4 * 1_048_576
-
-/** Events read for one page, matching or not: a narrow filter must not hold up its reader's cursor. */
-const FEED_PAGE_READS = 20_000
 
 /** The next page; empty, at the same position, when there is nothing beyond it. */
 export async function readFeedPage(store: EventStore, query: FeedQuery): Promise<FeedPage> {

@@ -19,4 +19,48 @@ export const LOCATED_LOGS_MAX = 16
 /** Heads of logs that are one too many, named in requests so that they are not sent. */
 export const PASSED_OVER_MAX = VERSION_HEADS_MAX - LOGS_MAX
 
+// Replication.
+
+/** How long an announcement waits for its commit before other peers get it without us, ms. */
+export const ANNOUNCED_WAIT_MS = 2_500
+/** Announcements that wait at one time; more are not forwarded. */
+export const ANNOUNCED_WAITING_MAX = 256
+/** Pages held ready at one time, for as many peers: 1 MiB each at the usual size. */
+export const PREPARED_MAX = 64
+/** Bytes of all pages held ready: a commit of full size is one page, and not held for many. */
+export const PREPARED_BYTES_MAX = 64 * 1_048_576
+/** Logs that are known of, held or not, by database: what others invent is forgotten beyond it. */
+export const KNOWN_LOGS_MAX = 15_000
+/**
+ * Commits read ahead of one log: few at first, because one page is often all that is wanted, then
+ * more, because a scan of many small ones costs a read each time.
+ */
+export const READ_AHEAD_MIN = 4
+export const READ_AHEAD_MAX = 256
+
+// Feeds.
+
+/** Events of one page of a feed, when none is asked for. */
+export const PAGE_LIMIT = 1_000
+/** Events read at a time for a live feed. */
+export const LIVE_PAGE = 500
+/** Bytes of commits read for one page: what one reader can make a node hold in memory. */
+export const FEED_PAGE_BYTES = 4 * 1_048_576
+/** Events read for one page, matching or not: a narrow filter must not hold up its reader's cursor. */
+export const FEED_PAGE_READS = 20_000
+
+// What is said of others, who make up its names.
+
+/** Different warnings kept. */
+export const WARNINGS_MAX = 64
+/** Boxes whose clocks are named in the status. */
+export const CLOCKS_AHEAD_MAX = 64
+/** Forks named in the status; `status().databases` lists all. */
+export const FORKS_NAMED_MAX = 16
+/** Databases of which it is said that another box wrote in this one's log. */
+export const OWN_LOGS_CLOSED_MAX = 64
+/** Public keys whose parsed form is kept: making one costs as much as a check with it. */
+export const PUBLIC_KEYS_MAX = 1_024
+
+assert(LOGS_MAX < KNOWN_LOGS_MAX, 'there is room for all logs that are held')
 assert(LOGS_MAX < VERSION_HEADS_MAX, 'a version with places along some logs can be sent')

@@ -24,6 +24,7 @@ import type {
   PeerStatus,
   UnopenedDatabase
 } from './laterbase.ts'
+import { CLOCKS_AHEAD_MAX, FORKS_NAMED_MAX, OWN_LOGS_CLOSED_MAX } from './limits.ts'
 import { meterTransport } from './metered-transport.ts'
 import type { MeteredTransport } from './metered-transport.ts'
 import type { ResolvedOptions } from './options.ts'
@@ -77,7 +78,8 @@ export class LaterbaseNode implements Laterbase {
       await node.#transport.start(node.#driver.handlers())
       return node
     } catch (error) {
-      await node.close()
+      // Why it did not start is what counts, not what then failed to close.
+      await node.close().catch(() => undefined)
       throw error
     }
   }
@@ -244,7 +246,13 @@ export class LaterbaseNode implements Laterbase {
     ]
     // A stage that fails must not leave the directory locked behind it.
     const failures: unknown[] = []
-    for (const stage of stages) await stage().catch((error: unknown) => failures.push(error))
+    for (const stage of stages) {
+      try {
+        await stage()
+      } catch (error) {
+        failures.push(error)
+      }
+    }
     if (failures.length > 0) throw failures[0]
   }
 
@@ -348,9 +356,3 @@ export class LaterbaseNode implements Laterbase {
     }
   }
 }
-
-/** Boxes of which the log says that their clocks run ahead: remote input, so bounded. */
-const CLOCKS_AHEAD_MAX = 64
-/** Forks named in the status; `status().databases` lists all. */
-const FORKS_NAMED_MAX = 16
-const OWN_LOGS_CLOSED_MAX = 64

@@ -13,6 +13,7 @@ import type { KeyObject } from 'node:crypto'
 
 import type { Clock, Hasher, Rng, Signer, Verifier } from '../core/clock.ts'
 import { toHex } from '../core/bytes.ts'
+import { PUBLIC_KEYS_MAX } from './limits.ts'
 
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
@@ -76,7 +77,6 @@ export function createSigner(seed: Uint8Array): Signer {
 
 /** Key objects by public key: making one costs as much as the check itself. */
 const publicKeys = new Map<string, KeyObject>()
-const PUBLIC_KEYS_MAX = 1_024
 
 /** Checks run on the thread pool: a page of small commits would block the loop for a third of a second. */
 export const systemVerifier: Verifier = {

@@ -26,6 +26,7 @@ import {
   STREAM_SILENT_MS_MAX
 } from './limits.ts'
 import { reasonOf } from './log.ts'
+import type { RequestOptions } from './transport.ts'
 
 export interface DeltaClientInit {
   readonly peer: string
@@ -42,6 +43,7 @@ export interface DeltaClientInit {
 interface Pending {
   readonly frame: Uint8Array
   readonly signal: AbortSignal
+  readonly onProgress: (bytes: number) => void
   readonly resolve: (answer: Uint8Array) => void
   readonly reject: (error: Error) => void
   readonly askedMs: Millis
@@ -89,7 +91,8 @@ export class DeltaClient {
   }
 
   /** @throws LATERBASE_PEER_UNREACHABLE, LATERBASE_TOO_LARGE */
-  request(frame: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+  request(frame: Uint8Array, options: RequestOptions): Promise<Uint8Array> {
+    const { signal, onProgress } = options
     if (frame.length > REQUEST_BYTES_MAX) {
       throw new LaterbaseError('LATERBASE_TOO_LARGE', 'a request to a peer is too large', {
         facts: { bytes: frame.length, bytesMax: REQUEST_BYTES_MAX }
@@ -110,6 +113,7 @@ export class DeltaClient {
       const pending: Pending = {
         frame,
         signal,
+        onProgress: (bytes) => onProgress?.(bytes),
         resolve: (answer) => (settled(), resolve(answer)),
         reject: (error) => (settled(), reject(error)),
         askedMs: this.#init.clock.monotonicMs(),
@@ -131,6 +135,7 @@ export class DeltaClient {
     const takesMs = (bytes / LINK_BYTES_PER_SECOND_MIN) * 1_000
     const untilMs = this.#init.clock.monotonicMs() + takesMs
     this.#occupiedUntilMs = Math.max(this.#occupiedUntilMs, untilMs)
+    this.#tellProgress(0)
   }
 
   /** Leaves the current stream once nothing is in flight on it; `openStream` then picks anew. */
@@ -227,7 +232,7 @@ export class DeltaClient {
   async #readAnswers(session: Session): Promise<void> {
     const reader = new StreamReader(session.stream, {
       unreadBytesMax: ANSWERS_UNREAD_BYTES_MAX,
-      onBytes: () => this.#heard(session)
+      onBytes: (length) => this.#heard(session, length)
     })
     for await (const answer of decodeFrames(reader, FRAME_BYTES_MAX)) {
       const pending = session.inFlight.shift()
@@ -321,9 +326,17 @@ export class DeltaClient {
     return this.#init.clock.monotonicMs() - aliveMs
   }
 
-  #heard(session: Session): void {
+  #heard(session: Session, bytes: number): void {
     session.aliveMs = this.#init.clock.monotonicMs()
     this.#missed = 0
+    this.#tellProgress(bytes)
+  }
+
+  /** Whoever waits behind a large answer on a slow link waits for the link, not for the peer. */
+  #tellProgress(bytes: number): void {
+    for (const { settled, onProgress } of [...(this.#session?.inFlight ?? []), ...this.#queue]) {
+      if (!settled) onProgress(bytes)
+    }
   }
 
   #roundTrip(sentMs: Millis): void {

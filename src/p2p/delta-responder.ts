@@ -10,7 +10,7 @@ import { assert } from '../core/assert.ts'
 import type { Clock } from '../core/clock.ts'
 import { FRAME_BYTES_MAX, REQUEST_BYTES_MAX } from '../../protocols/limits.ts'
 import { FrameError, StreamReader, decodeFrames, sendFrame } from './frames.ts'
-import { ANSWERS_AT_ONCE_MAX, REQUESTS_UNREAD_BYTES_MAX } from './limits.ts'
+import { ANSWERS_AT_ONCE_MAX, ANSWERS_BYTES_MAX, REQUESTS_UNREAD_BYTES_MAX } from './limits.ts'
 import type { Log } from './log.ts'
 import { reasonOf } from './log.ts'
 
@@ -27,6 +27,9 @@ export class DeltaResponder {
   readonly #init: DeltaResponderInit
   /** Answers under way, and who waits for a turn; a peer is here only while it has some. */
   readonly #turns = new Map<string, { running: number; readonly waiting: (() => void)[] }>()
+  /** Bytes of the answers that are being sent, by stream; the one longest under way comes first. */
+  readonly #sending = new Map<Stream, number>()
+  #sendingBytes = 0
 
   constructor(init: DeltaResponderInit) {
     this.#init = init
@@ -64,11 +67,28 @@ export class DeltaResponder {
       const answer = await this.#init.answer(connection, request)
       assert(answer.length <= FRAME_BYTES_MAX, 'an answer fits a frame')
       this.#init.answering(connection, answer.length)
+      this.#beginSending(stream, answer.length)
       await sendFrame(stream, answer, { clock: this.#init.clock })
       this.#init.answering(connection, answer.length)
     } finally {
+      this.#endSending(stream)
       this.#leaveTurn(peer)
     }
+  }
+
+  #beginSending(stream: Stream, bytes: number): void {
+    this.#sending.set(stream, bytes)
+    this.#sendingBytes += bytes
+    for (const slowest of this.#sending.keys()) {
+      if (this.#sendingBytes <= ANSWERS_BYTES_MAX || slowest === stream) return
+      slowest.abort(new FrameError('answers to others need the memory'))
+      this.#endSending(slowest)
+    }
+  }
+
+  #endSending(stream: Stream): void {
+    this.#sendingBytes -= this.#sending.get(stream) ?? 0
+    this.#sending.delete(stream)
   }
 
   async #takeTurn(peer: string): Promise<void> {

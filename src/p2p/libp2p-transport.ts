@@ -30,7 +30,7 @@ import { Mdns } from './mdns.ts'
 import { Membership } from './membership.ts'
 import { Perimeter } from './perimeter.ts'
 import { peerIdOf } from './transport.ts'
-import type { PeerConnection, Transport, TransportHandlers } from './transport.ts'
+import type { PeerConnection, RequestOptions, Transport, TransportHandlers } from './transport.ts'
 import { Twins } from './twins.ts'
 
 export interface Libp2pTransportInit {
@@ -154,12 +154,8 @@ class Libp2pTransport implements Transport {
     return this.#closing
   }
 
-  async request(
-    name: string,
-    frame: Uint8Array,
-    { signal }: { signal: AbortSignal }
-  ): Promise<Uint8Array> {
-    return await (this.#links.client(name) ?? notConnected(name)).request(frame, signal)
+  async request(name: string, frame: Uint8Array, options: RequestOptions): Promise<Uint8Array> {
+    return await (this.#links.client(name) ?? notConnected(name)).request(frame, options)
   }
 
   subscribe(database: string): void {

@@ -23,6 +23,8 @@ export const CONNECTIONS_DIALED_MAX = 48
 export const INBOUND_PER_SECOND_MAX = 64
 /** Connections that are still in their handshake; the default of 10 refuses a site that powers up. */
 export const INBOUND_PENDING_MAX = 128
+/** Connections to one peer that are tried for a delta stream before the peer is given up. */
+export const CONNECTIONS_TRIED_MAX = 3
 /** How long a handshake may take, ms: 30 nodes that share one slow box need some seconds. */
 export const HANDSHAKE_MS_MAX = 10_000
 /** How long identification may take, ms; gossip with a peer begins only after it. */
@@ -73,6 +75,11 @@ export const REQUESTS_UNREAD_BYTES_MAX = REQUESTS_IN_FLIGHT_MAX * (REQUEST_BYTES
 export const ANSWERS_UNREAD_BYTES_MAX = FRAME_BYTES_MAX + STREAM_WINDOW_BYTES_MAX
 /** Requests of one peer that are answered at once, over all its streams: each may hold a frame. */
 export const ANSWERS_AT_ONCE_MAX = 2
+/**
+ * Bytes of all answers that are being sent, to all peers. Beyond it the one longest under way is given
+ * up, whose peer asks again: many that read slowly, or not at all, must not fill memory between them.
+ */
+export const ANSWERS_BYTES_MAX = 134_217_728
 /** Streams in a row that must stay silent, or unopened, to drop the connection. */
 export const DEADLINES_MISSED_MAX = 2
 /**
@@ -171,6 +178,7 @@ export const REFUSED_SHOWN_MS = 600_000
 export const REFUSED_ADDRESSES_MAX = 32
 
 assert(STREAM_READ_BYTES_MAX > REQUESTS_UNREAD_BYTES_MAX, 'a stream holds the requests in flight')
+assert(FRAME_BYTES_MAX < ANSWERS_BYTES_MAX, 'several answers can be sent at once')
 assert(SEND_BYTES < STREAM_WRITE_BYTES_MAX, 'a slice fits the write buffer')
 assert(ANNOUNCED_KEYS_MAX * 16 + 256 < ANNOUNCEMENT_BYTES_MAX, 'the keys fit an announcement')
 assert(ANNOUNCEMENT_BYTES_MAX + 256 < GOSSIP_BYTES_MAX, 'an announcement fits a gossip message')

@@ -19,6 +19,7 @@ import { survivor } from './dial-policy.ts'
 import type { ConnectionFacts } from './dial-policy.ts'
 import {
   CLOSE_MS_MAX,
+  CONNECTIONS_TRIED_MAX,
   DIAL_RACE_MS,
   DUPLICATE_MS,
   IDENTIFY_MS_MAX,
@@ -40,9 +41,6 @@ export interface LinksInit {
   /** Asks the other side of a connection who it is; rejects when it does not answer. */
   readonly probe: (connection: Connection) => Promise<unknown>
 }
-
-/** Connections to one peer that are tried for a delta stream before the peer is given up. */
-const CONNECTIONS_TRIED_MAX = 3
 
 interface Opened extends ConnectionFacts {
   readonly connection: Connection

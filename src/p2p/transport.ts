@@ -30,7 +30,7 @@ export interface Transport {
    * @throws LATERBASE_PEER_UNREACHABLE when not connected, on a broken stream, an oversized answer
    *   or when `signal` aborts
    */
-  request(peer: string, frame: Uint8Array, options: { signal: AbortSignal }): Promise<Uint8Array>
+  request(peer: string, frame: Uint8Array, options: RequestOptions): Promise<Uint8Array>
 
   /** Follow the announcements of a database. Idempotent. */
   subscribe(database: string): void
@@ -45,6 +45,15 @@ export interface Transport {
   /** Leaves the network (closes every connection, refuses new ones) until `goOnline`. */
   goOffline(): Promise<void>
   goOnline(): Promise<void>
+}
+
+export interface RequestOptions {
+  readonly signal: AbortSignal
+  /**
+   * Told of bytes as they come in from the peer while the request waits: of its own answer, or of one
+   * before it. With 0 where the peer is seen to live otherwise.
+   */
+  readonly onProgress?: (bytes: number) => void
 }
 
 export interface PeerConnection {

@@ -72,7 +72,10 @@ export interface EventStore {
   readEvents(commits: readonly CommitSlice[]): Promise<StoredEvent[][]>
   /** Keys that have several contents. */
   conflicts(): AsyncIterable<EventKey>
-  /** The commits that hold this event; more than one where it was written on several nodes. */
+  /**
+   * The places of this event, more than one where it was written on several nodes: the one that came
+   * first, then the others by log and sequence number.
+   */
   occurrences(event: StoredEvent): Promise<readonly Occurrence[]>
 
   diskBytes(): Promise<number>

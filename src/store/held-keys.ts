@@ -54,37 +54,29 @@ export async function loadHeldKeys(
   return held
 }
 
-/** Loads the contents that the batch holds too, with all their places: they will grow. */
+/** Loads the contents that the batch holds too: they get further places. */
 async function loadTouched(
   reader: LevelReader,
   batch: StoreBatch,
   held: ReadonlyMap<string, HeldKey>
 ): Promise<void> {
   const asked = new Map<string, { key: EventKey; hash: Uint8Array }>()
-  const touched = new Set<StoredEvent>()
   for (const { events } of batch.commits) {
     for (const { key, hash } of events) {
       const text = keyText(key)
       const before = held.get(text)?.before
-      if (before === undefined) continue
-      if (equalBytes(hash, before.hash)) touched.add(before)
-      else if (before.conflict) asked.set(text + hashText(hash), { key, hash })
+      if (before?.conflict !== true || equalBytes(hash, before.hash)) continue
+      asked.set(text + hashText(hash), { key, hash })
     }
   }
   for (const event of await reader.getAlternates([...asked.values()])) {
     if (event === undefined) continue
     const state = present(held.get(keyText(event.key)), 'a held key')
     state.contents.set(hashText(event.hash), contentOf(event))
-    touched.add(event)
-  }
-  const repeated = [...touched].filter((event) => event.repeated)
-  for (const [index, places] of (await reader.furtherPlaces(repeated)).entries()) {
-    const { key, hash } = present(repeated[index], 'as many answers as questions')
-    const content = held.get(keyText(key))?.contents.get(hashText(hash))
-    for (const place of places) present(content, 'a touched content').places.push(place)
   }
 }
 
-function contentOf({ hash, value, recorded, log, seq }: StoredEvent): Content {
-  return { hash, value, recorded, places: [{ log, seq }] }
+function contentOf({ hash, value, recorded, log, seq, repeated }: StoredEvent): Content {
+  const stored = repeated ? 'repeated' : 'once'
+  return { hash, value, recorded, stored, places: [{ log, seq }] }
 }

@@ -240,19 +240,25 @@ export function encodePlace(place: Occurrence): Buffer {
   return bytes
 }
 
-export function encodePlaces(places: readonly Occurrence[]): Buffer {
-  return Buffer.concat(places.map(encodePlace))
+/** A place of an event but for the first; it has no value. */
+export function occurrenceRecordKey(event: EventIdentity, place: Occurrence): Buffer {
+  return Buffer.concat([occurrencePrefix(event), encodePlace(place)])
 }
 
-export function decodePlaces(bytes: Buffer): Occurrence[] {
-  const places: Occurrence[] = []
-  for (let at = 0; at < bytes.length; at += PLACE_BYTES) {
-    places.push({ log: bytes.readUInt32BE(at), seq: bytes.readUIntBE(at + 4, 6) })
-  }
-  return places
+/** Around all places of an event but for the first. */
+export function occurrenceRange(event: EventIdentity): { gte: Buffer; lte: Buffer } {
+  const prefix = occurrencePrefix(event)
+  return { gte: prefix, lte: Buffer.concat([prefix, Buffer.alloc(PLACE_BYTES, 0xff)]) }
 }
 
-export function occurrenceRecordKey(key: EventKey, hash: Uint8Array): Buffer {
+export function placeOfRecord(recordKey: Buffer): Occurrence {
+  const at = recordKey.length - PLACE_BYTES
+  return { log: recordKey.readUInt32BE(at), seq: recordKey.readUIntBE(at + 4, 6) }
+}
+
+type EventIdentity = Pick<StoredEvent, 'key' | 'hash'>
+
+function occurrencePrefix({ key, hash }: EventIdentity): Buffer {
   return Buffer.concat([Buffer.from([KIND.occurrence]), key, hash])
 }
 

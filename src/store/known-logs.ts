@@ -64,6 +64,10 @@ export class KnownLogs {
     return this.#table.all()
   }
 
+  logCount(): number {
+    return this.#table.count()
+  }
+
   branches(id: LogId): readonly StoredLog[] {
     return this.#table.branches(id)
   }

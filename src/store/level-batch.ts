@@ -22,7 +22,6 @@ import {
   encodeIdentity,
   encodeLogRecord,
   encodePlace,
-  encodePlaces,
   eventRecordKey,
   hashText,
   keyText,
@@ -34,24 +33,23 @@ import type { StoreCounters, StoreIdentity } from './key-layout.ts'
 import { CHAINED_BATCH_BYTES_MAX } from './limits.ts'
 import type { HeldKey } from './held-keys.ts'
 import { addContent } from './merge-batch.ts'
-import type { Content, LogTable } from './merge-batch.ts'
+import type { Content, LogDraft } from './merge-batch.ts'
 import type { Level } from './open-level.ts'
 
 export interface BatchStart {
   /** Changed by the batch. */
-  readonly logs: LogTable
+  readonly logs: LogDraft
   readonly counters: StoreCounters
   /** By `keyText`, what is stored of keys that cannot be written blindly; changed by the batch. */
   readonly held: ReadonlyMap<string, HeldKey>
 }
 
 export class LevelBatch {
-  readonly logs: LogTable
+  readonly logs: LogDraft
   readonly #held: ReadonlyMap<string, HeldKey>
   readonly #puts: { key: Buffer; value: Buffer }[] = []
   /** What the batch changed of the keys held. */
   readonly #touched = new Map<HeldKey, Set<Content>>()
-  readonly #grown = new Set<number>()
   #bytes = 0
   #eventCount: number
   #arrival: number
@@ -68,7 +66,6 @@ export class LevelBatch {
   /** @param fork where the commit leaves its log, if it begins a branch */
   add(commit: Commit, fork?: ForkPoint): void {
     const log = this.logs.extend(commit, fork)
-    this.#grown.add(log.number)
     this.#arrival += 1
     this.#addEvents(commit, log.number)
     const { firstSeq, previous, recorded, hash, signature } = commit
@@ -86,10 +83,7 @@ export class LevelBatch {
   /** Adds the keys that were held already, the logs' new tips, and the counters, which it returns. */
   finish(clockCeiling: Stamp): StoreCounters {
     for (const [held, changed] of this.#touched) this.#putHeld(held, changed)
-    for (const number of this.#grown) {
-      const log = present(this.logs.all()[number], 'a grown log is in the table')
-      this.#put(logRecordKey(number), encodeLogRecord(log))
-    }
+    for (const log of this.logs.changed()) this.#put(logRecordKey(log.number), encodeLogRecord(log))
     const counters = {
       eventCount: this.#eventCount,
       arrival: this.#arrival,
@@ -169,10 +163,11 @@ export class LevelBatch {
   #putHeld(held: HeldKey, changed: ReadonlySet<Content>): void {
     const { key, before, contents, lowest } = held
     for (const content of changed) {
-      this.#putContent(held, content, content.places.length > 1)
-      if (content.places.length > 1) {
-        const others = encodePlaces(content.places.slice(1))
-        this.#put(occurrenceRecordKey(key, content.hash), others)
+      const further = content.places.slice(1)
+      // Its record says no more than that there are others.
+      if (content.stored !== 'repeated') this.#putContent(held, content, further.length > 0)
+      for (const place of further) {
+        this.#put(occurrenceRecordKey({ key, hash: content.hash }, place), NO_VALUE)
       }
     }
     const becomesConflict = before?.conflict !== true && contents.size > 1
@@ -180,7 +175,8 @@ export class LevelBatch {
     if (before === undefined) return
     const answered = present(contents.get(hashText(before.hash)), 'what answered is loaded')
     // It is told of the conflict, or makes room for a lower one.
-    if (!changed.has(answered) && (becomesConflict || lowest !== answered)) {
+    const isPut = changed.has(answered) && answered.stored !== 'repeated'
+    if (!isPut && (becomesConflict || lowest !== answered)) {
       this.#putContent(held, answered, before.repeated)
     }
   }
@@ -200,6 +196,8 @@ export class LevelBatch {
     this.#bytes += key.length + value.length
   }
 }
+
+const NO_VALUE = Buffer.alloc(0)
 
 /** What came first of a key that had one content at the most. */
 function firstContent(held: HeldKey): Content {

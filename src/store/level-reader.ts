@@ -23,7 +23,6 @@ import {
   contentRecordKey,
   decodeCommitRecord,
   decodeLogRecord,
-  decodePlaces,
   eventRecordKey,
   eventRecordRange,
   isAlternate,
@@ -31,7 +30,8 @@ import {
   keyOfRecord,
   keyText,
   logRecordKey,
-  occurrenceRecordKey,
+  occurrenceRange,
+  placeOfRecord,
   readEventRecord
 } from './key-layout.ts'
 import { RANGE_READ_KEYS_MIN, RANGE_READ_WASTE, SCAN_BYTES, SCAN_CHUNK } from './limits.ts'
@@ -101,17 +101,18 @@ export class LevelReader {
   }
 
   async commits(log: number, afterSeq: number, countMax: number): Promise<StoredCommit[]> {
-    const first = await this.#commitAtOrBefore(log, afterSeq + 1)
-    const gte = commitRecordKey(log, first?.firstSeq ?? afterSeq + 1)
+    const gte = commitRecordKey(log, afterSeq + 1)
     const lt = commitRecordKey(log + 1, 0)
     const options = { gte, lt, limit: countMax, highWaterMarkBytes: SCAN_BYTES }
     const commits: StoredCommit[] = []
     for (const [key, record] of await this.#db.iterator(options).all()) {
       commits.push(decodeCommitRecord(key, record))
     }
-    const last = commits[0]
-    if (last !== undefined && last.firstSeq + last.keys.length - 1 <= afterSeq) commits.shift()
-    return commits
+    // Whoever goes on from a commit's end, as nearly everybody does, needs no second look.
+    if (commits[0]?.firstSeq === afterSeq + 1) return commits
+    const cut = await this.#commitAtOrBefore(log, afterSeq)
+    const isCut = cut !== undefined && cut.firstSeq + cut.keys.length - 1 > afterSeq
+    return isCut ? [cut, ...commits].slice(0, countMax) : commits
   }
 
   async seqBefore(log: StoredLog, stamp: Stamp): Promise<number> {
@@ -153,20 +154,13 @@ export class LevelReader {
   }
 
   async occurrences(event: StoredEvent): Promise<readonly Occurrence[]> {
-    const first = { log: event.log, seq: event.seq }
-    if (!event.repeated) return [first]
-    const [others] = await this.furtherPlaces([event])
-    return [first, ...present(others, 'one answer')]
-  }
-
-  /** The places of repeated events but for the first, which is in the event. */
-  async furtherPlaces(events: readonly StoredEvent[]): Promise<Occurrence[][]> {
-    if (events.length === 0) return []
-    const keys = events.map(({ key, hash }) => occurrenceRecordKey(key, hash))
-    const records = await this.#db.getMany(keys)
-    return records.map((record) => {
-      return decodePlaces(present(record, 'a repeated event has an occurrence record'))
-    })
+    const places = [{ log: event.log, seq: event.seq }]
+    if (!event.repeated) return places
+    for await (const recordKey of this.#db.keys(occurrenceRange(event))) {
+      places.push(placeOfRecord(recordKey))
+    }
+    assert(places.length > 1, 'a repeated event has further places')
+    return places
   }
 
   /** Contents of keys by their hash, where they are stored and do not answer for their key. */

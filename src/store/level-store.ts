@@ -40,7 +40,7 @@ import type { StoreCounters, StoreIdentity } from './key-layout.ts'
 import { loadHeldKeys } from './held-keys.ts'
 import { LevelBatch } from './level-batch.ts'
 import { LevelReader } from './level-reader.ts'
-import { LogTable } from './merge-batch.ts'
+import { LogDraft, LogTable } from './merge-batch.ts'
 import { readMarker, writeMarker } from './marker.ts'
 import { openLevel } from './open-level.ts'
 import type { Level } from './open-level.ts'
@@ -93,7 +93,7 @@ class LevelStore implements EventStore {
   readonly #location: string
   #identity: StoreIdentity
   #ownLog: LogOrigin
-  #logs: LogTable
+  readonly #logs: LogTable
   #counters: StoreCounters
   #writing = false
   #closed: Promise<void> | undefined
@@ -151,14 +151,18 @@ class LevelStore implements EventStore {
     this.#writing = true
     try {
       const held = await loadHeldKeys(this.#reader, batch, this.#counters.highestKey)
-      const writing = new LevelBatch({ logs: this.#logs.copy(), counters: this.#counters, held })
+      const writing = new LevelBatch({
+        logs: new LogDraft(this.#logs),
+        counters: this.#counters,
+        held
+      })
       for (const commit of batch.commits) writing.add(commit, batch.forks?.get(commit))
       const counters = writing.finish(batch.clockCeiling)
       const identity =
         batch.renewal === undefined ? this.#identity : { ...this.#identity, ...batch.renewal }
       if (batch.renewal !== undefined) writing.identify(identity)
       await writing.write(this.#db)
-      this.#logs = writing.logs
+      this.#logs.apply(writing.logs)
       this.#counters = counters
       if (identity === this.#identity) return
       this.#identity = identity

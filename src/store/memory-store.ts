@@ -24,7 +24,7 @@ import type {
 } from './event-store.ts'
 import { hashText } from './key-layout.ts'
 import { SCAN_CHUNK } from './limits.ts'
-import { LogTable, addContent } from './merge-batch.ts'
+import { LogDraft, LogTable, addContent } from './merge-batch.ts'
 import type { Content, KeyState } from './merge-batch.ts'
 
 export interface MemoryStoreOptions {
@@ -43,7 +43,7 @@ class MemoryStore implements EventStore {
   readonly found = 'new'
   incarnation: string
   ownLog: LogOrigin
-  #logs = new LogTable([])
+  readonly #logs = new LogTable([])
   readonly #commits: StoredCommit[] = []
   readonly #states = new Map<string, KeyState>()
   /** What stands at each place: by log number, then by sequence number. */
@@ -91,11 +91,11 @@ class MemoryStore implements EventStore {
 
   async write(batch: StoreBatch): Promise<void> {
     assert(!this.#closed, 'the store is open')
-    const logs = this.#logs.copy()
+    const logs = new LogDraft(this.#logs)
     const numbers = batch.commits.map((commit) => {
       return logs.extend(commit, batch.forks?.get(commit)).number
     })
-    this.#logs = logs
+    this.#logs.apply(logs)
     for (const [index, commit] of batch.commits.entries()) {
       const log = present(numbers[index], 'a log that was extended')
       const { firstSeq, recorded, previous, hash, signature } = commit
@@ -192,7 +192,10 @@ class MemoryStore implements EventStore {
 
   async occurrences(event: StoredEvent): Promise<readonly Occurrence[]> {
     const state = present(this.#states.get(toHex(event.key)), 'a stored event')
-    return present(state.contents.get(hashText(event.hash)), 'a stored content').places
+    const { places } = present(state.contents.get(hashText(event.hash)), 'a stored content')
+    const [first, ...further] = places
+    const sorted = further.sort((a, b) => a.log - b.log || a.seq - b.seq)
+    return [present(first, 'a content stands somewhere'), ...sorted]
   }
 
   async diskBytes(): Promise<number> {

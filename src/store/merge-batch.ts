@@ -18,6 +18,8 @@ export interface Content {
   readonly hash: Uint8Array
   readonly value: Uint8Array
   readonly recorded: bigint
+  /** What is on disk of it; further places of it need not be in `places`. */
+  readonly stored: 'not' | 'once' | 'repeated'
   /** Where it stands, in order of arrival; the first one is written into its record. */
   readonly places: Occurrence[]
 }
@@ -47,32 +49,87 @@ export function addContent(
     return { content: held, isNew: false }
   }
   const { hash, value } = event
-  const content = { hash, value, recorded: at.recorded, places: [at.place] }
+  const { recorded, place } = at
+  const content: Content = { hash, value, recorded, stored: 'not', places: [place] }
   state.contents.set(text, content)
   const { lowest } = state
   if (lowest === undefined || compareBytes(hash, lowest.hash) < 0) state.lowest = content
   return { content, isNew: true }
 }
 
-/** The logs of a store while a batch is put together. */
+/** The logs of a store, by number and by id. */
 export class LogTable {
-  readonly #branches = new Map<LogId, StoredLog[]>()
+  readonly #branches = new Map<LogId, readonly StoredLog[]>()
   readonly #order: StoredLog[] = []
+  /** What `all` gave last: whoever has it keeps it as it was. */
+  #all: readonly StoredLog[] | undefined
 
   constructor(logs: readonly StoredLog[]) {
     for (const log of logs) this.#set(log)
   }
 
   all(): readonly StoredLog[] {
-    return this.#order
+    this.#all ??= this.#order.slice()
+    return this.#all
+  }
+
+  count(): number {
+    return this.#order.length
+  }
+
+  at(number: number): StoredLog | undefined {
+    return this.#order[number]
   }
 
   get(id: LogId): StoredLog | undefined {
-    return this.#branches.get(id)?.[0]
+    return this.branches(id)[0]
   }
 
   branches(id: LogId): readonly StoredLog[] {
     return this.#branches.get(id) ?? []
+  }
+
+  /** Extends a log for good. */
+  extend(commit: Commit, fork?: ForkPoint): StoredLog {
+    const draft = new LogDraft(this)
+    const log = draft.extend(commit, fork)
+    this.apply(draft)
+    return log
+  }
+
+  /** Takes over what a draft on this table has changed. */
+  apply(draft: LogDraft): void {
+    for (const log of draft.changed()) this.#set(log)
+  }
+
+  #set(log: StoredLog): void {
+    assert(log.number <= this.#order.length, 'log numbers are dense')
+    const { id } = log.tip.origin
+    this.#branches.set(id, withBranch(this.branches(id), log))
+    this.#order[log.number] = log
+    this.#all = undefined
+  }
+}
+
+/**
+ * What a batch makes of the logs of a store, which know nothing of it until it is written. It holds only
+ * what it changes, so that a write costs the same however many logs there are.
+ */
+export class LogDraft {
+  readonly #table: LogTable
+  readonly #changed = new Map<number, StoredLog>()
+  readonly #branches = new Map<LogId, readonly StoredLog[]>()
+  #count: number
+
+  /** @param table must not change while the draft is in use */
+  constructor(table: LogTable) {
+    this.#table = table
+    this.#count = table.count()
+  }
+
+  /** In order of their numbers, as far as they are new. */
+  changed(): readonly StoredLog[] {
+    return [...this.#changed.values()]
   }
 
   /** Extends the branch that the commit follows; makes the log, or the branch, that it begins. */
@@ -86,33 +143,36 @@ export class LogTable {
     return after
   }
 
-  copy(): LogTable {
-    return new LogTable(this.#order)
-  }
-
   #followed(commit: Commit): StoredLog {
-    const branches = this.branches(commit.origin.id)
+    const branches = this.#branchesOf(commit.origin.id)
     const held = branches.find(({ tip }) => follows(commit, tip)) ?? branches[0]
-    return held ?? { number: this.#order.length, tip: emptyTip(commit.origin), fork: undefined }
+    return held ?? { number: this.#count, tip: emptyTip(commit.origin), fork: undefined }
   }
 
   #branchOff({ origin, previous }: Commit, fork: ForkPoint): StoredLog {
-    const parent = present(this.#order[fork.parent], 'a branch leaves a stored log')
+    const held = this.#changed.get(fork.parent) ?? this.#table.at(fork.parent)
+    const parent = present(held, 'a branch leaves a stored log')
     assert(parent.tip.origin.id === origin.id, 'a branch leaves its own log')
     assert(fork.seq < parent.tip.seq, 'a branch leaves a log before its tip')
     const tip = { ...emptyTip(origin), seq: fork.seq, hash: previous }
-    return { number: this.#order.length, tip, fork }
+    return { number: this.#count, tip, fork }
+  }
+
+  #branchesOf(id: LogId): readonly StoredLog[] {
+    return this.#branches.get(id) ?? this.#table.branches(id)
   }
 
   #set(log: StoredLog): void {
-    assert(log.number <= this.#order.length, 'log numbers are dense')
     const { id } = log.tip.origin
-    const branches = this.#branches.get(id) ?? []
-    const index = branches.findIndex(({ number }) => number === log.number)
-    branches[index < 0 ? branches.length : index] = log
-    this.#branches.set(id, branches)
-    this.#order[log.number] = log
+    this.#branches.set(id, withBranch(this.#branchesOf(id), log))
+    this.#changed.set(log.number, log)
+    this.#count = Math.max(this.#count, log.number + 1)
   }
+}
+
+function withBranch(branches: readonly StoredLog[], log: StoredLog): StoredLog[] {
+  const index = branches.findIndex(({ number }) => number === log.number)
+  return index < 0 ? [...branches, log] : branches.with(index, log)
 }
 
 /** Keys that stand more than once in a batch, as text: they cannot be written blindly. */

@@ -118,8 +118,8 @@ export function eventStoreSuite(factory: StoreFactory): void {
       expect(await store.occurrences(present(once, 'one'))).toEqual([{ log: 0, seq: 1 }])
       expect(await store.occurrences(present(often, 'two'))).toEqual([
         { log: 0, seq: 2 },
-        { log: 1, seq: 1 },
-        { log: 0, seq: 3 }
+        { log: 0, seq: 3 },
+        { log: 1, seq: 1 }
       ])
     })
 

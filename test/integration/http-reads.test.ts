@@ -233,6 +233,9 @@ test('a parameter that is misspelt, repeated or out of bounds is refused by name
     ['include_data=yes', 'include_data', 'parameter-invalid'],
     ['feed=push', 'feed', 'parameter-invalid'],
     ['feed=longpoll&timeout=x', 'timeout', 'parameter-invalid'],
+    ['feed=longpoll&timeout=600001', 'timeout', 'parameter-invalid'],
+    ['feed=continuous&heartbeat=99', 'heartbeat', 'parameter-invalid'],
+    ['feed=continuous&heartbeat=600001', 'heartbeat', 'parameter-invalid'],
     ['feed=longpoll&timeout=99999999', 'timeout', 'parameter-invalid'],
     ['feed=continuous&heartbeat=1', 'heartbeat', 'parameter-invalid']
   ]

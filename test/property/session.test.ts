@@ -3,7 +3,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
-import { present } from '../../src/core/assert.ts'
 import {
   COMPARE_MS_MAX,
   CUT_OFF_MS,
@@ -11,40 +10,8 @@ import {
   RETRY_MS_MAX,
   RIPPLE_MS
 } from '../../src/core/limits.ts'
-import { backoff, jittered } from '../../src/core/sync/schedule.ts'
-import { newSyncState, nextDueMs, stepSync } from '../../src/core/sync/session.ts'
-import type { SyncInput, SyncOutput } from '../../src/core/sync/session.ts'
-import { seededRng } from './arbitraries.ts'
-
-const ANTI_ENTROPY_MS = 10_000
-
-interface Machine {
-  take(input: SyncInput): SyncOutput[]
-  advance(byMs: number): void
-  /** Runs the clock to the next timer and takes it. */
-  wait(): SyncOutput[]
-  dueInMs(): number | undefined
-}
-
-function createMachine(seed: number): Machine {
-  const state = newSyncState()
-  const rng = seededRng(seed)
-  let nowMs = 1_000
-  const take = (input: SyncInput): SyncOutput[] =>
-    stepSync(state, input, { nowMs, rng, antiEntropyMs: ANTI_ENTROPY_MS })
-  return {
-    take,
-    advance: (byMs) => (nowMs += byMs),
-    wait: () => {
-      nowMs = Math.max(nowMs, present(nextDueMs(state), 'a timer is wanted'))
-      return take({ type: 'timer' })
-    },
-    dueInMs: () => {
-      const due = nextDueMs(state)
-      return due === undefined ? undefined : due - nowMs
-    }
-  }
-}
+import { ANTI_ENTROPY_MS, createMachine } from './sync-machine.ts'
+import type { Machine, MachineInput, MachineOutput } from './sync-machine.ts'
 
 /** Random acts; which of them can happen is up to the history so far. */
 type Act = readonly [kind: number, peer: number, database: number, millis: number]
@@ -62,7 +29,7 @@ interface History {
 }
 
 /** The input that an act comes to, or none where it cannot happen. */
-function inputOf(act: Act, { connected, fetching }: History): SyncInput | undefined {
+function inputOf(act: Act, { connected, fetching }: History): MachineInput | undefined {
   const peer = PEERS[act[1]] ?? ''
   const database = DATABASES[act[2]] ?? ''
   const isConnected = connected.has(peer)
@@ -94,7 +61,7 @@ function inputOf(act: Act, { connected, fetching }: History): SyncInput | undefi
 }
 
 /** What the input changes before the outputs of its step are looked at. */
-function follow(history: History, input: SyncInput): void {
+function follow(history: History, input: MachineInput): void {
   const { connected, fetching } = history
   switch (input.type) {
     case 'peer-connected':
@@ -113,7 +80,7 @@ function follow(history: History, input: SyncInput): void {
   }
 }
 
-function checkOutputs(history: History, outputs: readonly SyncOutput[]): void {
+function checkOutputs(history: History, outputs: readonly MachineOutput[]): void {
   for (const output of outputs) {
     if (output.type === 'cut-off') continue
     expect(history.connected.has(output.peer)).toBe(true)
@@ -326,6 +293,45 @@ describe('a fetch', () => {
     expect(machine.dueInMs()).toBeGreaterThan(1.5 * RIPPLE_MS)
   })
 
+  test('of an earlier connection that ends late changes nothing of the one on the next', () => {
+    fc.assert(
+      fc.property(acts, fc.integer(), fc.boolean(), (history, seed, failed) => {
+        const [machine, twin] = [createMachine(seed), createMachine(seed)]
+        const known: History = { connected: new Set(), fetching: new Set() }
+        for (const of of [machine, twin]) {
+          connect(of, 'ann')
+          announce(of)
+        }
+        const late = { peer: 'ann', database: 'yard', fetch: machine.lastFetch('ann', 'yard') }
+        for (const of of [machine, twin]) of.take({ type: 'peer-disconnected', peer: 'ann' })
+        for (const act of history) {
+          for (const of of [machine, twin]) of.advance(act[3])
+          const input = inputOf(act, known) ?? { type: 'timer' }
+          follow(known, input)
+          const outputs = machine.take(input)
+          checkOutputs(known, outputs)
+          expect(twin.take(input)).toEqual(outputs)
+          const result = failed
+            ? ({ type: 'fetch-failed', ...late } as const)
+            : ({ type: 'fetched', ...late, stored: 0, equal: true } as const)
+          expect(machine.take(result)).toEqual([])
+          expect(machine.dueInMs()).toBe(twin.dueInMs())
+        }
+      }),
+      { numRuns: 300 }
+    )
+  })
+
+  test('that ends after its connection tells the neighbours what it brought', () => {
+    const machine = createMachine(1)
+    for (const peer of PEERS) connect(machine, peer)
+    for (const peer of PEERS) machine.take({ type: 'compared', peer, unequal: [], answer: true })
+    machine.take({ type: 'compared', peer: 'ann', unequal: ['yard'], answer: false })
+    machine.take({ type: 'peer-disconnected', peer: 'ann' })
+    machine.take({ ...FETCHED, stored: 3 })
+    expect(machine.dueInMs()).toBeLessThan(1.5 * RIPPLE_MS)
+  })
+
   test('that fails is tried again, after waits that double up to a cap', () => {
     const machine = createMachine(1)
     connect(machine, 'ann')
@@ -349,7 +355,7 @@ describe('a fetch', () => {
     const machine = createMachine(1)
     connect(machine, 'ann')
     announce(machine)
-    for (let failures = 0; failures < 6; failures += 1) {
+    for (let failures = 0; failures < 4; failures += 1) {
       machine.take({ type: 'fetch-failed', peer: 'ann', database: 'yard' })
       announce(machine)
     }
@@ -360,35 +366,13 @@ describe('a fetch', () => {
   })
 })
 
-describe('waits', () => {
-  test('lie between half and one and a half of their mean', () => {
-    fc.assert(
-      fc.property(fc.integer(), fc.integer({ min: 1, max: 100_000 }), (seed, meanMs) => {
-        const wait = jittered(meanMs, seededRng(seed))
-        expect(wait).toBeGreaterThanOrEqual(0.5 * meanMs)
-        expect(wait).toBeLessThan(1.5 * meanMs)
-      })
-    )
-  })
-
-  test('stay finite and capped after any number of failures', () => {
-    fc.assert(
-      fc.property(fc.integer(), fc.nat(), (seed, failures) => {
-        expect(backoff(failures, RETRY_MS, RETRY_MS_MAX, seededRng(seed))).toBeLessThan(
-          1.5 * RETRY_MS_MAX
-        )
-      })
-    )
-  })
-})
-
 const FETCH = { type: 'fetch', peer: 'ann', database: 'yard' } as const
 const FETCHED = { type: 'fetched', peer: 'ann', database: 'yard', equal: false } as const
 
-function connect(machine: Machine, peer: string): SyncOutput[] {
+function connect(machine: Machine, peer: string): MachineOutput[] {
   return machine.take({ type: 'peer-connected', peer })
 }
 
-function announce(machine: Machine): SyncOutput[] {
+function announce(machine: Machine): MachineOutput[] {
   return machine.take({ type: 'announced', peer: 'ann', database: 'yard' })
 }

@@ -49,6 +49,7 @@ export function createBench(): Bench {
     'log',
     'branches',
     'commits',
+    'arrival',
     'eventCount',
     'getMany',
     'getAll'

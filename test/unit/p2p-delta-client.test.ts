@@ -1,74 +1,14 @@
 /** The asking side of the delta stream, on streams and a clock that the test moves by hand. */
 
 import { expect, test } from 'vitest'
-import type { Stream } from '@libp2p/interface'
-import { Uint8ArrayList } from 'uint8arraylist'
-import type { Clock } from '../../src/core/clock.ts'
 import { DeltaClient } from '../../src/p2p/delta-client.ts'
+import { FakeStream } from '../fixtures/fake-stream.ts'
+import { ManualClock, settled } from '../fixtures/manual-clock.ts'
 
-/** Time that passes only in `pass`, which runs the timers that fall due, in order. */
-class ManualClock implements Clock {
-  #nowMs = 0
-  readonly #timers = new Set<{ readonly atMs: number; readonly callback: () => void }>()
-
-  nowMs(): number {
-    return this.#nowMs
-  }
-
-  monotonicMs(): number {
-    return this.#nowMs
-  }
-
-  setTimer(delayMs: number, callback: () => void): { cancel: () => void } {
-    const timer = { atMs: this.#nowMs + delayMs, callback }
-    this.#timers.add(timer)
-    return { cancel: () => void this.#timers.delete(timer) }
-  }
-
-  async pass(ms: number): Promise<void> {
-    const endMs = this.#nowMs + ms
-    for (;;) {
-      const due = [...this.#timers].filter(({ atMs }) => atMs <= endMs)
-      const next = due.toSorted((a, b) => a.atMs - b.atMs)[0]
-      if (next === undefined) break
-      this.#timers.delete(next)
-      this.#nowMs = next.atMs
-      next.callback()
-      await settled()
-    }
-    this.#nowMs = endMs
-    await settled()
-  }
-}
-
-/** As much of a stream as the client uses. */
-class FakeStream extends EventTarget {
-  status = 'open'
-  readonly writableNeedsDrain = false
-  readonly readableEnded = false
-  readonly sent: string[] = []
-
-  send(bytes: Uint8Array | Uint8ArrayList): boolean {
-    this.sent.push(Buffer.from(bytes.subarray(1)).toString())
-    return true
-  }
-
-  abort(error: Error): void {
-    if (this.status !== 'open') return
-    this.status = 'aborted'
-    this.dispatchEvent(Object.assign(new Event('close'), { error }))
-  }
-
-  async close(): Promise<void> {
-    this.status = 'closed'
-  }
-
-  /** Bytes come in from the peer. */
-  async deliver(...bytes: readonly number[]): Promise<void> {
-    const data = new Uint8ArrayList(Uint8Array.from(bytes))
-    this.dispatchEvent(Object.assign(new Event('message'), { data }))
-    await settled()
-  }
+interface Asked {
+  ended: string | undefined
+  readonly progress: number[]
+  readonly giveUp: () => Promise<void>
 }
 
 class Rig {
@@ -81,25 +21,31 @@ class Rig {
     openStream: async () => {
       const stream = new FakeStream()
       this.streams.push(stream)
-      return stream as unknown as Stream
+      return stream.asStream()
     },
     silent: () => (this.silent += 1)
   })
 
   /** Asks, and tells how that ended so far. */
-  async ask(words: string): Promise<{ ended: string | undefined; giveUp: () => Promise<void> }> {
+  async ask(words: string): Promise<Asked> {
     const stop = new AbortController()
-    const asked = {
-      ended: undefined as string | undefined,
+    const asked: Asked = {
+      ended: undefined,
+      progress: [],
       giveUp: async () => {
         stop.abort(new Error('too slow'))
         await settled()
       }
     }
-    this.client.request(new Uint8Array(Buffer.from(words)), stop.signal).then(
-      (answer) => (asked.ended = Buffer.from(answer).toString()),
-      (error: unknown) => (asked.ended = String(error))
-    )
+    this.client
+      .request(new Uint8Array(Buffer.from(words)), {
+        signal: stop.signal,
+        onProgress: (bytes) => asked.progress.push(bytes)
+      })
+      .then(
+        (answer) => (asked.ended = Buffer.from(answer).toString()),
+        (error: unknown) => (asked.ended = String(error))
+      )
     await settled()
     return asked
   }
@@ -109,11 +55,6 @@ class Rig {
     if (stream === undefined) throw new Error(`there is no stream ${index}`)
     return stream
   }
-}
-
-/** Once all that follows from what has happened has happened. */
-function settled(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
 }
 
 test('a peer found silent gets no further stream, and what was in flight is rejected', async () => {
@@ -142,7 +83,7 @@ test('a peer that opens no stream twice in a row is found silent', async () => {
   })
   for (let tries = 0; tries < 2; tries += 1) {
     const refused = expect(
-      client.request(new Uint8Array(1), new AbortController().signal)
+      client.request(new Uint8Array(1), { signal: new AbortController().signal })
     ).rejects.toMatchObject({ code: 'LATERBASE_PEER_UNREACHABLE' })
     await clock.pass(10_000)
     await refused
@@ -202,6 +143,23 @@ test('when the answer of a given-up request stays away, what is behind it is ask
   expect(rig.stream(1).sent).toEqual(['behind'])
   await rig.stream(1).deliver(1, 0x7a)
   expect(behind.ended).toBe('z')
+})
+
+test('whoever waits is told of all bytes that come, also of those of an answer before its own', async () => {
+  const rig = new Rig()
+  const page = await rig.ask('page')
+  const behind = [await rig.ask('second'), await rig.ask('third'), await rig.ask('fourth')]
+  const queued = await rig.ask('fifth')
+  await rig.stream(0).deliver(4, 0x50)
+  await rig.stream(0).deliver(0x41, 0x47, 0x45)
+  await rig.stream(0).deliver(1)
+  expect(page.progress).toEqual([2, 3])
+  for (const { progress } of [...behind, queued]) expect(progress).toEqual([2, 3, 1])
+  rig.client.answering(1_000)
+  expect([page.progress, queued.progress]).toEqual([
+    [2, 3],
+    [2, 3, 1, 0]
+  ])
 })
 
 test('no more requests than four are on a stream, those given up among them', async () => {

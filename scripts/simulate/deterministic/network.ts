@@ -8,6 +8,14 @@
 import type { Ledger } from './ledger.ts'
 import type { World } from './world.ts'
 
+/** What comes of a request. */
+interface Outcome {
+  readonly resolve: (answer: Uint8Array) => void
+  readonly fail: () => void
+  /** Bytes of the answer have come. */
+  readonly onProgress?: ((bytes: number) => void) | undefined
+}
+
 export interface NetworkFaults {
   /** Share of requests or answers that never arrive. */
   readonly loss: number
@@ -18,6 +26,8 @@ export interface NetworkFaults {
   readonly delayMsMax: number
   /** Share of answers that take as long as a slow link may take. */
   readonly slow: number
+  /** How fast answers come; undefined: at once. */
+  readonly bytesPerSecond?: number
 }
 
 /** Answers of a slow link take up to this, which is below the deadline of a request. */
@@ -143,7 +153,7 @@ export class SimNetwork {
   exchange(
     ends: { readonly from: Endpoint; readonly to: Endpoint },
     frame: Uint8Array,
-    outcome: { readonly resolve: (answer: Uint8Array) => void; readonly fail: () => void }
+    outcome: Outcome
   ): void {
     const { world, faults } = this
     const { from, to } = ends
@@ -176,7 +186,7 @@ export class SimNetwork {
   async #answer(
     { from, to }: { readonly from: Endpoint; readonly to: Endpoint },
     frame: Uint8Array,
-    { resolve, fail }: { resolve: (answer: Uint8Array) => void; fail: () => void }
+    { resolve, fail, onProgress }: Outcome
   ): Promise<void> {
     if (!to.hasLink(from.address)) {
       // The other end knows nothing of this connection, and says so.
@@ -194,7 +204,11 @@ export class SimNetwork {
     const { world, faults } = this
     if (world.chance(faults.loss)) return
     const extraMs = world.chance(faults.slow) ? world.prng.fraction() * SLOW_MS_MAX : 0
-    this.send(to, from, () => resolve(answer.slice()), extraMs)
+    const seconds = answer.length / (faults.bytesPerSecond ?? Infinity)
+    for (let at = 1; at < seconds; at += 1) {
+      world.after(at * 1_000, () => onProgress?.(faults.bytesPerSecond ?? 0))
+    }
+    this.send(to, from, () => resolve(answer.slice()), extraMs + seconds * 1_000)
   }
 
   #delayMs(): number {

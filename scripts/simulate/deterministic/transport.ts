@@ -8,7 +8,12 @@ import { isRejected } from '../../../protocols/rejected.ts'
 import { logId } from '../../../src/core/commit.ts'
 import type { LogId } from '../../../src/core/commit.ts'
 import { LaterbaseError } from '../../../src/errors.ts'
-import type { PeerConnection, Transport, TransportHandlers } from '../../../src/p2p/transport.ts'
+import type {
+  PeerConnection,
+  RequestOptions,
+  Transport,
+  TransportHandlers
+} from '../../../src/p2p/transport.ts'
 import type { Life } from './clocks.ts'
 import type { Endpoint, SimNetwork } from './network.ts'
 
@@ -99,7 +104,7 @@ export class SimTransport implements Transport, Endpoint {
   request(
     peer: string,
     frame: Uint8Array,
-    { signal }: { signal: AbortSignal }
+    { signal, onProgress }: RequestOptions
   ): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       const reached = [...this.#links].filter(([, link]) => link.peerId === peer)
@@ -133,7 +138,10 @@ export class SimTransport implements Transport, Endpoint {
       }
       this.#network.exchange({ from: this, to }, asked.frame, {
         resolve: settle,
-        fail: pending.fail
+        fail: pending.fail,
+        onProgress: (bytes) => {
+          if (this.#pending.has(pending)) onProgress?.(bytes)
+        }
       })
     })
   }

@@ -8,10 +8,29 @@
  * (`../log.ts`), and the wire.
  */
 
-import { assertNever } from '../assert.ts'
+import { assert, assertNever, present } from '../assert.ts'
 import type { Millis, Rng } from '../clock.ts'
-import { COMPARE_MS_MAX, CUT_OFF_MS, RETRY_MS, RETRY_MS_MAX, RIPPLE_MS } from '../limits.ts'
+import {
+  COMPARE_MS_MAX,
+  CUT_OFF_MS,
+  FRUITLESS_MAX,
+  FRUITLESS_MS_MAX,
+  RETRY_MS,
+  RETRY_MS_MAX,
+  RIPPLE_MS
+} from '../limits.ts'
 import { backoff, jittered } from './schedule.ts'
+
+/**
+ * Which fetch is meant. A fetch may end after its connection did: its result then says nothing of
+ * the fetch that runs on the next connection to the same peer.
+ */
+export interface FetchName {
+  readonly peer: string
+  readonly database: string
+  /** Unique in one state. */
+  readonly fetch: number
+}
 
 export type SyncInput =
   | { readonly type: 'peer-connected'; readonly peer: string }
@@ -33,14 +52,8 @@ export type SyncInput =
    * A fetch ended. `stored`: commits that were new to us. `equal`: with them our set is the one that
    * the peer's last page said it has.
    */
-  | {
-      readonly type: 'fetched'
-      readonly peer: string
-      readonly database: string
-      readonly stored: number
-      readonly equal: boolean
-    }
-  | { readonly type: 'fetch-failed'; readonly peer: string; readonly database: string }
+  | (FetchName & { readonly type: 'fetched'; readonly stored: number; readonly equal: boolean })
+  | (FetchName & { readonly type: 'fetch-failed' })
   /** The peer sent something invalid. */
   | { readonly type: 'peer-faulty'; readonly peer: string; readonly reason: string }
   /** The set of databases has changed here, or somebody wants agreement now. */
@@ -49,7 +62,7 @@ export type SyncInput =
 
 export type SyncOutput =
   | { readonly type: 'compare'; readonly peer: string }
-  | { readonly type: 'fetch'; readonly peer: string; readonly database: string }
+  | (FetchName & { readonly type: 'fetch' })
   | {
       readonly type: 'cut-off'
       readonly peer: string
@@ -67,6 +80,8 @@ export interface SyncEnvironment {
 
 export interface SyncState {
   readonly peers: Map<string, PeerSync>
+  /** Fetches that were begun: the number of the last one. */
+  fetches: number
 }
 
 export interface PeerSync {
@@ -79,17 +94,22 @@ export interface PeerSync {
 }
 
 interface DatabaseSync {
-  fetching: boolean
+  /** The fetch that is under way. */
+  fetching: number | undefined
   /** What was heard of during the fetch: a comparison is settled by an equal end, news is not. */
   again: 'no' | 'compared' | 'announced'
   /** The fetch that is under way began with an announcement, so the neighbours know. */
   announced: boolean
   failures: number
+  /** Fetches in a row that brought nothing, of a peer that claims to differ. */
+  fruitless: number
+  /** Before this no fetch begins, whatever is heard. */
+  quietUntilMs: Millis
   retryAtMs: Millis | undefined
 }
 
 export function newSyncState(): SyncState {
-  return { peers: new Map() }
+  return { peers: new Map(), fetches: 0 }
 }
 
 /** Takes one input; the outputs are to be done in their order. Changes `state`. */
@@ -104,7 +124,7 @@ export function stepSync(state: SyncState, input: SyncInput, env: SyncEnvironmen
     case 'peer-subscribed':
       return compareSoon(state, [input.peer], 0, env)
     case 'compared':
-      return onCompared(state, input)
+      return onCompared(state, input, env)
     case 'compare-failed': {
       // Asked again soon: two silences in a row are how the transport tells a cut from a busy peer.
       const peer = state.peers.get(input.peer)
@@ -116,7 +136,7 @@ export function stepSync(state: SyncState, input: SyncInput, env: SyncEnvironmen
       return []
     }
     case 'announced':
-      return requestFetch(state, input, true)
+      return requestFetch(state, input, { announced: true, env })
     case 'fetched':
       return onFetched(state, input, env)
     case 'fetch-failed':
@@ -156,7 +176,8 @@ function newPeer(env: SyncEnvironment): PeerSync {
 
 function onCompared(
   state: SyncState,
-  input: Extract<SyncInput, { type: 'compared' }>
+  input: Extract<SyncInput, { type: 'compared' }>,
+  env: SyncEnvironment
 ): SyncOutput[] {
   const peer = state.peers.get(input.peer)
   if (peer === undefined) return []
@@ -165,26 +186,26 @@ function onCompared(
     peer.compareFailures = 0
   }
   return input.unequal.flatMap((database) =>
-    requestFetch(state, { peer: input.peer, database }, false)
+    requestFetch(state, { peer: input.peer, database }, { announced: false, env })
   )
 }
 
 function requestFetch(
   state: SyncState,
   of: { readonly peer: string; readonly database: string },
-  announced: boolean
+  { announced, env }: { readonly announced: boolean; readonly env: SyncEnvironment }
 ): SyncOutput[] {
   const peer = state.peers.get(of.peer)
   if (peer === undefined) return []
   const database = peer.databases.get(of.database) ?? newDatabase()
   peer.databases.set(of.database, database)
-  if (database.fetching) {
+  if (database.fetching !== undefined) {
     if (database.again !== 'announced') database.again = announced ? 'announced' : 'compared'
     return []
   }
-  if (database.retryAtMs !== undefined && !announced) return []
-  startFetch(database, announced)
-  return [{ type: 'fetch', peer: of.peer, database: of.database }]
+  if (database.quietUntilMs > env.nowMs) database.retryAtMs ??= database.quietUntilMs
+  else if (database.retryAtMs === undefined || announced) return [startFetch(state, of, announced)]
+  return []
 }
 
 function onFetched(
@@ -192,9 +213,10 @@ function onFetched(
   input: Extract<SyncInput, { type: 'fetched' }>,
   env: SyncEnvironment
 ): SyncOutput[] {
+  const database = fetchUnderWay(state, input)
+  // What was stored is news to the neighbours however late the fetch ended.
   const ripple =
-    input.stored > 0 &&
-    state.peers.get(input.peer)?.databases.get(input.database)?.announced !== true
+    input.stored > 0 && database?.announced !== true
       ? compareSoon(
           state,
           [...state.peers.keys()].filter((peer) => peer !== input.peer),
@@ -202,14 +224,14 @@ function onFetched(
           env
         )
       : []
-  const database = state.peers.get(input.peer)?.databases.get(input.database)
   if (database === undefined) return ripple
-  database.fetching = false
+  database.fetching = undefined
   database.failures = 0
+  if (input.stored > 0 || input.equal) database.fruitless = 0
+  else countFruitless(database, env)
   const settled = database.again === 'no' || (database.again === 'compared' && input.equal)
   if (settled) return ripple
-  startFetch(database, true)
-  return [...ripple, { type: 'fetch', peer: input.peer, database: input.database }]
+  return [...ripple, ...requestFetch(state, input, { announced: true, env })]
 }
 
 function onFetchFailed(
@@ -217,13 +239,28 @@ function onFetchFailed(
   input: Extract<SyncInput, { type: 'fetch-failed' }>,
   env: SyncEnvironment
 ): SyncOutput[] {
-  const database = state.peers.get(input.peer)?.databases.get(input.database)
+  const database = fetchUnderWay(state, input)
   if (database === undefined) return []
-  database.fetching = false
+  database.fetching = undefined
   database.again = 'no'
   database.retryAtMs = env.nowMs + backoff(database.failures, RETRY_MS, RETRY_MS_MAX, env.rng)
   database.failures += 1
+  countFruitless(database, env)
   return []
+}
+
+/** A claim costs the peer nothing, and each fetch costs us a request with our whole version. */
+function countFruitless(database: DatabaseSync, env: SyncEnvironment): void {
+  database.fruitless += 1
+  const tooMany = database.fruitless - FRUITLESS_MAX
+  if (tooMany <= 0) return
+  database.quietUntilMs = env.nowMs + backoff(tooMany - 1, RETRY_MS, FRUITLESS_MS_MAX, env.rng)
+}
+
+/** Undefined for a fetch that its connection did not outlive. */
+function fetchUnderWay(state: SyncState, name: FetchName): DatabaseSync | undefined {
+  const database = state.peers.get(name.peer)?.databases.get(name.database)
+  return database?.fetching === name.fetch ? database : undefined
 }
 
 /** Brings the next comparison with each peer forward to within `meanMs`, jittered. */
@@ -258,20 +295,35 @@ function dueOutputs(state: SyncState, env: SyncEnvironment): SyncOutput[] {
     }
     for (const [databaseName, database] of peer.databases) {
       if (database.retryAtMs === undefined || database.retryAtMs > env.nowMs) continue
-      startFetch(database, false)
-      outputs.push({ type: 'fetch', peer: name, database: databaseName })
+      outputs.push(startFetch(state, { peer: name, database: databaseName }, false))
     }
   }
   return outputs
 }
 
 function newDatabase(): DatabaseSync {
-  return { fetching: false, again: 'no', announced: false, failures: 0, retryAtMs: undefined }
+  return {
+    fetching: undefined,
+    again: 'no',
+    announced: false,
+    failures: 0,
+    fruitless: 0,
+    quietUntilMs: Number.NEGATIVE_INFINITY,
+    retryAtMs: undefined
+  }
 }
 
-function startFetch(database: DatabaseSync, announced: boolean): void {
-  database.fetching = true
+function startFetch(
+  state: SyncState,
+  { peer, database: name }: { readonly peer: string; readonly database: string },
+  announced: boolean
+): SyncOutput {
+  const database = present(state.peers.get(peer)?.databases.get(name), 'a database that is synced')
+  assert(database.fetching === undefined, 'one fetch per peer and database')
+  state.fetches += 1
+  database.fetching = state.fetches
   database.again = 'no'
   database.announced = announced
   database.retryAtMs = undefined
+  return { type: 'fetch', peer, database: name, fetch: state.fetches }
 }

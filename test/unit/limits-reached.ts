@@ -1,0 +1,237 @@
+/**
+ * For each limit the test that goes beyond it and sees what happens: a file, seen from the folder of all
+ * tests, and a part of the test's name. `PACES` says how often or how long we ourselves do something: there is no
+ * beyond. `UNREACHED` is what no test goes beyond yet.
+ */
+
+type Reached = Readonly<Record<string, string>>
+
+const CROWDS = 'integration/hostile-crowds.test.ts'
+const STREAMS = 'integration/hostile-streams.test.ts'
+const P2P = 'unit/p2p-caps.test.ts'
+const NODE = 'unit/node-caps.test.ts'
+const CLIENT = 'unit/p2p-delta-client.test.ts'
+const REQUESTS = 'integration/p2p-requests.test.ts'
+const HOSTILE = 'integration/p2p-hostile.test.ts'
+const SESSION = 'property/session.test.ts'
+const DOOR = 'integration/http-door.test.ts'
+const READS = 'integration/http-reads.test.ts'
+const WRITES = 'integration/http-writes.test.ts'
+const NDJSON = 'integration/http-ndjson.test.ts'
+const LIVE = 'integration/http-live-feed.test.ts'
+const FEED = 'integration/http-feed.test.ts'
+
+const FLOOD = `${HOSTILE}: floods requests has its stream reset`
+const EIGHT = `${HOSTILE}: no more than eight request streams and two answers`
+const CROWD = `${CROWDS}: of a crowd of logs no more are taken`
+const BOOK = `${P2P}: the address book keeps the members met last`
+const BODY = `${WRITES}: a body above the limit is 413`
+const BOUNDS = `${READS}: misspelt, repeated or out of bounds`
+const SILENT = `${REQUESTS}: answers nothing twice in a row loses its connection`
+
+export const REACHED: Readonly<Record<string, Reached>> = {
+  'protocols/limits.ts': {
+    EVENT_BYTES_MAX: `${WRITES}: an event above 256 KiB is 413`,
+    COMMIT_EVENTS_MAX: 'property/group-commit.test.ts: beyond one commit is refused',
+    COMMIT_BYTES_MAX: 'property/group-commit.test.ts: beyond one commit is refused',
+    FRAME_BYTES_MAX: `${REQUESTS}: an answer above the frame limit is refused`,
+    REQUEST_BYTES_MAX: `${HOSTILE}: a request above its limit resets the stream`,
+    VERSION_HEADS_MAX: '../protocols/delta/vectors/invalid.json: page: 15,001 heads',
+    DATABASES_MAX: `${NODE}: no more databases than it may have`,
+    NAME_BYTES_MAX: 'integration/http-databases.test.ts: a name of 63 characters is taken',
+    PAGE_COMMITS_MAX: `${NODE}: a page ends at its number of commits`
+  },
+  'src/core/limits.ts': {
+    PAGE_BYTES: `${NODE}: a page ends at its number of commits, and at its bytes`,
+    LOGS_MAX: CROWD,
+    CUT_OFF_MS: `${SESSION}: sent something invalid is cut off`,
+    REQUEST_PACE: 'property/pace.test.ts: drips a byte a second is given up',
+    COMPARE_MS_MAX: `${SESSION}: never answers a comparison is asked again`,
+    RETRY_MS_MAX: `${SESSION}: that fails is tried again, after waits`,
+    FRUITLESS_MAX: 'property/session-quiet.test.ts: are as many as there are claims at first',
+    FRUITLESS_MS_MAX: 'property/session-quiet.test.ts: one a wait that grows'
+  },
+  'src/store/limits.ts': {
+    QUEUED_WRITES_MAX: `${NODE}: writes that wait beyond their number`,
+    DISK_RESERVE_BYTES: 'property/disk-reserve.test.ts: refuses writes while less is free',
+    DISK_RESERVE_SHARE: 'property/disk-reserve.test.ts: of a small disk is small',
+    REOPEN_READ_MS_MAX: 'property/reopening-store.test.ts: say so when that takes too long'
+  },
+  'src/p2p/limits.ts': {
+    DELTA_INBOUND_STREAMS_MAX: EIGHT,
+    INSTANCES_PER_PEER_MAX: 'integration/p2p-twins.test.ts: five boxes of one identity',
+    REQUESTS_UNREAD_BYTES_MAX: FLOOD,
+    ANSWERS_AT_ONCE_MAX: EIGHT,
+    ANSWERS_BYTES_MAX: 'unit/p2p-delta-responder.test.ts: beyond the bytes of all answers',
+    SEND_STALL_MS_MAX: `${STREAMS}: never reads its answers has its streams reset`,
+    STREAM_OPEN_MS_MAX: `${CLIENT}: opens no stream twice in a row is found silent`,
+    REQUESTS_QUEUED_MAX: `${REQUESTS}: beyond the queue, is refused`,
+    REQUESTS_IN_FLIGHT_MAX: `${CLIENT}: no more requests than four are on a stream`,
+    DEADLINES_MISSED_MAX: SILENT,
+    STREAM_SILENT_MS_MAX: `${CLIENT}: the answer of a given-up request stays away`,
+    LINK_BYTES_PER_SECOND_MIN: `${CLIENT}: silence counts for nothing while a large answer`,
+    ANNOUNCEMENT_BYTES_MAX: `${P2P}: an announcement above its limit`,
+    VERDICT_MS_MAX: `${P2P}: an announcement without a verdict is ignored in time`,
+    VERDICTS_PER_PEER_MAX: `${P2P}: so many of one peer are judged`,
+    VERDICTS_MAX: `${P2P}: so many of one peer are judged, and so many of all`,
+    REJECTED_PEERS_MAX: `${P2P}: whose announcements were rejected the first are forgotten`,
+    MEMBERS_MAX: BOOK,
+    FOUND_MAX: `${P2P}: of strangers beyond the room for them nothing`,
+    ADDRESSES_PER_PEER_MAX: BOOK,
+    BOOK_ADDRESSES_MAX: BOOK,
+    ADDRESS_CHARACTERS_MAX: 'unit/p2p-dial-policy.test.ts: none that is endless',
+    DIALS_AT_ONCE_MAX: `${P2P}: no more members are dialed at once`,
+    DIALS_OF_FOUND_MAX: `${P2P}: no more strangers are dialed at once`,
+    CONNECTIONS_DIALED_MAX: `${P2P}: who has many connections dials static peers only`,
+    REDIAL_MS_MAX: 'unit/p2p-dial-policy.test.ts: waits grow to a cap',
+    DIAL_RACE_MS: 'unit/p2p-dial-policy.test.ts: opened long after the other replaces it',
+    CUT_OFFS_MAX: `${P2P}: of very many peers that are cut off`,
+    REFUSED_MIN: `${HOSTILE}: without the network key is refused in the handshake`
+  },
+  'src/node/limits.ts': {
+    BRANCHES_MAX: `${CROWDS}: of a crowd of branches of one log`,
+    LOCATED_LOGS_MAX: `${NODE}: places of no more logs than it may`,
+    ANNOUNCED_WAITING_MAX: `${NODE}: beyond the announcements that wait`,
+    PREPARED_MAX: `${NODE}: pages are held ready for so many peers`,
+    KNOWN_LOGS_MAX: `${NODE}: logs that others invent do not keep real ones`,
+    WARNINGS_MAX: `${NODE}: no more warnings are kept`,
+    CLOCKS_AHEAD_MAX: `${NODE}: so many boxes with fast clocks`,
+    FORKS_NAMED_MAX: `${NODE}: so many boxes with fast clocks, and so many forks`
+  },
+  'src/http/limits.ts': {
+    headerBytesMax: `${DOOR}: what is not HTTP, or too much of it`,
+    headersMsMax: `${DOOR}: headers and bodies that come too slowly`,
+    urlBytesMax: `${DOOR}: an address that is too long is 414`,
+    bodyBytesMax: BODY,
+    bodyMsMax: `${DOOR}: headers and bodies that come too slowly`,
+    bodiesBytesMax: `${WRITES}: when all bodies together are too much`,
+    streamIdleMsMax: `${NDJSON}: a stream on which nothing comes is ended`,
+    streamsMax: `${NDJSON}: beyond the number of streams`,
+    lineBytesMax: `${NDJSON}: a line above the limit is refused`,
+    groupLinesMax: `${NDJSON}: in commits of at most a thousand`,
+    briefAnswerBytes: `${NDJSON}: does not read meanwhile is told counts`,
+    keysMax: `${READS}: too many keys, no keys`,
+    keysBodyMax: `${READS}: too many keys, no keys`,
+    pageEventsMax: BOUNDS,
+    pageBytesMax: `${READS}: a page of large events ends early`,
+    feedsMax: `${FEED}: beyond the number of feeds`,
+    feedTimeoutMsMax: BOUNDS,
+    heartbeatMsMin: BOUNDS,
+    heartbeatMsMax: BOUNDS,
+    stallMsMax: `${LIVE}: a reader that stops reading is cut off`,
+    rangeScanMax: `${READS}: a range holds what happened`
+  }
+}
+
+/** How much we do at a time, how often, and how long we wait: no peer or client can go beyond. */
+export const PACES: Readonly<Record<string, readonly string[]>> = {
+  'protocols/limits.ts': ['ANNOUNCED_KEYS_MAX'],
+  'src/core/limits.ts': ['RETRY_MS', 'RIPPLE_MS'],
+  'src/store/limits.ts': [
+    'WRITE_BUFFER_BYTES',
+    'TABLE_FILE_BYTES',
+    'CACHE_BYTES',
+    'SCAN_BYTES',
+    'SCAN_CHUNK',
+    'CHAINED_BATCH_BYTES_MAX',
+    'RANGE_READ_KEYS_MIN',
+    'RANGE_READ_WASTE',
+    'DISK_MEASURE_MS',
+    'DISK_FULL_MEASURE_MS',
+    'DISK_IDLE_MEASURE_MS',
+    'PROBE_BYTES',
+    'REOPEN_BYTES',
+    'REOPEN_MS',
+    'REOPEN_MS_MAX'
+  ],
+  'src/p2p/limits.ts': [
+    'OUTBOUND_STREAMS_MAX',
+    'STREAM_WINDOW_BYTES_MAX',
+    'SEND_BYTES',
+    'ROUND_TRIPS_KEPT',
+    'GOSSIP_CHECK_MS',
+    'REJECTED_SCORE',
+    'REJECTED_HALF_LIFE_MS',
+    'BOOK_SAVE_MS',
+    'REDIAL_MS',
+    'DIAL_GRACE_MS',
+    'FOUND_REDIAL_MS',
+    'DIAL_YOUNG_MS',
+    'LINGER_MS',
+    'DUPLICATE_MS',
+    'MDNS_QUIET_MS',
+    'MDNS_EAGER_MS',
+    'MDNS_ALONE_MS',
+    'MDNS_ASK_MS_MIN',
+    'MDNS_SILENT_MS',
+    'REFUSED_SHOWN_MS',
+    'TWIN_SHOWN_MS'
+  ],
+  'src/node/limits.ts': ['READ_AHEAD_MIN', 'READ_AHEAD_MAX', 'PAGE_LIMIT', 'LIVE_PAGE'],
+  'src/http/limits.ts': [
+    'groupLingerMs',
+    'keysBatch',
+    'pageEventsDefault',
+    'pageBatch',
+    'feedChunkBytes',
+    'longpollMsDefault',
+    'heartbeatMsDefault',
+    'spuriousWakeMs',
+    'closeGraceMs',
+    'retryAfterSeconds',
+    'retryAfterFullSeconds'
+  ]
+}
+
+/** To be shortened, never made longer. */
+export const UNREACHED: Readonly<Record<string, readonly string[]>> = {
+  'protocols/limits.ts': [],
+  'src/core/limits.ts': ['FETCH_PAGES_MAX'],
+  'src/store/limits.ts': [],
+  'src/p2p/limits.ts': [
+    'CONNECTIONS_MAX',
+    'INBOUND_STREAMS_MAX',
+    'STREAM_READ_BYTES_MAX',
+    'INBOUND_PER_SECOND_MAX',
+    'INBOUND_PENDING_MAX',
+    'CONNECTIONS_TRIED_MAX',
+    'HANDSHAKE_MS_MAX',
+    'IDENTIFY_MS_MAX',
+    'CLOSE_MS_MAX',
+    'GOSSIP_STREAMS_MAX',
+    'STREAM_WRITE_BYTES_MAX',
+    'ANSWERS_UNREAD_BYTES_MAX',
+    'GOSSIP_BYTES_MAX',
+    'GOSSIP_UNSENT_BYTES_MAX',
+    'TOPICS_BYTES_MAX',
+    'DIAL_MS_MAX',
+    'DIAL_ADDRESS_MS_MAX',
+    'REFUSED_ADDRESSES_MAX',
+    'TWINS_MAX'
+  ],
+  'src/node/limits.ts': [
+    'HEAD_LOOKUPS_MAX',
+    'PASSED_OVER_MAX',
+    'ANNOUNCED_WAIT_MS',
+    'PREPARED_BYTES_MAX',
+    'FEED_PAGE_BYTES',
+    'FEED_PAGE_READS',
+    'OWN_LOGS_CLOSED_MAX',
+    'PUBLIC_KEYS_MAX'
+  ],
+  'src/http/limits.ts': [
+    'connectionsMax',
+    'requestMsMax',
+    'connectionIdleMsMax',
+    'keepAliveMsMax',
+    'discardMsMax',
+    'groupBytesMax',
+    'answerBytesMax',
+    'pagesBytesMax',
+    'conflictsMax',
+    'syncMsMax',
+    'NAME_CHARS_MAX',
+    'INSTANCE_CHARS_MAX',
+    'RANGES_MAX'
+  ]
+}

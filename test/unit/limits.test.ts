@@ -1,0 +1,44 @@
+/** Every limit is reached by a test that is named here, or owned up to. */
+
+import { readFile } from 'node:fs/promises'
+import { describe, expect, test } from 'vitest'
+
+import * as wire from '../../protocols/limits.ts'
+import * as core from '../../src/core/limits.ts'
+import * as http from '../../src/http/limits.ts'
+import * as node from '../../src/node/limits.ts'
+import * as p2p from '../../src/p2p/limits.ts'
+import * as store from '../../src/store/limits.ts'
+import { PACES, REACHED, UNREACHED } from './limits-reached.ts'
+
+const { HTTP_LIMITS, ...httpConstants } = http
+const LAYERS: Readonly<Record<string, object>> = {
+  'protocols/limits.ts': wire,
+  'src/core/limits.ts': core,
+  'src/store/limits.ts': store,
+  'src/p2p/limits.ts': p2p,
+  'src/node/limits.ts': node,
+  'src/http/limits.ts': { ...HTTP_LIMITS, ...httpConstants }
+}
+
+describe.each(Object.entries(LAYERS))('%s', (file, limits) => {
+  test('has each of its limits in the list of what is reached, once, and no other', () => {
+    const listed = [
+      ...Object.keys(REACHED[file] ?? {}),
+      ...(PACES[file] ?? []),
+      ...(UNREACHED[file] ?? [])
+    ]
+    expect(listed.toSorted()).toEqual(Object.keys(limits).toSorted())
+  })
+
+  test('has tests that are there', async () => {
+    for (const [limit, reached] of Object.entries(REACHED[file] ?? {})) {
+      const [, path = '', title = ''] = /^(.+?): (.+)$/.exec(reached) ?? []
+      const source = await readFile(new URL(`../${path}`, import.meta.url), 'utf8')
+      const named = /(?:test\(|describe\(|"name":)\s*['"]([^'"]+)['"]/g
+      const titles = [...source.matchAll(named)].map(([, name = '']) => name)
+      expect(titles.filter((name) => name.includes(title)).length, reached).toBeGreaterThan(0)
+      expect(title.length, limit).toBeGreaterThan(10)
+    }
+  })
+})

@@ -1,0 +1,253 @@
+/** What others can make a node remember or do at once: each cap, reached and exceeded. */
+
+import { expect, test } from 'vitest'
+
+import { encodeAnnouncement } from '../../protocols/announce/codec.ts'
+import {
+  decodeDeltaAnswer,
+  decodeDeltaRequest,
+  encodeDeltaAnswer,
+  encodeDeltaRequest
+} from '../../protocols/delta/codec.ts'
+import type { DeltaAnswer, DeltaRequest } from '../../protocols/delta/codec.ts'
+import { DATABASES_MAX, PAGE_COMMITS_MAX } from '../../protocols/limits.ts'
+import { isRejected } from '../../protocols/rejected.ts'
+import { present } from '../../src/core/assert.ts'
+import { logId } from '../../src/core/commit.ts'
+import { PAGE_BYTES } from '../../src/core/limits.ts'
+import { DeltaResponder } from '../../src/node/delta-responder.ts'
+import {
+  ANNOUNCED_WAITING_MAX,
+  CLOCKS_AHEAD_MAX,
+  FORKS_NAMED_MAX,
+  KNOWN_LOGS_MAX,
+  LOCATED_LOGS_MAX,
+  PREPARED_MAX,
+  WARNINGS_MAX
+} from '../../src/node/limits.ts'
+import { NodeDatabase } from '../../src/node/database.ts'
+import { systemClock, systemHasher } from '../../src/node/system.ts'
+import { QUEUED_WRITES_MAX } from '../../src/store/limits.ts'
+import { YARD, inventedCommit } from '../fixtures/hostile.ts'
+import { memoryStores, settled, startScripted } from '../fixtures/scripted-node.ts'
+import { databaseOf } from '../property/forest.ts'
+
+const ALL: DeltaRequest = { type: 'page', database: YARD, bytesMax: 1e9, heads: [], places: [] }
+
+async function yardOf(
+  node: Awaited<ReturnType<typeof startScripted>>['node']
+): Promise<NodeDatabase> {
+  const { database } = await node.createDatabase(YARD)
+  if (!(database instanceof NodeDatabase)) throw new Error('a database of the node')
+  return database
+}
+
+/** 32 bytes that no other number gives. */
+function bytesOf(number: number, length = 32): Uint8Array {
+  const bytes = new Uint8Array(length)
+  new DataView(bytes.buffer).setUint32(0, number)
+  return bytes
+}
+
+function pageOf(frame: Uint8Array): Extract<DeltaAnswer, { type: 'page' }> {
+  const answer = decodeDeltaAnswer(frame)
+  if (isRejected(answer) || answer.type !== 'page') throw new Error('a page')
+  return answer
+}
+
+test('beyond the announcements that wait at one time further ones are ignored at once', async () => {
+  const { node, transport } = await startScripted()
+  await yardOf(node)
+  transport.connect('peer')
+  const announce = (number: number): Promise<string> => {
+    const head = {
+      log: bytesOf(number, 16),
+      firstSeq: 1,
+      count: 1,
+      hash: bytesOf(number),
+      keys: [bytesOf(number, 16)]
+    }
+    return transport.handlers.announced('peer', YARD, encodeAnnouncement(head))
+  }
+  let ended = 0
+  for (let number = 0; number < ANNOUNCED_WAITING_MAX; number += 1) {
+    void announce(number).finally(() => (ended += 1))
+  }
+  await settled()
+  expect(ended).toBe(0)
+  expect(await announce(ANNOUNCED_WAITING_MAX)).toBe('ignore')
+  expect(ended).toBe(0)
+})
+
+test('logs that others invent do not keep real ones from being known of', async () => {
+  const { node } = await startScripted()
+  const yard = await yardOf(node)
+  await yard.append({ data: 1 })
+  const [own] = yard.version()
+  yard.learn([{ log: present(own, 'a head').log, seq: 5 }])
+  for (let number = 0; number < 3 * KNOWN_LOGS_MAX; number += 1) {
+    yard.learn([{ log: logId(bytesOf(number, 16)), seq: 9 }])
+  }
+  const last = logId(bytesOf(0xffffffff, 16))
+  yard.learn([{ log: last, seq: 7 }])
+  const { logs } = await yard.status()
+  expect(logs.length).toBeLessThanOrEqual(KNOWN_LOGS_MAX)
+  const known = new Map(logs.map(({ log, known: seq }) => [log, seq]))
+  expect([known.get(last), known.get(present(own, 'a head').log)]).toEqual([7, 5])
+})
+
+test('a node takes no more databases than it may have, whatever a peer lists', async () => {
+  const { node, transport } = await startScripted()
+  const digests = Array.from({ length: DATABASES_MAX }, (_, at) => {
+    return { database: `d${at}`, digest: bytesOf(at) }
+  })
+  transport.script = async (_peer, frame) => {
+    const request = decodeDeltaRequest(frame)
+    const isComparison = !isRejected(request) && request.type === 'compare'
+    return encodeDeltaAnswer(
+      isComparison ? { type: 'compared', digests } : { type: 'refused', reason: 'busy' }
+    )
+  }
+  await node.createDatabase('mine')
+  transport.connect('peer')
+  while (node.databases().length < DATABASES_MAX) await settled()
+  await settled()
+  expect(node.databases()).toHaveLength(DATABASES_MAX)
+  await expect(node.createDatabase('one-more')).rejects.toMatchObject({
+    code: 'LATERBASE_TOO_LARGE'
+  })
+})
+
+test('no more warnings are kept than may be, whatever names a peer makes up', async () => {
+  const stores = memoryStores(bytesOf(1))
+  const { node, transport } = await startScripted({
+    stores: { ...stores, open: () => Promise.reject(new Error('no space')) }
+  })
+  const digests = Array.from({ length: 2 * WARNINGS_MAX }, (_, at) => {
+    return { database: `d${at}`, digest: bytesOf(at) }
+  })
+  transport.script = async () => encodeDeltaAnswer({ type: 'compared', digests })
+  transport.connect('peer')
+  await settled()
+  await settled()
+  await settled()
+  expect((await node.status()).warnings).toHaveLength(WARNINGS_MAX)
+})
+
+test('so many boxes with fast clocks, and so many forks, are named in the status', async () => {
+  const { node } = await startScripted()
+  const yard = await yardOf(node)
+  const ahead = Array.from({ length: CLOCKS_AHEAD_MAX + 10 }, (_, at) => {
+    return inventedCommit({ seed: at, data: at, recorded: 1n << 60n })
+  })
+  await yard.merge(ahead)
+  expect((await node.status()).clock.ahead).toHaveLength(CLOCKS_AHEAD_MAX)
+  const first = present(ahead[0], 'a commit')
+  const branches = Array.from({ length: FORKS_NAMED_MAX + 10 }, (_, at) => {
+    return inventedCommit({ seed: at, after: present(ahead[at], 'a commit'), data: 'one' })
+  })
+  const others = branches.map((_, at) => {
+    return inventedCommit({ seed: at, after: present(ahead[at], 'a commit'), data: 'other' })
+  })
+  expect(await yard.merge([...branches, ...others])).toBe(2 * branches.length)
+  const { warnings } = await node.status()
+  expect(warnings.filter((warning) => warning.includes('two boxes wrote'))).toHaveLength(
+    FORKS_NAMED_MAX
+  )
+  expect(first.firstSeq).toBe(1)
+})
+
+test('a page ends at its number of commits, and at its bytes, whatever is asked for', async () => {
+  const small: ReturnType<typeof inventedCommit>[] = []
+  for (let at = 0; at <= PAGE_COMMITS_MAX; at += 1) {
+    const after = small.at(-1)
+    small.push(inventedCommit({ seed: 7, data: at, ...(after === undefined ? {} : { after }) }))
+  }
+  const large = Array.from({ length: 12 }, (_, at) =>
+    inventedCommit({ seed: 8, nonce: at, data: 'x'.repeat(200_000) })
+  )
+  for (const commits of [small, large]) {
+    const database = await databaseOf(commits, { name: YARD })
+    const responder = new DeltaResponder({
+      digests: () => [],
+      database: () => database,
+      isUnopened: () => false,
+      hasher: systemHasher,
+      clock: systemClock
+    })
+    const page = pageOf((await responder.answer('peer', encodeDeltaRequest(ALL))).frame)
+    const bytes = page.commits.reduce((sum, { events }) => sum + events.length, 0)
+    expect(page.complete).toBe(false)
+    expect(bytes).toBeLessThanOrEqual(PAGE_BYTES)
+    expect(page.commits).toHaveLength(commits === small ? PAGE_COMMITS_MAX : 5)
+  }
+})
+
+test('pages are held ready for so many peers, and none of them twice', async () => {
+  const commits = Array.from({ length: 3 }, (_, nonce) => {
+    return inventedCommit({ seed: 8, nonce, data: nonce })
+  })
+  const database = await databaseOf(commits, { name: YARD })
+  let reads = 0
+  const store = new Proxy(database.store, {
+    get: (target, name) => {
+      if (name === 'readEvents') reads += 1
+      const member: unknown = Reflect.get(target, name, target)
+      return typeof member === 'function' ? member.bind(target) : member
+    }
+  })
+  Object.assign(database, { store })
+  const responder = new DeltaResponder({
+    digests: () => [],
+    database: () => database,
+    isUnopened: () => false,
+    hasher: systemHasher,
+    clock: systemClock
+  })
+  const peers = PREPARED_MAX + 10
+  for (let peer = 0; peer < peers; peer += 1) {
+    await responder.answer(`${peer}`, encodeDeltaRequest({ ...ALL, bytesMax: 1 }))
+  }
+  await settled()
+  expect(reads).toBe(peers + PREPARED_MAX)
+})
+
+test('a fetch names places of no more logs than it may, however many heads are claimed', async () => {
+  const mine = Array.from({ length: 2 * LOCATED_LOGS_MAX }, (_, nonce) => {
+    return inventedCommit({ seed: 8, nonce, data: nonce })
+  })
+  const { node, transport } = await startScripted()
+  const yard = await yardOf(node)
+  await yard.merge(mine)
+  const heads = mine.map(({ origin }, at) => ({ log: origin.idBytes, seq: 99, hash: bytesOf(at) }))
+  const placed: number[] = []
+  transport.script = async (_peer, frame) => {
+    const request = decodeDeltaRequest(frame)
+    if (isRejected(request) || request.type === 'compare') {
+      return encodeDeltaAnswer({
+        type: 'compared',
+        digests: [{ database: YARD, digest: bytesOf(1) }]
+      })
+    }
+    placed.push(request.places.length)
+    return encodeDeltaAnswer({ type: 'page', complete: true, logs: [], commits: [], heads })
+  }
+  transport.connect('peer')
+  await settled()
+  expect(placed).toEqual([0, LOCATED_LOGS_MAX])
+})
+
+test('writes that wait beyond their number are refused as overload, and the others are written', async () => {
+  const { node } = await startScripted()
+  const yard = await yardOf(node)
+  const merges = Array.from({ length: QUEUED_WRITES_MAX + 5 }, () =>
+    yard.merge([]).then(
+      () => 'written',
+      (error: Error) => error.message
+    )
+  )
+  const outcomes = await Promise.all(merges)
+  expect(outcomes.filter((outcome) => outcome !== 'written')).toEqual(
+    Array.from({ length: 5 }, () => 'too many writes are waiting')
+  )
+})
