@@ -2,6 +2,9 @@
  * The on-disk layout, format 1: keys begin with one byte that names the kind of record, numbers
  * are big-endian so that byte order is their order. README.md beside this file is the description
  * for people; a change of either is a new format.
+ *
+ * Records other than an event's are sealed with their check (`checksum.ts`) when they are put, and
+ * unsealed when they are read; what is encoded and decoded here is what is between.
  */
 
 import { NONCE_BYTES } from '../../protocols/commit/codec.ts'
@@ -12,21 +15,11 @@ import type { Hasher } from '../core/clock.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import type { LogTip } from '../core/log.ts'
+import { CHECK_BYTES, recordCheck } from './checksum.ts'
 import type { Occurrence, StoredCommit, StoredEvent, StoredLog } from './event-store.ts'
+import { KIND } from './record-name.ts'
 
 export const STORE_FORMAT = 1
-
-export const KIND = {
-  meta: 0x00,
-  event: 0x01,
-  commit: 0x02,
-  arrival: 0x03,
-  log: 0x04,
-  /** 0x05 is kept for views. */
-  occurrence: 0x06,
-  conflict: 0x07,
-  content: 0x08
-} as const
 
 /** What is written once, when the store is made. */
 export interface StoreIdentity {
@@ -46,21 +39,30 @@ export interface StoreCounters {
 export const IDENTITY_KEY = Buffer.from([KIND.meta, 0x69])
 export const COUNTERS_KEY = Buffer.from([KIND.meta, 0x63])
 
+/** JSON, so that a version of any other format can say what it found; its check is a member. */
 export function encodeIdentity(identity: StoreIdentity): Buffer {
-  const { format, incarnation, nonce } = identity
-  return Buffer.from(
-    JSON.stringify({ format, incarnation, nonce: Buffer.from(nonce).toString('hex') })
-  )
+  const { format, incarnation } = identity
+  const nonce = Buffer.from(identity.nonce).toString('hex')
+  const check = identityCheck(incarnation, nonce)
+  return Buffer.from(JSON.stringify({ format, incarnation, nonce, check }))
 }
 
 export function decodeIdentity(bytes: Buffer): StoreIdentity {
   const fields = JSON.parse(bytes.toString()) as Record<string, unknown>
-  const { format, incarnation, nonce } = fields
+  const { format, incarnation, nonce, check } = fields
   assert(typeof format === 'number' && typeof incarnation === 'string', 'a store identity')
   const bytesOfNonce = Buffer.from(String(nonce), 'hex')
-  // Another nonce would silently make another log of the node.
-  assert(format !== STORE_FORMAT || bytesOfNonce.length === NONCE_BYTES, 'a nonce has 16 bytes')
+  if (format === STORE_FORMAT) {
+    // Another nonce would silently make another log of the node.
+    assert(bytesOfNonce.length === NONCE_BYTES, 'a nonce has 16 bytes')
+    assert(check === identityCheck(incarnation, String(nonce)), 'an identity matches its check')
+  }
   return { format, incarnation, nonce: bytesOfNonce }
+}
+
+function identityCheck(incarnation: string, nonce: string): number {
+  const bytes = Buffer.from(`${incarnation} ${nonce}`)
+  return recordCheck(IDENTITY_KEY, bytes, bytes.length)
 }
 
 export function encodeCounters(counters: StoreCounters): Buffer {
@@ -124,7 +126,7 @@ function bytesText(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
 }
 
-/** Everything in a record's value but the event's own bytes, 27 bytes before them. */
+/** Everything in a record's value but the event's own bytes, 31 bytes before them. */
 export interface EventHeader {
   readonly log: number
   readonly seq: number
@@ -143,7 +145,7 @@ export interface EventHeader {
 export function writeEventRecord(
   into: Buffer,
   at: number,
-  header: EventHeader,
+  header: EventHeader & { readonly recordKey: Buffer },
   value: Uint8Array
 ): void {
   into[at] = (header.conflict ? FLAG_CONFLICT : 0) | (header.repeated ? FLAG_REPEATED : 0)
@@ -153,6 +155,8 @@ export function writeEventRecord(
   for (let index = 0; index < CHECKSUM_BYTES; index += 1) {
     into[at + 19 + index] = header.hash[index] ?? 0
   }
+  const check = recordCheck(header.recordKey, into, at + CHECKED_BYTES, at)
+  into.writeUInt32BE(check, at + CHECKED_BYTES)
   into.set(value, at + EVENT_HEADER_BYTES)
 }
 
@@ -176,9 +180,15 @@ export function readEventRecord(
   }
 }
 
-/** The hash of a record's value, if the value is the one that was written. */
-export function intactHash(bytes: Buffer, hasher: Hasher): Uint8Array | undefined {
+/** The hash of a record's value, if key, header and value are those that were written. */
+export function intactHash(
+  recordKey: Uint8Array,
+  bytes: Buffer,
+  hasher: Hasher
+): Uint8Array | undefined {
   if (bytes.length <= EVENT_HEADER_BYTES) return undefined
+  const check = recordCheck(recordKey, bytes, CHECKED_BYTES)
+  if (check !== bytes.readUInt32BE(CHECKED_BYTES)) return undefined
   const hash = hasher.sha256(bytes.subarray(EVENT_HEADER_BYTES))
   for (let index = 0; index < CHECKSUM_BYTES; index += 1) {
     if (hash[index] !== bytes[19 + index]) return undefined
@@ -307,7 +317,9 @@ export interface LogContext {
   readonly hasher: Hasher
 }
 
-export const EVENT_HEADER_BYTES = 27
+/** What the check of an event's record covers besides its key; the value is under its hash. */
+const CHECKED_BYTES = 27
+export const EVENT_HEADER_BYTES = CHECKED_BYTES + CHECK_BYTES
 const EVENT_KEY_BYTES = 17
 const CHECKSUM_BYTES = 8
 const FLAG_CONFLICT = 1

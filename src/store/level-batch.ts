@@ -7,6 +7,7 @@ import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import { regionBytes } from '../../protocols/event/codec.ts'
 import { LaterbaseError } from '../errors.ts'
+import { seal } from './checksum.ts'
 import type { Occurrence } from './event-store.ts'
 import {
   COUNTERS_KEY,
@@ -72,12 +73,12 @@ export class LevelBatch {
     const keys = commit.events.map((event) => event.key)
     const bytes = regionBytes(commit.events)
     const head = { log: log.number, firstSeq, arrival: this.#arrival, recorded }
-    this.#put(
+    this.#seal(
       commitRecordKey(log.number, firstSeq),
       encodeCommitRecord({ ...head, previous, hash, signature, bytes, keys })
     )
     const place = encodePlace({ log: log.number, seq: firstSeq })
-    this.#put(arrivalRecordKey(this.#arrival), place)
+    this.#seal(arrivalRecordKey(this.#arrival), place)
   }
 
   /** Adds the keys that were held already, the logs' new tips, and the counters, which it returns. */
@@ -85,7 +86,7 @@ export class LevelBatch {
     for (const [held, changed] of this.#touched) this.#putHeld(held, changed)
     for (const number of this.#grown) {
       const { tip } = present(this.logs.all()[number], 'a grown log is in the table')
-      this.#put(logRecordKey(number), encodeLogRecord(tip))
+      this.#seal(logRecordKey(number), encodeLogRecord(tip))
     }
     const counters = {
       eventCount: this.#eventCount,
@@ -93,7 +94,7 @@ export class LevelBatch {
       highestKey: this.#highestKey,
       clockCeiling
     }
-    this.#put(COUNTERS_KEY, encodeCounters(counters))
+    this.#seal(COUNTERS_KEY, encodeCounters(counters))
     return counters
   }
 
@@ -125,9 +126,11 @@ export class LevelBatch {
       const held = this.#held.size === 0 ? undefined : this.#held.get(keyText(event.key))
       if (held === undefined) {
         const end = at + EVENT_HEADER_BYTES + event.value.length
-        const header = { log, seq, recorded, hash: event.hash, conflict: false, repeated: false }
+        const recordKey = eventRecordKey(event.key)
+        const { hash } = event
+        const header = { recordKey, log, seq, recorded, hash, conflict: false, repeated: false }
         writeEventRecord(slab, at, header, event.value)
-        this.#put(eventRecordKey(event.key), slab.subarray(at, end))
+        this.#put(recordKey, slab.subarray(at, end))
         at = end
         this.#count(event.key)
       } else {
@@ -154,7 +157,7 @@ export class LevelBatch {
     this.#touched.set(held, changed.add(content))
     // Which of several contents came first is on disk, and not known here: then each place is told.
     const isFirst = held.before?.conflict !== true && content === firstContent(held)
-    if (!isFirst) this.#put(contentRecordKey(at.place), Buffer.from(content.hash))
+    if (!isFirst) this.#seal(contentRecordKey(at.place), content.hash)
   }
 
   /** Only what changed: a key with very many contents costs no more than its new ones. */
@@ -164,11 +167,11 @@ export class LevelBatch {
       this.#putContent(held, content, content.places.length > 1)
       if (content.places.length > 1) {
         const others = encodePlaces(content.places.slice(1))
-        this.#put(occurrenceRecordKey(key, content.hash), others)
+        this.#seal(occurrenceRecordKey(key, content.hash), others)
       }
     }
     const becomesConflict = before?.conflict !== true && contents.size > 1
-    if (becomesConflict) this.#put(conflictRecordKey(key), Buffer.from(firstContent(held).hash))
+    if (becomesConflict) this.#seal(conflictRecordKey(key), firstContent(held).hash)
     if (before === undefined) return
     const answered = present(contents.get(hashText(before.hash)), 'what answered is loaded')
     // It is told of the conflict, or makes room for a lower one.
@@ -182,9 +185,14 @@ export class LevelBatch {
     const { log, seq } = present(places[0], 'a content stands somewhere')
     const record = Buffer.allocUnsafe(EVENT_HEADER_BYTES + value.length)
     const conflict = held.before?.conflict === true || held.contents.size > 1
-    writeEventRecord(record, 0, { log, seq, recorded, hash, conflict, repeated }, value)
     const answers = content === held.lowest
-    this.#put(answers ? eventRecordKey(held.key) : alternateRecordKey(held.key, hash), record)
+    const recordKey = answers ? eventRecordKey(held.key) : alternateRecordKey(held.key, hash)
+    writeEventRecord(record, 0, { recordKey, log, seq, recorded, hash, conflict, repeated }, value)
+    this.#put(recordKey, record)
+  }
+
+  #seal(key: Buffer, value: Uint8Array): void {
+    this.#put(key, seal(key, value))
   }
 
   #put(key: Buffer, value: Buffer): void {

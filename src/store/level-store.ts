@@ -15,6 +15,7 @@ import type { Hasher, Rng } from '../core/clock.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import { LaterbaseError } from '../errors.ts'
+import { unseal } from './checksum.ts'
 import type {
   CommitSlice,
   EventStore,
@@ -230,6 +231,6 @@ async function readIdentity(db: Level, options: LevelStoreOptions): Promise<Stor
 
 async function readCounters(db: Level): Promise<StoreCounters> {
   const bytes = await db.get(COUNTERS_KEY)
-  if (bytes !== undefined) return decodeCounters(bytes)
+  if (bytes !== undefined) return decodeCounters(unseal(COUNTERS_KEY, bytes))
   return { eventCount: 0, arrival: 0, clockCeiling: 0n, highestKey: undefined }
 }
