@@ -1,24 +1,18 @@
 /** The composition root: the only file that names concrete stores, transports and clocks. */
 
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 
 import { createLibp2pTransport } from '../p2p/libp2p-transport.ts'
 import { peerIdFromRawPublicKey } from '../p2p/keys.ts'
-import { openLevelStore } from '../store/level-store.ts'
-import { openNodeStore } from '../store/node-store.ts'
-import {
-  DATABASES_FOLDER,
-  NODE_STORE_FOLDER,
-  markStores,
-  openDataDirectory
-} from './data-directory.ts'
-import type { StorePlace } from './database-registry.ts'
+import { DATABASES_FOLDER, markStores, openDataDirectory } from './data-directory.ts'
 import { LaterbaseNode } from './node.ts'
 import type { Laterbase } from './laterbase.ts'
+import { openKeptNodeStore } from './node-store-keeper.ts'
 import { resolveOptions } from './options.ts'
 import type { LaterbaseOptions } from './options.ts'
+import { StoreKeeper } from './store-keeper.ts'
 import { createSigner, systemClock, systemHasher, systemRng, systemVerifier } from './system.ts'
 
 /**
@@ -33,7 +27,12 @@ export async function createLaterbase(options: LaterbaseOptions): Promise<Laterb
   const directory = await openDataDirectory(resolved.dir, resolved.invitation)
   const dir = directory.path
   await mkdir(join(dir, DATABASES_FOLDER), { recursive: true })
-  const nodeStore = await openNodeStore(join(dir, NODE_STORE_FOLDER), !directory.hasStores)
+  const nodeStore = await openKeptNodeStore({
+    dir,
+    create: !directory.hasStores,
+    clock: systemClock,
+    log: resolved.log
+  })
   const signer = createSigner(directory.seed)
   try {
     if (!directory.hasStores) await markStores(dir)
@@ -48,7 +47,15 @@ export async function createLaterbase(options: LaterbaseOptions): Promise<Laterb
       hasher: systemHasher,
       verifier: systemVerifier,
       peerIdOf: peerIdFromRawPublicKey,
-      stores: levelStores(join(dir, DATABASES_FOLDER), signer.publicKey),
+      stores: new StoreKeeper({
+        folder: join(dir, DATABASES_FOLDER),
+        publicKey: signer.publicKey,
+        clock: systemClock,
+        hasher: systemHasher,
+        rng: systemRng,
+        verifier: systemVerifier,
+        log: resolved.log
+      }),
       makeTransport: (addressBook) =>
         createLibp2pTransport({
           privateKey: directory.seed,
@@ -66,20 +73,5 @@ export async function createLaterbase(options: LaterbaseOptions): Promise<Laterb
   } catch (error) {
     await nodeStore.close()
     throw error
-  }
-}
-
-/** One LevelDB a database, in a folder of its name. */
-function levelStores(folder: string, publicKey: Uint8Array): StorePlace {
-  return {
-    open: (database, create) =>
-      openLevelStore({
-        location: join(folder, database),
-        owner: { database, publicKey },
-        create,
-        hasher: systemHasher,
-        rng: systemRng
-      }),
-    remove: (database) => rm(join(folder, database), { recursive: true, force: true })
   }
 }

@@ -87,7 +87,10 @@ export class LaterbaseNode implements Laterbase {
       nodeStore,
       stores: init.stores,
       makeDatabase: (name, store) => this.#makeDatabase(name, store),
-      opened: (database) => this.#driver.follow(database),
+      opened: (database) => {
+        this.#driver.follow(database)
+        init.stores.watch?.(database)
+      },
       closed: (name) => this.#driver.unfollow(name)
     })
     this.#driver = new Driver({
@@ -132,6 +135,7 @@ export class LaterbaseNode implements Laterbase {
   }
 
   async status(): Promise<NodeStatus> {
+    const databases = await Promise.all(this.#databases.all().map((database) => database.status()))
     return {
       name: this.name,
       peerId: this.peerId,
@@ -141,8 +145,9 @@ export class LaterbaseNode implements Laterbase {
       startedAt: formatTime(this.#startedAtMs),
       offline: this.#offline,
       peers: this.peers(),
-      databases: await Promise.all(this.#databases.all().map((database) => database.status())),
+      databases,
       warnings: [
+        ...(this.#init.stores.warnings?.(databases) ?? []),
         ...this.#transport.warnings(),
         ...this.#driver.warnings(),
         ...this.#clockWarnings()
@@ -204,6 +209,7 @@ export class LaterbaseNode implements Laterbase {
       () => this.#transport.close(),
       () => this.#driver.close(),
       () => this.#databases.close(),
+      async () => this.#init.stores.close?.(),
       () => this.#init.nodeStore.close()
     ]
     // A stage that fails must not leave the directory locked behind it.

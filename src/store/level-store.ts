@@ -40,7 +40,7 @@ import { loadHeldKeys } from './held-keys.ts'
 import { LevelBatch } from './level-batch.ts'
 import { LevelReader } from './level-reader.ts'
 import { LogTable } from './merge-batch.ts'
-import { openLevel } from './open-level.ts'
+import { isLevelDamage, openLevel } from './open-level.ts'
 import type { Level } from './open-level.ts'
 
 export interface LevelStoreOptions {
@@ -50,6 +50,20 @@ export interface LevelStoreOptions {
   readonly create: boolean
   readonly hasher: Hasher
   readonly rng: Rng
+  /** Looks at a store before anybody else does: it throws to refuse it, or answers who is told. */
+  readonly opened?: (db: Level, store: EventStore) => Promise<StoreObserver>
+}
+
+/** Is told of what is on disk. */
+export interface StoreObserver {
+  note(now: {
+    readonly arrival: number
+    readonly events: number
+    /** Sequence number of the last event of the store's own log. */
+    readonly ownSeq: number
+  }): void
+  /** The store was closed with nothing under way. */
+  close(): Promise<void>
 }
 
 /**
@@ -62,7 +76,10 @@ export async function openLevelStore(options: LevelStoreOptions): Promise<EventS
     const identity = await readIdentity(db, options)
     const reader = new LevelReader(db, options.hasher)
     const logs = await reader.logs(options.owner.database)
-    return new LevelStore({ db, reader, identity, logs, options, counters: await readCounters(db) })
+    const counters = await readCounters(db)
+    const store = new LevelStore({ db, reader, identity, logs, options, counters })
+    store.observer = await options.opened?.(db, store)
+    return store
   } catch (error) {
     await db.close()
     throw unreadable(error) ? damaged(options.location, error) : error
@@ -81,6 +98,7 @@ interface Opened {
 class LevelStore implements EventStore {
   readonly incarnation: string
   readonly ownLog: LogOrigin
+  observer: StoreObserver | undefined
   readonly #db: Level
   readonly #reader: LevelReader
   readonly #location: string
@@ -136,41 +154,42 @@ class LevelStore implements EventStore {
       await writing.write(this.#db)
       this.#logs = writing.logs
       this.#counters = counters
+      this.#tellObserver()
     } finally {
       this.#writing = false
     }
   }
 
   getMany(keys: readonly EventKey[]): Promise<(StoredEvent | undefined)[]> {
-    return this.#reader.getMany(keys)
+    return this.#reader.getMany(keys).catch(readFailed)
   }
 
   getAll(key: EventKey): Promise<StoredEvent[]> {
-    return this.#reader.getAll(key)
+    return this.#reader.getAll(key).catch(readFailed)
   }
 
   scan(range: KeyRange): AsyncIterable<StoredEvent[]> {
-    return this.#reader.scan(range)
+    return readingAll(this.#reader.scan(range))
   }
 
   commits(log: StoredLog, afterSeq: number, countMax: number): Promise<StoredCommit[]> {
-    return this.#reader.commits(log.number, afterSeq, countMax)
+    return this.#reader.commits(log.number, afterSeq, countMax).catch(readFailed)
   }
 
   seqBefore(log: StoredLog, stamp: Stamp): Promise<number> {
-    return this.#reader.seqBefore(log, stamp)
+    return this.#reader.seqBefore(log, stamp).catch(readFailed)
   }
 
   readEvents(slices: readonly CommitSlice[]): Promise<StoredEvent[][]> {
-    return this.#reader.readEvents(slices)
+    return this.#reader.readEvents(slices).catch(readFailed)
   }
 
   conflicts(): AsyncIterable<EventKey> {
-    return this.#reader.conflicts()
+    return readingAll(this.#reader.conflicts())
   }
 
   occurrences(event: StoredEvent): Promise<readonly Occurrence[]> {
-    return this.#reader.occurrences(event)
+    return this.#reader.occurrences(event).catch(readFailed)
   }
 
   async diskBytes(): Promise<number> {
@@ -186,15 +205,38 @@ class LevelStore implements EventStore {
   }
 
   close(): Promise<void> {
-    this.#closed ??= this.#db.close()
+    this.#closed ??= this.#db.close().then(() => this.observer?.close())
     return this.#closed
+  }
+
+  #tellObserver(): void {
+    const { arrival, eventCount: events } = this.#counters
+    this.observer?.note({ arrival, events, ownSeq: this.log(this.ownLog.id)?.tip.seq ?? 0 })
+  }
+}
+
+/** What LevelDB cannot make sense of is damage like any other. */
+function readFailed(error: unknown): never {
+  if (!isLevelDamage(error)) throw error
+  const message = `LevelDB cannot read one of its files: ${String(error)}`
+  throw new LaterbaseError('LATERBASE_STORE_CORRUPT', message, { cause: error })
+}
+
+async function* readingAll<T>(source: AsyncIterable<T>): AsyncGenerator<T> {
+  try {
+    yield* source
+  } catch (error) {
+    readFailed(error)
   }
 }
 
 /** Whether a record of the store itself was not what its format says. */
 function unreadable(error: unknown): boolean {
   return (
-    error instanceof AssertionError || error instanceof SyntaxError || error instanceof RangeError
+    isLevelDamage(error) ||
+    error instanceof AssertionError ||
+    error instanceof SyntaxError ||
+    error instanceof RangeError
   )
 }
 

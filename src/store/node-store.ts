@@ -3,8 +3,14 @@
  * lock of the whole data directory: the system frees it when the process dies, however it dies.
  */
 
+import { rm } from 'node:fs/promises'
+
+import { ClassicLevel } from 'classic-level'
+
 import { LaterbaseError } from '../errors.ts'
-import { openLevel } from './open-level.ts'
+import { seal, unsealed } from './checksum.ts'
+import { linkFiles } from './guarded-store.ts'
+import { isLevelDamage, openLevel } from './open-level.ts'
 
 export interface NodeStore {
   get(name: string): Promise<unknown>
@@ -31,11 +37,22 @@ export async function openNodeStore(location: string, create: boolean): Promise<
     let closed: Promise<void> | undefined
     return {
       get: async (name) => {
-        const bytes = await db.get(Buffer.from(name))
-        return bytes === undefined ? undefined : JSON.parse(bytes.toString())
+        const key = Buffer.from(name)
+        const sealed = await db.get(key).catch((cause: unknown) => {
+          if (!isLevelDamage(cause)) throw cause
+          throw new LaterbaseError('LATERBASE_STORE_CORRUPT', `${location}: ${String(cause)}`, {
+            cause
+          })
+        })
+        if (sealed === undefined) return undefined
+        const bytes = unsealed(key, sealed)
+        if (bytes !== undefined) return JSON.parse(bytes.toString())
+        const message = `${location}: ${JSON.stringify(name)} does not match its checksum`
+        throw new LaterbaseError('LATERBASE_STORE_CORRUPT', message)
       },
       put: async (name, value) => {
-        await db.put(Buffer.from(name), Buffer.from(JSON.stringify(value)), { sync: true })
+        const key = Buffer.from(name)
+        await db.put(key, seal(key, Buffer.from(JSON.stringify(value))), { sync: true })
       },
       close: () => {
         closed ??= db.close().finally(() => openLocations.delete(location))
@@ -46,4 +63,26 @@ export async function openNodeStore(location: string, create: boolean): Promise<
     openLocations.delete(location)
     throw error
   }
+}
+
+/** The values that a damaged node store still has; its files are only read. */
+export async function salvageNodeStore(location: string): Promise<Map<string, unknown>> {
+  const copy = `${location}.salvage`
+  const values = new Map<string, unknown>()
+  await rm(copy, { recursive: true, force: true })
+  try {
+    await linkFiles(location, copy, { copyTables: true })
+    await ClassicLevel.repair(copy)
+    const db = await openLevel(copy, false)
+    for await (const [key, sealed] of db.iterator()) {
+      const bytes = unsealed(key, sealed)
+      if (bytes !== undefined) values.set(key.toString(), JSON.parse(bytes.toString()))
+    }
+    await db.close()
+  } catch {
+    // What cannot be read is not in the answer, and the caller says what that comes to.
+  } finally {
+    await rm(copy, { recursive: true, force: true })
+  }
+  return values
 }

@@ -40,8 +40,18 @@ function openError(location: string, error: unknown): LaterbaseError {
     const message = `${location} is gone or has lost its CURRENT file; nothing was changed`
     return new LaterbaseError('LATERBASE_STORE_LOST', message, { cause })
   }
-  if (code === 'LEVEL_CORRUPTION' || text.includes('Corruption')) {
+  // CURRENT names a MANIFEST that is gone, or a MANIFEST tables that are.
+  const isIncomplete = /No such file|missing files/.test(text)
+  if (code === 'LEVEL_CORRUPTION' || isIncomplete || text.includes('Corruption')) {
     return new LaterbaseError('LATERBASE_STORE_CORRUPT', `${location}: ${text}`, { cause })
   }
   return new LaterbaseError('LATERBASE_STORE_FAILED', `${location}: ${text}`, { cause })
+}
+
+/** Whether LevelDB could not make sense of its files, rather than reach them. */
+export function isLevelDamage(error: unknown): boolean {
+  if (!(error instanceof Error) || !('code' in error)) return false
+  if (error.code === 'LEVEL_CORRUPTION') return true
+  // A file that is shorter than it was reads as an invalid argument; one that is gone, as itself.
+  return error.code === 'LEVEL_IO_ERROR' && /Invalid argument|No such file/.test(error.message)
 }

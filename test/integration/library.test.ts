@@ -232,7 +232,14 @@ test('a store that is gone is not taken for a new one', async () => {
   const node = await startNode()
   await node.createDatabase('stock')
   await node.close()
-  await rm(join(node.dir, 'databases', 'stock'), { recursive: true })
+  const [folder, mark] = ['stock', 'stock.mark'].map((name) => join(node.dir, 'databases', name))
+  await rm(folder ?? '', { recursive: true })
+  const again = await startNode({ dir: node.dir })
+  expect((await again.status()).warnings.join()).toContain('stock was found damaged')
+  await again.close()
+  // Nothing of it at all, as when its disk is not mounted: then it is not made anew either.
+  await rm(folder ?? '', { recursive: true })
+  await rm(mark ?? '')
   await expect(startNode({ dir: node.dir })).rejects.toMatchObject({ code: 'LATERBASE_STORE_LOST' })
 })
 

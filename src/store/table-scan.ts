@@ -1,0 +1,32 @@
+/** Goes through the tables of a store's folder, newest first, comparing each with its checksums. */
+
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import { liveTables } from './manifest.ts'
+import { tableFault } from './table-check.ts'
+
+/**
+ * The first damaged table, in words. Only those that the store consists of; none where even that
+ * cannot be read, which LevelDB will say.
+ *
+ * @param bytesMax no more are begun once this many bytes were read
+ */
+export async function firstTableFault(
+  folder: string,
+  bytesMax: number
+): Promise<string | undefined> {
+  const live = await liveTables(folder)
+  const names = new Set(await readdir(folder).catch(() => []))
+  const newestFirst = [...(live ?? [])].toSorted(([a], [b]) => b - a)
+  let bytes = 0
+  for (const [number, size] of newestFirst) {
+    if (bytes > bytesMax) return undefined
+    bytes += size
+    const digits = String(number).padStart(6, '0')
+    const name = names.has(`${digits}.sst`) ? `${digits}.sst` : `${digits}.ldb`
+    const fault = await tableFault(join(folder, name), size)
+    if (fault !== undefined) return `table ${name} is damaged: ${fault}`
+  }
+  return undefined
+}
