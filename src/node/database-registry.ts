@@ -24,6 +24,8 @@ export interface StorePlace {
   remove(database: string): Promise<void>
   /** A database is open: what its store still lacks of damaged files is taken over. */
   watch?(database: NodeDatabase): void
+  /** From now on a store, which is closed next, is taken for damaged. */
+  condemn?(database: string, reason: string): Promise<void>
   /** What a person should know of the stores. */
   warnings?(databases: readonly DatabaseStatus[]): string[]
   /** After the databases were closed. */
@@ -105,6 +107,20 @@ export class LocalDatabases {
       this.#init.closed(name)
       await database.close()
       await this.#init.stores.remove(name)
+    })
+  }
+
+  /**
+   * Closes a database and opens it anew, as another `NodeDatabase`. Meanwhile it counts as closed,
+   * and not as unknown.
+   */
+  reopen(name: string): Promise<void> {
+    return this.#change(async () => {
+      const database = this.#open.get(name)
+      if (database === undefined) return
+      this.#init.closed(name)
+      await database.close()
+      this.#add(name, await this.#init.stores.open(name, false))
     })
   }
 

@@ -4,8 +4,7 @@
  */
 
 import type { Commit, LogId } from '../core/commit.ts'
-import { keyMinter, parseEventKey } from '../core/event-key.ts'
-import type { EventKey } from '../core/event-key.ts'
+import { keyMinter } from '../core/event-key.ts'
 import { stampMs } from '../core/hybrid-logical-clock.ts'
 import type { Clock, Hasher, Rng, Signer } from '../core/clock.ts'
 import { present } from '../core/assert.ts'
@@ -18,7 +17,7 @@ import { findInexactNumber } from '../schema/exact-numbers.ts'
 import { formatTime } from '../schema/time.ts'
 import { createGroupCommit } from '../store/group-commit.ts'
 import type { GroupCommit } from '../store/group-commit.ts'
-import type { EventStore, StoredEvent } from '../store/event-store.ts'
+import type { EventStore, KeyRange, StoredEvent } from '../store/event-store.ts'
 import {
   appendedResult,
   invalidEvents,
@@ -28,7 +27,7 @@ import {
   rejectedResult
 } from './append-outcome.ts'
 import { headPosition, portableCursor, readCursor, shortCursor } from './cursor.ts'
-import { readBound, readFilter } from './event-filter.ts'
+import { readBound, readFilter, readKey } from './event-filter.ts'
 import { pendingEvents, readFeedPage } from './feed.ts'
 import type { FeedPage, FeedQuery } from './feed.ts'
 import type {
@@ -44,10 +43,12 @@ import type {
   EventInput,
   LogStatus,
   RangeOptions,
-  RecordedEvent
+  RecordedEvent,
+  VerifyStatus
 } from './laterbase.ts'
 import type { RecordedClock } from './recorded-clock.ts'
 import { recordedAt, recordedFirst, recordedHere } from './recorded-place.ts'
+import { healedRead, healedScan, unlessAborted } from './healed-read.ts'
 import { createSignal } from './signal.ts'
 import type { Signal } from './signal.ts'
 
@@ -65,6 +66,10 @@ export interface DatabaseInit {
   readonly announce: (database: NodeDatabase, commit: Commit) => void
   /** Anti-entropy with all peers, for `sync`. */
   readonly sync: (database: NodeDatabase, signal: AbortSignal | undefined) => Promise<void>
+  /** A read or a write met damage: whether it was healed, so that another try is worth it. */
+  readonly heal: (database: NodeDatabase, error: unknown) => Promise<boolean>
+  readonly verify: (database: NodeDatabase, signatures: boolean) => Promise<VerifyStatus>
+  readonly verification: (database: string) => VerifyStatus
   /** A peer's stamp is too far ahead to be believed. */
   readonly clockAhead: (database: string, commit: Commit) => void
 }
@@ -134,17 +139,18 @@ export class NodeDatabase implements Database {
   async *range(options: RangeOptions = {}): AsyncGenerator<RecordedEvent> {
     const from = readBound(options.from)
     const to = readBound(options.to)
-    for await (const events of this.store.scan({ from, to, reverse: options.reverse })) {
-      for (const event of events) {
-        options.signal?.throwIfAborted()
-        if (!event.alternate) yield await this.#recorded(event)
-      }
+    const scan = (range: KeyRange): AsyncIterable<StoredEvent[]> => this.store.scan(range)
+    const heal = (error: unknown): Promise<boolean> => this.#heal(error)
+    for await (const event of healedScan({ from, to, reverse: options.reverse }, scan, heal)) {
+      options.signal?.throwIfAborted()
+      if (!event.alternate) yield await this.#reading(async () => this.#recorded(event))
     }
   }
 
   async *conflicts(): AsyncGenerator<ConflictStatus> {
     for await (const key of this.store.conflicts()) {
-      const events = (await this.store.getAll(key)).map((event) => recordedHere(this.store, event))
+      const held = await this.#reading(() => this.store.getAll(key))
+      const events = held.map((event) => recordedHere(this.store, event))
       yield { key: present(events[0], 'a conflict has events').key, events }
     }
   }
@@ -209,8 +215,21 @@ export class NodeDatabase implements Database {
       version: portableCursor(position),
       digest: this.digest(),
       logs: this.#logStatus(),
-      diskBytes: await this.store.diskBytes()
+      diskBytes: await this.store.diskBytes(),
+      integrity: this.verification()
     }
+  }
+
+  verification(): VerifyStatus {
+    return this.#init.verification(this.name)
+  }
+
+  async verify(
+    options: { readonly signatures?: boolean; readonly signal?: AbortSignal } = {}
+  ): Promise<VerifyStatus> {
+    options.signal?.throwIfAborted()
+    const verified = this.#init.verify(this, options.signatures ?? false)
+    return options.signal === undefined ? verified : unlessAborted(verified, options.signal)
   }
 
   async sync(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
@@ -235,7 +254,7 @@ export class NodeDatabase implements Database {
 
   /** For replication: stores checked commits; resolves with the number that were new. */
   merge(commits: readonly Commit[]): Promise<number> {
-    return this.#writer.merge(commits)
+    return this.#reading(() => this.#writer.merge(commits))
   }
 
   /** For replication: a peer was seen to have these. */
@@ -263,7 +282,8 @@ export class NodeDatabase implements Database {
     if (!partial && refused.length > 0) throw refusal(refused, this.#init)
     const accepted = envelopes.filter((envelope) => envelope.type === 'accepted')
     options.signal?.throwIfAborted()
-    const outcomes = accepted.length === 0 ? [] : await this.#writer.append(accepted, partial)
+    const outcomes =
+      accepted.length === 0 ? [] : await this.#reading(() => this.#writer.append(accepted, partial))
     if (!partial) refuseConflicts(accepted, outcomes, Array.isArray(offered))
     let at = 0
     const results = envelopes.map((envelope, index): AppendedEvent => {
@@ -313,7 +333,7 @@ export class NodeDatabase implements Database {
   /** Undefined once the database is closed: then a feed ends. */
   async #livePage(query: FeedQuery): Promise<FeedPage | undefined> {
     try {
-      return await readFeedPage(this.store, query)
+      return await this.#reading(() => readFeedPage(this.store, query))
     } catch (error) {
       if (this.#closed !== undefined) return undefined
       throw error
@@ -324,13 +344,20 @@ export class NodeDatabase implements Database {
     return readFilter(options.filter ?? {}, (event) => recordedHere(this.store, event))
   }
 
-  /** A read that meets the end of the database says so, rather than in the store's words. */
+  /**
+   * A read that meets the end of the database says so, rather than in the store's words. One that
+   * meets damage waits until a peer has healed it, or fails with what the store said.
+   */
   async #reading<T>(read: () => Promise<T>): Promise<T> {
     try {
-      return await read()
+      return await healedRead(read, (error) => this.#heal(error))
     } catch (error) {
       throw this.#closed === undefined ? error : closedError(this.name, error)
     }
+  }
+
+  async #heal(error: unknown): Promise<boolean> {
+    return this.#closed === undefined && this.#init.heal(this, error)
   }
 
   #logStatus(): LogStatus[] {
@@ -361,13 +388,6 @@ const PAGE_LIMIT = 1_000
 const LIVE_PAGE = 500
 /** Logs that are known of but not held: remote input, so bounded. */
 const KNOWN_LOGS_MAX = 15_000
-
-function readKey(text: string): EventKey {
-  const key = parseEventKey(text)
-  if (key !== undefined) return key
-  const shown = JSON.stringify(text.slice(0, 40))
-  throw new LaterbaseError('LATERBASE_ARGUMENT_INVALID', `${shown} is not a key (ULID or UUIDv7)`)
-}
 
 function isAborted(signal: AbortSignal | undefined): boolean {
   return signal?.aborted === true

@@ -50,6 +50,8 @@ export interface DriverInit {
   readonly antiEntropyMs: number
   readonly gossip: boolean
   readonly log: Log
+  /** A page could not be made of what is on our disk. */
+  readonly damaged: () => void
 }
 
 /** How long an announcement waits for its commit before other peers get it without us, ms. */
@@ -288,7 +290,8 @@ export class Driver {
       return await this.#responder.answer(peer, frame)
     } catch (error) {
       if (!isLaterbaseError(error, 'LATERBASE_STORE_CORRUPT')) throw error
-      this.#warn(`damaged on this disk: ${error.message}`, { peer })
+      this.#init.log('warn', 'a page for a peer met damage on this disk', { peer })
+      this.#init.damaged()
       const refused = encodeDeltaAnswer({ type: 'refused', reason: 'busy' })
       return { frame: refused, request: undefined, fault: undefined }
     }

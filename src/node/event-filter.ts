@@ -41,3 +41,11 @@ export function readFilter(
     return members === undefined || matches(recorded(event), filter)
   }
 }
+
+/** @throws LATERBASE_ARGUMENT_INVALID */
+export function readKey(text: string): EventKey {
+  const key = parseEventKey(text)
+  if (key !== undefined) return key
+  const shown = JSON.stringify(text.slice(0, 40))
+  throw new LaterbaseError('LATERBASE_ARGUMENT_INVALID', `${shown} is not a key (ULID or UUIDv7)`)
+}

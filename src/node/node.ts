@@ -12,6 +12,7 @@ import { LocalDatabases, unknownDatabase } from './database-registry.ts'
 import type { StorePlace } from './database-registry.ts'
 import { NodeDatabase } from './database.ts'
 import { Driver } from './driver.ts'
+import { Healer } from './healer.ts'
 import { createInvitation } from './invitation.ts'
 import type { Database, Laterbase, NodeStatus, PeerStatus } from './laterbase.ts'
 import type { ResolvedOptions } from './options.ts'
@@ -49,6 +50,7 @@ export class LaterbaseNode implements Laterbase {
   readonly #transport: Transport
   readonly #driver: Driver
   readonly #databases: LocalDatabases
+  readonly #healer: Healer
   readonly #recordedClock: RecordedClock
   readonly #startedAtMs: number
   /** Logs whose writers' clocks run ahead, by peer id, with their last stamp. */
@@ -89,9 +91,22 @@ export class LaterbaseNode implements Laterbase {
       makeDatabase: (name, store) => this.#makeDatabase(name, store),
       opened: (database) => {
         this.#driver.follow(database)
+        this.#healer.follow(database)
         init.stores.watch?.(database)
       },
-      closed: (name) => this.#driver.unfollow(name)
+      closed: (name) => {
+        this.#driver.unfollow(name)
+      }
+    })
+    this.#healer = new Healer({
+      transport: this.#transport,
+      clock,
+      hasher: init.hasher,
+      verifier: init.verifier,
+      log: options.log,
+      databases: () => this.#databases.all(),
+      verifyMs: options.verifyMs,
+      rebuild: (name, reason) => this.#rebuild(name, reason)
     })
     this.#driver = new Driver({
       transport: this.#transport,
@@ -106,7 +121,8 @@ export class LaterbaseNode implements Laterbase {
       verifier: init.verifier,
       antiEntropyMs: options.antiEntropyMs,
       gossip: options.gossip,
-      log: options.log
+      log: options.log,
+      damaged: () => this.#healer.suspect()
     })
   }
 
@@ -149,6 +165,7 @@ export class LaterbaseNode implements Laterbase {
       warnings: [
         ...(this.#init.stores.warnings?.(databases) ?? []),
         ...this.#transport.warnings(),
+        ...this.#healer.warnings(),
         ...this.#driver.warnings(),
         ...this.#clockWarnings()
       ]
@@ -177,6 +194,7 @@ export class LaterbaseNode implements Laterbase {
   async forgetDatabase(name: string): Promise<void> {
     this.#refuseWhenClosed()
     await this.#databases.forget(name)
+    this.#healer.unfollow(name)
   }
 
   async connect(multiaddr: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
@@ -207,6 +225,7 @@ export class LaterbaseNode implements Laterbase {
   async #close(): Promise<void> {
     const stages = [
       () => this.#transport.close(),
+      () => this.#healer.close(),
       () => this.#driver.close(),
       () => this.#databases.close(),
       async () => this.#init.stores.close?.(),
@@ -232,8 +251,19 @@ export class LaterbaseNode implements Laterbase {
       peerId: peerIdOf,
       announce: (database, commit) => this.#driver.announce(database, commit),
       sync: (database, signal) => this.#driver.sync(database, signal),
+      heal: (database, error) => this.#healer.heal(database, error),
+      verify: (database, signatures) => this.#healer.verify(database, signatures),
+      verification: (database) => this.#healer.status(database),
       clockAhead: (_database, commit) => this.#noteClockAhead(commit)
     })
+  }
+
+  /** What cannot be healed in place; the database is closed for as long as it takes. */
+  async #rebuild(name: string, reason: string): Promise<void> {
+    const { stores } = this.#init
+    if (stores.condemn === undefined) return
+    await stores.condemn(name, reason)
+    await this.#databases.reopen(name)
   }
 
   #noteClockAhead(commit: Commit): void {

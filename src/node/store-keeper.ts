@@ -27,6 +27,7 @@ import { createGuarded, markFileOf, openGuarded } from '../store/guarded-store.t
 import type { GuardedOptions, Opening } from '../store/guarded-store.ts'
 import { openSalvage } from '../store/salvage.ts'
 import type { Salvage } from '../store/salvage.ts'
+import { readMark } from '../store/store-mark.ts'
 import type { NodeDatabase } from './database.ts'
 import type { StorePlace } from './database-registry.ts'
 import type { DatabaseStatus } from './laterbase.ts'
@@ -52,6 +53,8 @@ export class StoreKeeper implements StorePlace {
   readonly #notes = new Map<string, RecoveryNote>()
   /** What is left to take over of a database's old files. */
   readonly #salvages = new Map<string, Salvage>()
+  /** Stores to be made anew when they are opened next, and why. */
+  readonly #condemned = new Map<string, string>()
   readonly #watches = new Set<Promise<void>>()
   readonly #closing = new AbortController()
 
@@ -64,6 +67,13 @@ export class StoreKeeper implements StorePlace {
     if (create) return createGuarded(options)
     const note = await this.#readNote(database)
     if (note?.state === 'reading') return this.#refill(database, note)
+    const condemned = this.#condemned.get(database)
+    if (condemned !== undefined) {
+      this.#condemned.delete(database)
+      const mark = await readMark(markFileOf(options.location))
+      const damaged = { type: 'damaged', reason: condemned, files: options.location, mark } as const
+      return this.#recover(database, damaged)
+    }
     const opening = await openGuarded(options)
     if (opening.type === 'damaged') return this.#recover(database, opening)
     if (note !== undefined && lacks(note, opening.store)) await this.#salvage(database, note)
@@ -79,6 +89,10 @@ export class StoreKeeper implements StorePlace {
     for (const name of own) {
       await rm(join(this.#init.folder, name), { recursive: true, force: true })
     }
+  }
+
+  async condemn(database: string, reason: string): Promise<void> {
+    this.#condemned.set(database, reason)
   }
 
   /** Takes over, as holes are filled, what else the old files of a database have. */

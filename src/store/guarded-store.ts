@@ -81,7 +81,10 @@ export async function openGuarded(options: GuardedOptions): Promise<Opening> {
     return { type: 'damaged', reason, files: isLinked ? before : location, mark }
   }
   const files = isLinked ? before : location
-  const badTable = await firstTableFault(files, TABLES_CHECKED_BYTES_MAX)
+  // LevelDB ends the process on a table that it cannot parse; so after an end that was not orderly
+  // all are looked at, however many there are.
+  const bytesMax = mark?.clean === true ? TABLES_CHECKED_BYTES_MAX : Infinity
+  const badTable = await firstTableFault(files, bytesMax)
   if (badTable !== undefined) return damaged(badTable)
   const opening = await openChecked(options, { mark, logBytes: await logFileBytes(files) })
   if (typeof opening === 'string') return damaged(opening)

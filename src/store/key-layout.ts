@@ -100,6 +100,11 @@ export function isAlternate(recordKey: Buffer): boolean {
   return recordKey.length > EVENT_KEY_BYTES
 }
 
+/** Whether an event's record says that its key has several contents. */
+export function isContested(record: Buffer): boolean {
+  return ((record[0] ?? 0) & FLAG_CONFLICT) !== 0
+}
+
 export function keyOfRecord(recordKey: Buffer): EventKey {
   return eventKey(recordKey.subarray(1, EVENT_KEY_BYTES))
 }

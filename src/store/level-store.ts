@@ -8,16 +8,19 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import { AssertionError, assert } from '../core/assert.ts'
+import { AssertionError, assert, present } from '../core/assert.ts'
 import { logOrigin } from '../core/commit.ts'
-import type { LogId, LogOrigin } from '../core/commit.ts'
+import type { Commit, LogId, LogOrigin } from '../core/commit.ts'
 import type { Hasher, Rng } from '../core/clock.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import { LaterbaseError } from '../errors.ts'
 import { unseal } from './checksum.ts'
 import type {
+  CheckOptions,
+  CheckStep,
   CommitSlice,
+  DamagePlace,
   EventStore,
   KeyRange,
   Occurrence,
@@ -25,7 +28,8 @@ import type {
   StoredCommit,
   StoredEvent,
   StoredLog,
-  StoreOwner
+  StoreOwner,
+  Stretch
 } from './event-store.ts'
 import {
   COUNTERS_KEY,
@@ -37,11 +41,14 @@ import {
 } from './key-layout.ts'
 import type { StoreCounters, StoreIdentity } from './key-layout.ts'
 import { loadHeldKeys } from './held-keys.ts'
+import { checkStore } from './integrity.ts'
 import { LevelBatch } from './level-batch.ts'
+import { healingPuts } from './level-heal.ts'
 import { LevelReader } from './level-reader.ts'
 import { LogTable } from './merge-batch.ts'
 import { isLevelDamage, openLevel } from './open-level.ts'
 import type { Level } from './open-level.ts'
+import { findStretches } from './stretches.ts'
 
 export interface LevelStoreOptions {
   readonly location: string
@@ -104,7 +111,11 @@ class LevelStore implements EventStore {
   readonly #location: string
   #logs: LogTable
   #counters: StoreCounters
+  readonly #hasher: Hasher
   #writing = false
+  #healing: Promise<void> | undefined
+  /** Heals that wait for a write to end. */
+  readonly #waiting: (() => void)[] = []
   #closed: Promise<void> | undefined
 
   constructor(opened: Opened) {
@@ -115,6 +126,7 @@ class LevelStore implements EventStore {
     this.#db = opened.db
     this.#reader = opened.reader
     this.#location = opened.options.location
+    this.#hasher = opened.options.hasher
     this.#logs = new LogTable(opened.logs)
     this.#counters = opened.counters
   }
@@ -147,6 +159,7 @@ class LevelStore implements EventStore {
     assert(!this.#writing, 'one writer at a time')
     this.#writing = true
     try {
+      await this.#healing
       const held = await loadHeldKeys(this.#reader, batch, this.#counters.highestKey)
       const writing = new LevelBatch({ logs: this.#logs.copy(), counters: this.#counters, held })
       for (const commit of batch.commits) writing.add(commit)
@@ -157,6 +170,7 @@ class LevelStore implements EventStore {
       this.#tellObserver()
     } finally {
       this.#writing = false
+      for (const resolve of this.#waiting.splice(0)) resolve()
     }
   }
 
@@ -192,6 +206,27 @@ class LevelStore implements EventStore {
     return this.#reader.occurrences(event).catch(readFailed)
   }
 
+  damagedAt(where: DamagePlace): Promise<readonly Stretch[]> {
+    return findStretches(this.#db, this.logs(), where).catch(readFailed)
+  }
+
+  /** Between two writes: what it reads must not change before it writes. */
+  async heal(commit: Commit): Promise<void> {
+    while (this.#writing || this.#healing !== undefined) await this.#turn()
+    const healing = this.#heal(commit)
+    this.#healing = healing.catch(() => undefined)
+    try {
+      await healing
+    } finally {
+      this.#healing = undefined
+    }
+  }
+
+  check(options: CheckOptions): AsyncIterable<CheckStep> {
+    const init = { db: this.#db, store: this, location: this.#location, hasher: this.#hasher }
+    return readingAll(checkStore({ ...init, ...options }))
+  }
+
   async diskBytes(): Promise<number> {
     let total = 0
     for (const name of await readdir(this.#location)) {
@@ -207,6 +242,22 @@ class LevelStore implements EventStore {
   close(): Promise<void> {
     this.#closed ??= this.#db.close().then(() => this.observer?.close())
     return this.#closed
+  }
+
+  async #turn(): Promise<void> {
+    await this.#healing
+    if (this.#writing) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+  }
+
+  async #heal(commit: Commit): Promise<void> {
+    const log = present(this.log(commit.origin.id), 'a commit of a log that is held')
+    const puts = await healingPuts({ db: this.#db, logs: this.logs(), log, commit })
+    try {
+      await this.#db.batch(puts, { sync: true })
+    } catch (cause) {
+      const message = 'the store did not take what was to heal it'
+      throw new LaterbaseError('LATERBASE_STORE_FAILED', message, { cause })
+    }
   }
 
   #tellObserver(): void {

@@ -34,3 +34,5 @@ export const SALVAGE_COMMITS = 256
 export const SALVAGE_BYTES = 1_048_576
 /** Bytes that the smallest commit takes in LevelDB's log: how many a log file can hold at the most. */
 export const COMMIT_LOG_BYTES_MIN = 390
+/** Bytes of commits whose events a check holds in memory at a time. */
+export const CHECK_BYTES_MAX = 1_048_576

@@ -5,12 +5,11 @@
 
 import { rm } from 'node:fs/promises'
 
-import { ClassicLevel } from 'classic-level'
-
 import { LaterbaseError } from '../errors.ts'
 import { seal, unsealed } from './checksum.ts'
-import { linkFiles } from './guarded-store.ts'
 import { isLevelDamage, openLevel } from './open-level.ts'
+import { openRepaired } from './repaired-level.ts'
+import { firstTableFault } from './table-scan.ts'
 
 export interface NodeStore {
   get(name: string): Promise<unknown>
@@ -33,6 +32,10 @@ export async function openNodeStore(location: string, create: boolean): Promise<
   }
   openLocations.add(location)
   try {
+    const fault = await firstTableFault(location, Infinity)
+    if (fault !== undefined) {
+      throw new LaterbaseError('LATERBASE_STORE_CORRUPT', `${location}: ${fault}`)
+    }
     const db = await openLevel(location, create)
     let closed: Promise<void> | undefined
     return {
@@ -69,11 +72,8 @@ export async function openNodeStore(location: string, create: boolean): Promise<
 export async function salvageNodeStore(location: string): Promise<Map<string, unknown>> {
   const copy = `${location}.salvage`
   const values = new Map<string, unknown>()
-  await rm(copy, { recursive: true, force: true })
   try {
-    await linkFiles(location, copy, { copyTables: true })
-    await ClassicLevel.repair(copy)
-    const db = await openLevel(copy, false)
+    const db = await openRepaired(location, copy)
     for await (const [key, sealed] of db.iterator()) {
       const bytes = unsealed(key, sealed)
       if (bytes !== undefined) values.set(key.toString(), JSON.parse(bytes.toString()))

@@ -10,8 +10,6 @@
 
 import { rm } from 'node:fs/promises'
 
-import { ClassicLevel } from 'classic-level'
-
 import { equalBytes } from '../core/bytes.ts'
 import { present } from '../core/assert.ts'
 import type { Hasher } from '../core/clock.ts'
@@ -22,7 +20,6 @@ import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import type { LogTip } from '../core/log.ts'
 import { unsealed } from './checksum.ts'
 import type { StoredCommit, StoreOwner } from './event-store.ts'
-import { linkFiles } from './guarded-store.ts'
 import {
   COUNTERS_KEY,
   EVENT_HEADER_BYTES,
@@ -40,10 +37,9 @@ import {
   readEventRecord
 } from './key-layout.ts'
 import { SALVAGE_BYTES, SALVAGE_COMMITS } from './limits.ts'
-import { openLevel } from './open-level.ts'
 import type { Level } from './open-level.ts'
 import { KIND } from './record-name.ts'
-import { firstTableFault } from './table-scan.ts'
+import { openRepaired } from './repaired-level.ts'
 
 export interface SalvageOptions {
   /** Where the damaged store's files are; only read. */
@@ -79,23 +75,9 @@ export interface SalvagedLog {
 /** Rejects when not even LevelDB's repair makes anything of the files. */
 export async function openSalvage(options: SalvageOptions): Promise<Salvage> {
   const { files, copy, owner, hasher } = options
-  await rm(copy, { recursive: true, force: true })
-  await linkFiles(files, copy, { copyTables: true })
-  try {
-    await ClassicLevel.repair(copy)
-    const db = await openLevel(copy, false)
-    // What an index or a filter hides from a lookup is there when all of it is read and written anew.
-    if ((await firstTableFault(files, Infinity)) !== undefined)
-      await db.compactRange(LOWEST_KEY, HIGHEST_KEY)
-    return await SalvagedStore.read({ db, copy, owner, hasher })
-  } catch (error) {
-    await rm(copy, { recursive: true, force: true })
-    throw error
-  }
+  const db = await openRepaired(files, copy)
+  return SalvagedStore.read({ db, copy, owner, hasher })
 }
-
-const LOWEST_KEY = Buffer.from([0])
-const HIGHEST_KEY = Buffer.alloc(64, 0xff)
 
 interface SalvageInit {
   readonly db: Level

@@ -12,15 +12,97 @@ import { readFile } from 'node:fs/promises'
 import { ByteCursor } from './byte-cursor.ts'
 import { maskedCrc32c } from './crc32c.ts'
 
+/** A record of a table: its own key, without LevelDB's sequence number. */
+export type TableEntry = readonly [key: Buffer, value: Buffer]
+
+/**
+ * The records in those blocks of a table that are as they were written, block by block. A key may
+ * come twice: the first is the newest.
+ *
+ * Damaged tables are never given to LevelDB: it was built with assertions, and ends the process on
+ * what it cannot parse.
+ */
+export async function* intactBlocks(file: string): AsyncGenerator<readonly TableEntry[]> {
+  const bytes = await readFile(file)
+  for (const handle of dataBlocks(bytes)) {
+    const content = intactContent(bytes, handle)
+    if (content !== undefined) yield readEntries(content)
+  }
+}
+
+/** By the index, or, where that is damaged, by trying where blocks may begin. */
+function dataBlocks(bytes: Buffer): BlockHandle[] {
+  try {
+    const cursor = new ByteCursor(bytes.subarray(bytes.length - FOOTER_BYTES))
+    readHandle(cursor)
+    return readBlock(bytes, readHandle(cursor))
+  } catch {
+    return foundBlocks(bytes)
+  }
+}
+
+/** A Snappy block says how long it becomes, so its end, and the checksum there, can be tried. */
+function foundBlocks(bytes: Buffer): BlockHandle[] {
+  const found: BlockHandle[] = []
+  for (let at = 0; at + TRAILER_BYTES < bytes.length;) {
+    const end = snappyEnd(bytes, at)
+    const handle = { at, length: end === undefined ? 0 : end - at }
+    if (end !== undefined && intactContent(bytes, handle) !== undefined) {
+      found.push(handle)
+      at = end + TRAILER_BYTES
+    } else {
+      at += 1
+    }
+  }
+  return found
+}
+
+function snappyEnd(bytes: Buffer, at: number): number | undefined {
+  try {
+    return unsnap(bytes, at, SNAPPY_TRIED_BYTES_MAX).end
+  } catch {
+    return undefined
+  }
+}
+
+function intactContent(bytes: Buffer, handle: BlockHandle): Buffer | undefined {
+  try {
+    const { content, isSnappy } = checkBlock(bytes, handle)
+    return isSnappy ? unsnap(content).content : content
+  } catch {
+    return undefined
+  }
+}
+
+function readEntries(content: Buffer): TableEntry[] {
+  const entries: TableEntry[] = []
+  const end = content.length - 4 * (content.readUInt32LE(content.length - 4) + 1)
+  const cursor = new ByteCursor(content)
+  let key = Buffer.alloc(0)
+  while (cursor.at < end) {
+    const shared = cursor.varint()
+    const ownBytes = cursor.varint()
+    const valueBytes = cursor.varint()
+    const own = content.subarray(cursor.at, cursor.at + ownBytes)
+    key = Buffer.concat([key.subarray(0, shared), own])
+    cursor.at += ownBytes
+    const value = content.subarray(cursor.at, cursor.at + valueBytes)
+    cursor.at += valueBytes
+    entries.push([key.subarray(0, key.length - SEQUENCE_BYTES), value])
+  }
+  return entries
+}
+
 /**
  * What is wrong with a table, in words; undefined where every block is as it was written.
  *
- * @param size bytes that it is known to have
+ * @param size bytes that it is known to have, where that is known
  */
-export async function tableFault(file: string, size: number): Promise<string | undefined> {
+export async function tableFault(file: string, size?: number): Promise<string | undefined> {
   try {
     const bytes = await readFile(file)
-    if (bytes.length !== size) return `it has ${bytes.length} bytes in place of ${size}`
+    if (size !== undefined && bytes.length !== size)
+      return `it has ${bytes.length} bytes in place of ${size}`
     checkTable(bytes)
     return undefined
   } catch (error) {
@@ -43,6 +125,10 @@ const MAGIC = Buffer.from('57fb808b247547db', 'hex')
 /** A byte of compression and a checksum behind each block. */
 const TRAILER_BYTES = 5
 const SNAPPY = 1
+/** Bytes behind each key: LevelDB's own sequence number and a type. */
+const SEQUENCE_BYTES = 8
+/** Blocks are of 4 KiB and one record; a longer one is not looked for where there is no index. */
+const SNAPPY_TRIED_BYTES_MAX = 1_048_576
 
 function checkTable(bytes: Buffer): void {
   const footer = bytes.subarray(Math.max(0, bytes.length - FOOTER_BYTES))
@@ -58,7 +144,7 @@ function checkTable(bytes: Buffer): void {
 /** The handles that an index or a metaindex holds. */
 function readBlock(bytes: Buffer, handle: BlockHandle): BlockHandle[] {
   const block = checkBlock(bytes, handle)
-  const content = block.isSnappy ? unsnap(block.content) : block.content
+  const content = block.isSnappy ? unsnap(block.content).content : block.content
   const restarts = content.readUInt32LE(content.length - 4)
   const end = content.length - 4 * (restarts + 1)
   const reader = new ByteCursor(content)
@@ -91,31 +177,44 @@ function readHandle(cursor: ByteCursor): BlockHandle {
   return { at: cursor.varint(), length: cursor.varint() }
 }
 
-/** Undoes Snappy: https://github.com/google/snappy/blob/main/format_description.txt */
-function unsnap(bytes: Buffer): Buffer {
+/**
+ * Undoes Snappy: https://github.com/google/snappy/blob/main/format_description.txt
+ *
+ * @returns the content, and where the compressed bytes end
+ */
+function unsnap(
+  bytes: Buffer,
+  from = 0,
+  bytesMax = Infinity
+): { readonly content: Buffer; readonly end: number } {
   const reader = new ByteCursor(bytes)
-  const content = Buffer.alloc(reader.varint())
+  reader.at = from
+  const length = reader.varint()
+  if (length > bytesMax) throw new TableFault('a block is too large')
+  const content = Buffer.alloc(length)
   let to = 0
-  while (reader.at < bytes.length) {
+  while (to < length) {
     const tag = bytes.readUInt8(reader.at)
     reader.at += 1
     if ((tag & 3) === 0) {
-      let length = (tag >> 2) + 1
-      if (length > 60) {
-        const lengthBytes = length - 60
-        length = bytes.readUIntLE(reader.at, lengthBytes) + 1
+      let literal = (tag >> 2) + 1
+      if (literal > 60) {
+        const lengthBytes = literal - 60
+        literal = bytes.readUIntLE(reader.at, lengthBytes) + 1
         reader.at += lengthBytes
       }
-      bytes.copy(content, to, reader.at, reader.at + length)
-      reader.at += length
-      to += length
+      bytes.copy(content, to, reader.at, reader.at + literal)
+      reader.at += literal
+      to += literal
     } else {
-      const { length, offset } = copyOf(bytes, reader, tag)
+      const copy = copyOf(bytes, reader, tag)
+      if (copy.offset === 0 || copy.offset > to) throw new TableFault('a copy of nothing')
       // Byte by byte: a copy may overlap what it makes.
-      for (const end = to + length; to < end; to += 1) content[to] = content[to - offset] ?? 0
+      const end = Math.min(length, to + copy.length)
+      for (; to < end; to += 1) content[to] = content[to - copy.offset] ?? 0
     }
   }
-  return content
+  return { content, end: reader.at }
 }
 
 function copyOf(

@@ -26,7 +26,24 @@ export async function firstTableFault(
     const digits = String(number).padStart(6, '0')
     const name = names.has(`${digits}.sst`) ? `${digits}.sst` : `${digits}.ldb`
     const fault = await tableFault(join(folder, name), size)
-    if (fault !== undefined) return `table ${name} is damaged: ${fault}`
+    if (fault === undefined || (await isRetired(folder, number))) continue
+    return `table ${name} is damaged: ${fault}`
   }
   return undefined
+}
+
+/** A store that is open may have compacted a table away since it was listed. */
+async function isRetired(folder: string, number: number): Promise<boolean> {
+  const live = await liveTables(folder)
+  return live !== undefined && !live.has(number)
+}
+
+/** Names of all tables of a folder that are damaged, those included that a store no longer needs. */
+export async function damagedTables(folder: string): Promise<string[]> {
+  const names = (await readdir(folder)).filter((name) => /\.(ldb|sst)$/.test(name))
+  const damaged: string[] = []
+  for (const name of names) {
+    if ((await tableFault(join(folder, name))) !== undefined) damaged.push(name)
+  }
+  return damaged
 }
