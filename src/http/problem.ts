@@ -150,7 +150,7 @@ function ofLaterbaseError(error: LaterbaseError): HttpProblem {
 }
 
 const FIXED_DETAILS: Partial<Record<ProblemCode, string>> = {
-  'store-corrupt': 'Run `laterbase doctor` on this node; other nodes still serve the event.',
+  'store-corrupt': 'It is healed when a peer is connected; other nodes still serve the event.',
   'store-failed': 'The store of this node cannot be read or written now.',
   'peer-unreachable': 'The connection to a peer broke.',
   closing: 'Ask again when the node is back.'

@@ -95,6 +95,11 @@ async function storesExist(path: string): Promise<boolean> {
   return false
 }
 
+/** Whether there is a node in the directory, or what is left of one. */
+export async function hasNode(dir: string): Promise<boolean> {
+  return (await hasIdentity(dir)) || storesExist(dir)
+}
+
 const IDENTITY_FILE = 'identity.json'
 const NETWORK_KEY_FILE = 'network.key'
 const STORES_FILE = 'stores.json'
@@ -119,7 +124,8 @@ function parseIdentity(text: string, path: string): Uint8Array {
   }
   throw new LaterbaseError(
     'LATERBASE_IDENTITY_INVALID',
-    `${join(path, IDENTITY_FILE)} is damaged: ${IDENTITY_WAY_OUT}`
+    `${join(path, IDENTITY_FILE)} is damaged: ${IDENTITY_WAY_OUT}`,
+    { facts: { file: IDENTITY_FILE } }
   )
 }
 
@@ -131,7 +137,8 @@ function identityCheck(seed: Uint8Array): string {
 function identityLost(path: string): LaterbaseError {
   return new LaterbaseError(
     'LATERBASE_IDENTITY_INVALID',
-    `${join(path, IDENTITY_FILE)} is gone, and there are stores: ${IDENTITY_WAY_OUT}`
+    `${join(path, IDENTITY_FILE)} is gone, and there are stores: ${IDENTITY_WAY_OUT}`,
+    { facts: { file: IDENTITY_FILE } }
   )
 }
 
