@@ -114,6 +114,8 @@ async function listOf(store: NodeStore): Promise<unknown> {
   }
 }
 
+const SYSTEM = { hasher: systemHasher, rng: systemRng, clock: systemClock }
+
 interface DatabaseExamination {
   readonly name: string
   readonly publicKey: Uint8Array
@@ -127,9 +129,8 @@ async function examineDatabase(options: Examination, each: DatabaseExamination):
   const [first] = details
   if (first === undefined) return
   if (options.repair) {
-    const common = { hasher: systemHasher, rng: systemRng, clock: systemClock }
     const { log } = options
-    const keeper = new StoreKeeper({ ...common, folder, publicKey, verifier: systemVerifier, log })
+    const keeper = new StoreKeeper({ ...SYSTEM, folder, publicKey, verifier: systemVerifier, log })
     if (first.kind === 'records') await keeper.condemn(name, first.detail)
     const store = await keeper.open(name, first.kind === 'lost')
     await store.close()
@@ -155,7 +156,7 @@ async function databaseFaults(
   const location = join(options.dir, DATABASES_FOLDER, name)
   const owner = { database: name, publicKey }
   try {
-    const opening = await openGuarded({ location, owner, hasher: systemHasher, rng: systemRng })
+    const opening = await openGuarded({ location, owner, ...SYSTEM })
     if (opening.type === 'damaged') return [{ kind: 'files', detail: opening.reason }]
     const { store } = opening
     const faults: { kind: FaultKind; detail: string }[] = []

@@ -84,7 +84,10 @@ export class Healer {
     return [...this.#watches].flatMap(([name, { open, findings }]) => {
       if (open.length === 0) return []
       const last = findings.at(-1) ?? ''
-      return [`${name} has ${open.length} damages that no connected peer can heal: ${last}`]
+      const places = open.length === 1 ? 'one place' : `${open.length} places`
+      return [
+        `${name} is damaged on this disk in ${places} that no connected peer can heal: ${last}`
+      ]
     })
   }
 

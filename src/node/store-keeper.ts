@@ -130,9 +130,9 @@ export class StoreKeeper implements StorePlace {
   }
 
   #options(database: string): GuardedOptions {
-    const { folder, publicKey, hasher, rng } = this.#init
+    const { folder, publicKey, hasher, rng, clock } = this.#init
     const owner = { database, publicKey }
-    return { location: join(folder, database), owner, hasher, rng }
+    return { location: join(folder, database), owner, hasher, rng, clock }
   }
 
   /** What was noted, unless its files are gone: then a person has dealt with it. */

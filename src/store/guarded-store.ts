@@ -14,6 +14,7 @@
 import { copyFile, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 
+import type { Clock } from '../core/clock.ts'
 import { LaterbaseError, isLaterbaseError } from '../errors.ts'
 import type { EventStore } from './event-store.ts'
 import { openLevelStore } from './level-store.ts'
@@ -24,7 +25,9 @@ import { MarkFile, readMark } from './store-mark.ts'
 import type { StoreMark } from './store-mark.ts'
 import { firstTableFault } from './table-scan.ts'
 
-export type GuardedOptions = Omit<LevelStoreOptions, 'opened' | 'create'>
+export interface GuardedOptions extends Omit<LevelStoreOptions, 'opened' | 'create'> {
+  readonly clock: Pick<Clock, 'setTimer'>
+}
 
 export type Opening =
   | { readonly type: 'open'; readonly store: EventStore }
@@ -55,7 +58,7 @@ export async function createGuarded(options: GuardedOptions): Promise<EventStore
   return openLevelStore({
     ...options,
     create: true,
-    opened: async (_db, store) => startMark(options.location, store)
+    opened: async (_db, store) => startMark(options, store)
   })
 }
 
@@ -157,7 +160,7 @@ async function openChecked(
       opened: async (db, store) => {
         const fault = await openFault({ db, store, mark, logBytes })
         if (fault !== undefined) throw new LaterbaseError('LATERBASE_STORE_CORRUPT', fault)
-        return startMark(options.location, store)
+        return startMark(options, store)
       }
     })
   } catch (error) {
@@ -169,9 +172,9 @@ async function openChecked(
   }
 }
 
-function startMark(location: string, store: EventStore): Promise<MarkFile> {
+function startMark({ location, clock }: GuardedOptions, store: EventStore): Promise<MarkFile> {
   const own = store.log(store.ownLog.id)
-  return MarkFile.open(markFileOf(location), {
+  const mark = {
     incarnation: store.incarnation,
     arrival: store.arrival(),
     events: store.eventCount(),
@@ -179,5 +182,6 @@ function startMark(location: string, store: EventStore): Promise<MarkFile> {
     ownSeq: own?.tip.seq ?? 0,
     checked: store.arrival(),
     clean: false
-  })
+  }
+  return MarkFile.open(markFileOf(location), mark, clock)
 }

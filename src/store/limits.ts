@@ -36,3 +36,5 @@ export const SALVAGE_BYTES = 1_048_576
 export const COMMIT_LOG_BYTES_MIN = 390
 /** Bytes of commits whose events a check holds in memory at a time. */
 export const CHECK_BYTES_MAX = 1_048_576
+/** Milliseconds by which the mark of a store may be behind it. */
+export const MARK_MS = 50

@@ -2,9 +2,9 @@
  * The mark beside a store: how far it was when it was last written, so that a store whose end is
  * gone (a log file cut short, an older copy put in its place) is told from one that never had more.
  *
- * 64 bytes, written in place after each batch that is on disk and not synced itself: after a power
- * cut it may be behind the store, never ahead of it. So it is a lower bound, and a lost one costs
- * nothing but that bound.
+ * 64 bytes, written in place soon after a batch is on disk and not synced itself: it may be behind
+ * the store, never ahead of it. So it is a lower bound, and a lost one costs nothing but that bound.
+ * Not after each batch: that was a quarter of what a single small commit costs.
  *
  *      at  bytes  what
  *       0      8  "lbmark1" and 1 for a clean close, 0 else
@@ -22,9 +22,11 @@ import type { FileHandle } from 'node:fs/promises'
 
 import { fromHex, toHex } from '../core/bytes.ts'
 import { present } from '../core/assert.ts'
+import type { Clock, Timer } from '../core/clock.ts'
 import { logId } from '../core/commit.ts'
 import type { LogId } from '../core/commit.ts'
 import { recordCheck } from './checksum.ts'
+import { MARK_MS } from './limits.ts'
 
 export interface StoreMark {
   readonly incarnation: string
@@ -52,36 +54,45 @@ export async function readMark(file: string): Promise<StoreMark | undefined> {
   }
 }
 
+type MarkClock = Pick<Clock, 'setTimer'>
+
 /** The mark of an open store. */
 export class MarkFile {
+  readonly #clock: MarkClock
   readonly #handle: FileHandle
   #mark: StoreMark
   #written: StoreMark | undefined
   #writing: Promise<void> | undefined
+  #timer: Timer | undefined
 
   /** Written and synced when it resolves: from now on the store counts as not cleanly closed. */
-  static async open(file: string, mark: StoreMark): Promise<MarkFile> {
+  static async open(file: string, mark: StoreMark, clock: MarkClock): Promise<MarkFile> {
     const handle = await open(file, 'r+').catch(() => open(file, 'w+', 0o600))
-    const marking = new MarkFile(handle, mark)
+    const marking = new MarkFile(handle, mark, clock)
     await marking.#write(mark)
     await handle.truncate(MARK_BYTES)
     await handle.sync()
     return marking
   }
 
-  private constructor(handle: FileHandle, mark: StoreMark) {
+  private constructor(handle: FileHandle, mark: StoreMark, clock: MarkClock) {
+    this.#clock = clock
     this.#handle = handle
     this.#mark = mark
   }
 
-  /** Notes what is on disk now. One write is under way at a time; those between are left out. */
+  /** Notes what is on disk now, and writes it within `MARK_MS`. */
   note(now: Pick<StoreMark, 'arrival' | 'events' | 'ownSeq'>): void {
     this.#mark = { ...this.#mark, ...now }
-    this.#writing ??= this.#run()
+    this.#timer ??= this.#clock.setTimer(MARK_MS, () => {
+      this.#timer = undefined
+      this.#writing ??= this.#run()
+    })
   }
 
   /** After the store was closed, with nothing under way in it. */
   async close(): Promise<void> {
+    this.#timer?.cancel()
     await this.#writing
     try {
       await this.#write({ ...this.#mark, clean: true })

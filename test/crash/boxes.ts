@@ -12,6 +12,7 @@ import { vi } from 'vitest'
 
 import { createLaterbase } from '../../src/index.ts'
 import type { Database, EventInput, Laterbase } from '../../src/index.ts'
+import { readMark } from '../../src/store/store-mark.ts'
 import { connect } from '../fixtures/nodes.ts'
 
 export interface Boxes {
@@ -42,7 +43,10 @@ export async function makeBoxes(): Promise<Boxes> {
     await fill(ours, 10_000 * (life + 1))
     await fill(theirs, 500_000 + 1_000 * life)
     await untilSame(ours, theirs)
-    if (life === 2) await copyDirectory(dir, killed)
+    if (life === 2) {
+      await untilMarked(join(dir, 'databases', 'stock.mark'), ours)
+      await copyDirectory(dir, killed)
+    }
     await box.close()
     if (life === 1) await copyDirectory(dir, older)
   }
@@ -80,6 +84,17 @@ function pallet(number: number): EventInput {
 /** Without the LOCK files: to read one of an open store frees its lock in this process. */
 function copyDirectory(from: string, to: string): Promise<void> {
   return cp(from, to, { recursive: true, filter: (source) => basename(source) !== 'LOCK' })
+}
+
+/** The mark follows a batch soon, and not at once. */
+async function untilMarked(file: string, database: Database): Promise<void> {
+  const { events } = await database.status()
+  await vi.waitFor(
+    async () => {
+      if ((await readMark(file))?.events !== events) throw new Error('not marked yet')
+    },
+    { timeout: 40_000, interval: 10 }
+  )
 }
 
 async function untilSame(a: Database, b: Database): Promise<void> {
