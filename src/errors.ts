@@ -28,8 +28,10 @@ export const ERROR_CODES = [
   'LATERBASE_STORE_LOST',
   /** Stored bytes do not match their hash, or a record is missing. */
   'LATERBASE_STORE_CORRUPT',
-  /** A read or write of the store failed. */
+  /** A read or write of the store failed, or the store is being opened anew after one did. */
   'LATERBASE_STORE_FAILED',
+  /** The disk has no more than its reserve left; nothing of the request was written. */
+  'LATERBASE_DISK_FULL',
   /** The store was written by a newer version of Laterbase. */
   'LATERBASE_STORE_FORMAT',
   /** The identity file or the network key cannot be read. */

@@ -11,6 +11,7 @@ export type {
   Change,
   ChangesOptions,
   ChangesPage,
+  ClockStatus,
   ConflictStatus,
   Database,
   DatabaseStatus,
@@ -22,5 +23,7 @@ export type {
   NodeStatus,
   PeerStatus,
   RangeOptions,
-  RecordedEvent
+  RecordedEvent,
+  TrafficStatus,
+  UnopenedDatabase
 } from './node/laterbase.ts'

@@ -27,7 +27,7 @@ export interface DatabaseDigest {
   readonly digest: Uint8Array
 }
 
-/** How far a node has one log. */
+/** How far a node has one log, or one branch of it. */
 export interface WireHead {
   readonly log: Uint8Array
   /** Sequence number of the last event held, at least 1. */
@@ -44,9 +44,14 @@ export type DeltaRequest =
       /** Answer with about this many bytes of commits; always with one commit if any is missing. */
       readonly bytesMax: number
       readonly heads: readonly WireHead[]
+      /** More commits that are held of logs in which the branches part: where they do is looked for. */
+      readonly places: readonly WireHead[]
     }
 
-/** A log that a page holds commits of. Its commits follow one another from `firstSeq`. */
+/**
+ * A stretch of a log that a page holds commits of: they follow one another from `firstSeq`. A log of
+ * which the page has several branches is listed once for each.
+ */
 export interface PageLog {
   readonly log: Uint8Array
   readonly firstSeq: number
@@ -94,6 +99,7 @@ export function encodeDeltaRequest(request: DeltaRequest): Uint8Array {
     .name(request.database)
     .varint(request.bytesMax)
     .list(request.heads, writeHead)
+    .list(request.places, writeHead)
     .finish()
 }
 
@@ -106,7 +112,8 @@ export function decodeDeltaRequest(frame: Uint8Array): DeltaRequest | Rejected {
       type: 'page',
       database: reader.name(NAME_BYTES_MAX),
       bytesMax: reader.varint(),
-      heads: readHeads(reader)
+      heads: readHeads(reader),
+      places: readHeads(reader)
     }
   })
 }
@@ -145,7 +152,6 @@ export function decodeDeltaAnswer(frame: Uint8Array): DeltaAnswer | Rejected {
     if (kind !== ANSWER.page) refuse('unknown-value', `answer kind ${kind}`)
     const complete = reader.flag()
     const logs = reader.list(VERSION_HEADS_MAX, readPageLog)
-    refuseRepeats(logs)
     const commits = reader.list(PAGE_COMMITS_MAX, (inner) => readPageCommit(inner, logs.length))
     return { type: 'page', complete, logs, commits, heads: readHeads(reader) }
   })
@@ -193,11 +199,6 @@ function readPageLog(reader: Reader): PageLog {
     refuse('not-allowed', 'a genesis comes with the first commit of a log, and only with it')
   }
   return { log, firstSeq, previous, genesis }
-}
-
-function refuseRepeats(logs: readonly PageLog[]): void {
-  const seen = new Set(logs.map((entry) => entry.log.join()))
-  if (seen.size !== logs.length) refuse('not-allowed', 'a log listed twice')
 }
 
 function writePageCommit(writer: Writer, commit: PageCommit): void {

@@ -14,13 +14,13 @@ export function headAt(commit: VectorCommit): VectorHead {
   return { log: commit.log.id, seq, hash: commit.hash }
 }
 
-export function headParts(heads: readonly VectorHead[]): Part[] {
+export function headParts(heads: readonly VectorHead[], field = 'head'): Part[] {
   return [
-    part('head count', varint(heads.length)),
+    part(`${field} count`, varint(heads.length)),
     ...heads.flatMap(({ log, seq, hash }, index) => [
-      part(`head ${index} log`, log),
-      part(`head ${index} seq`, varint(seq)),
-      part(`head ${index} hash`, hash)
+      part(`${field} ${index} log`, log),
+      part(`${field} ${index} seq`, varint(seq)),
+      part(`${field} ${index} hash`, hash)
     ])
   ]
 }
@@ -39,12 +39,17 @@ export function digestParts(digests: readonly { name: string; digest: Uint8Array
   ]
 }
 
-export function pageRequestParts(heads: readonly VectorHead[], bytesMax = 1_048_576): Part[] {
+export function pageRequestParts(
+  heads: readonly VectorHead[],
+  bytesMax = 1_048_576,
+  places: readonly VectorHead[] = []
+): Part[] {
   return [
     part('kind', byte(2)),
     ...nameParts('yard', 'database'),
     part('bytes_max', varint(bytesMax)),
-    ...headParts(heads)
+    ...headParts(heads),
+    ...headParts(places, 'place')
   ]
 }
 
@@ -59,18 +64,29 @@ export interface VectorPage {
   readonly complete: boolean
   readonly commits: readonly VectorCommit[]
   readonly heads: readonly VectorHead[]
+  /** Commits that begin another branch of a log that the page has already. */
+  readonly branches?: readonly VectorCommit[]
 }
 
-export function listedLogs(page: VectorPage): ListedLog[] {
-  const listed = new Map<VectorLog, ListedLog>()
-  for (const { log, firstSeq, previous } of page.commits) {
-    if (!listed.has(log)) listed.set(log, { log, firstSeq, previous })
-  }
-  return [...listed.values()]
+/** The logs of a page in order, and for each commit the index of its own. */
+export function listedLogs(page: VectorPage): { logs: ListedLog[]; indexes: number[] } {
+  const logs: (ListedLog & { last: VectorCommit })[] = []
+  const indexes = page.commits.map((commit) => {
+    const { log, firstSeq, previous } = commit
+    const begins = page.branches?.includes(commit) === true
+    const follows = logs.findIndex((listed) => listed.last.hash === previous)
+    const first = logs.findIndex((listed) => listed.log === log)
+    const index = begins ? -1 : follows < 0 ? first : follows
+    const held = logs[index]
+    if (held === undefined) return logs.push({ log, firstSeq, previous, last: commit }) - 1
+    held.last = commit
+    return index
+  })
+  return { logs, indexes }
 }
 
 export function pageParts(page: VectorPage): Part[] {
-  const logs = listedLogs(page)
+  const { logs, indexes } = listedLogs(page)
   return [
     part('kind', byte(2)),
     part('complete', byte(page.complete ? 1 : 0)),
@@ -78,7 +94,7 @@ export function pageParts(page: VectorPage): Part[] {
     ...logs.flatMap(logParts),
     part('commit count', varint(page.commits.length)),
     ...page.commits.flatMap((commit, index) => [
-      part(`commit ${index} log_index`, varint(logs.findIndex(({ log }) => log === commit.log))),
+      part(`commit ${index} log_index`, varint(indexes[index] ?? 0)),
       part(`commit ${index} count`, varint(commit.events.length)),
       part(`commit ${index} recorded`, u64(commit.recorded)),
       part(`commit ${index} signature`, commit.signature),
@@ -106,7 +122,7 @@ function logParts({ log, firstSeq, previous }: ListedLog, index: number): Part[]
 
 /** The fields of a page as a vector lists them. */
 export function pageFields(page: VectorPage): object {
-  const logs = listedLogs(page)
+  const { logs, indexes } = listedLogs(page)
   return {
     complete: page.complete,
     logs: logs.map(({ log, firstSeq, previous }) => ({
@@ -117,8 +133,8 @@ export function pageFields(page: VectorPage): object {
         ? { genesis: { public_key: hex(log.signer.publicKey), nonce: hex(log.nonce) } }
         : {})
     })),
-    commits: page.commits.map((commit) => ({
-      log_index: logs.findIndex(({ log }) => log === commit.log),
+    commits: page.commits.map((commit, index) => ({
+      log_index: indexes[index],
       count: commit.events.length,
       recorded: String(commit.recorded),
       signature: hex(commit.signature),
@@ -134,7 +150,12 @@ export function headFields({ log, seq, hash }: VectorHead): object {
 
 /** The bytes under a version's digest: a domain with its length, then the heads by log id. */
 export function digestPreimage(heads: readonly VectorHead[]): Uint8Array {
-  const sorted = heads.toSorted((a, b) => Buffer.compare(a.log, b.log))
+  const sorted = heads.toSorted(
+    (a, b) =>
+      Buffer.compare(a.log, b.log) ||
+      Number(a.seq) - Number(b.seq) ||
+      Buffer.compare(a.hash, b.hash)
+  )
   return bytesOf([...nameParts('laterbase/digest/1', 'domain'), ...headParts(sorted).slice(1)])
 }
 

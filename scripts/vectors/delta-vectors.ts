@@ -28,7 +28,7 @@ import {
 import type { VectorHead, VectorPage } from './delta-frames.ts'
 import { invalidPages, validPages } from './page-vectors.ts'
 
-const { gate1, gate2, gate3, dock1 } = STORY
+const { gate1, gate2, gate3, gate2Forked, dock1 } = STORY
 const HEADS = [headAt(gate3), headAt(dock1)]
 const HIGHEST_SEQ = 2n ** 53n - 1n
 const DIGESTS = [
@@ -45,7 +45,8 @@ export function validDeltas(): object {
       digestVector('no logs', []),
       digestVector('one log', [headAt(gate1)]),
       digestVector('two logs', HEADS),
-      digestVector('the same two, given in the other order', HEADS.toReversed())
+      digestVector('the same two, given in the other order', HEADS.toReversed()),
+      digestVector('a log with two branches', [headAt(gate2Forked), headAt(gate3)])
     ],
     requests: [
       compare('no databases', []),
@@ -54,7 +55,8 @@ export function validDeltas(): object {
       pageRequest('everything', []),
       pageRequest('what is beyond two heads', HEADS),
       pageRequest('no more than one commit', [headAt(gate1)], 0),
-      pageRequest('the highest sequence number', [{ ...headAt(gate1), seq: HIGHEST_SEQ }])
+      pageRequest('the highest sequence number', [{ ...headAt(gate1), seq: HIGHEST_SEQ }]),
+      pageRequest('places along a log whose branches part', HEADS, 1_048_576, [headAt(gate1)])
     ],
     answers: [
       {
@@ -136,12 +138,17 @@ function invalidRequests(): Rejection[] {
     ),
     rejection(
       'page: 15,001 heads, and no bytes behind the count',
+      bytesOf([...pageRequestParts([]).slice(0, -2), part('count', varint(15_001))]),
+      'over-limit'
+    ),
+    rejection(
+      'page: 15,001 places, and no bytes behind the count',
       bytesOf([...pageRequestParts([]).slice(0, -1), part('count', varint(15_001))]),
       'over-limit'
     ),
     rejection(
       'page: 15,000 heads, and no bytes behind the count',
-      bytesOf([...pageRequestParts([]).slice(0, -1), part('count', varint(15_000))]),
+      bytesOf([...pageRequestParts([]).slice(0, -2), part('count', varint(15_000))]),
       'truncated'
     ),
     rejection(
@@ -166,7 +173,6 @@ function invalidAnswers(): Rejection[] {
         from.findIndex((each) => each.name === name)
       )
     )
-  const twice = [...page.slice(0, 3), ...logPartsOf(page, 0), ...logPartsOf(page, 0)]
   return [
     ...cuts('compared', comparedParts),
     ...cuts('page', page),
@@ -195,7 +201,6 @@ function invalidAnswers(): Rejection[] {
       Buffer.concat([upTo('head count'), varint(15_001)]),
       'over-limit'
     ),
-    rejection('page: a log listed twice', bytesOf(twice), 'not-allowed'),
     rejection(
       'page: a log at sequence number 0',
       field('log 0 first_seq', varint(0)),
@@ -273,10 +278,6 @@ function withByte(parts: readonly Part[]): Uint8Array {
   return Buffer.concat([bytesOf(parts), byte(0)])
 }
 
-function logPartsOf(parts: readonly Part[], index: number): Part[] {
-  return parts.filter(({ name }) => name.startsWith(`log ${index} `))
-}
-
 function digestVector(name: string, heads: readonly VectorHead[]): object {
   const digest = digestOf(heads)
   return {
@@ -307,14 +308,20 @@ function compare(name: string, digests: typeof DIGESTS): object {
   }
 }
 
-function pageRequest(name: string, heads: readonly VectorHead[], bytesMax = 1_048_576): object {
+function pageRequest(
+  name: string,
+  heads: readonly VectorHead[],
+  bytesMax = 1_048_576,
+  places: readonly VectorHead[] = []
+): object {
   return {
     name,
-    hex: hex(bytesOf(pageRequestParts(heads, bytesMax))),
+    hex: hex(bytesOf(pageRequestParts(heads, bytesMax, places))),
     type: 'page',
     database: 'yard',
     bytes_max: bytesMax,
-    heads: heads.map(headFields)
+    heads: heads.map(headFields),
+    places: places.map(headFields)
   }
 }
 

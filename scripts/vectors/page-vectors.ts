@@ -49,23 +49,25 @@ export function validPages(): object[] {
     }),
     accepted('nothing new', { before: [[gate1]], page: [gate1], commits: [] }),
     accepted('no commits', { before: [[gate1]], page: [], commits: [] }),
-    accepted('another branch at the head: held commits stay, the log is marked', {
+    accepted('another branch at the head', {
       before: [[gate1, gate2]],
       page: [gate1, gate2Forked],
-      commits: [],
-      forks: [hex(gate.id)]
+      commits: [gate2Forked]
     }),
-    accepted('another branch does not hide other logs', {
-      before: [[gate1, gate2]],
-      page: [gate1, dock1, gate2Forked],
-      commits: [dock1],
-      forks: [hex(gate.id)]
+    accepted('a branch that continues what is held in the middle', {
+      before: [[gate1, gate2, gate3]],
+      page: [gate2Forked],
+      commits: [gate2Forked]
     }),
-    accepted('what follows another branch is not taken', {
-      before: [[gate1, gate2Forked]],
+    accepted('what follows another branch than the one held', {
+      before: [[gate1, gate2Forked], [gate2]],
       page: [gate2, gate3],
-      commits: [],
-      forks: [hex(gate.id)]
+      commits: [gate3]
+    }),
+    accepted('two branches in one page, the second listed on its own', {
+      page: [gate1, gate2, gate2Forked, gate3],
+      branches: [gate2Forked],
+      commits: [gate1, gate2, gate2Forked, gate3]
     })
   ]
 }
@@ -159,21 +161,21 @@ interface Acceptance {
   readonly page: readonly VectorCommit[]
   /** What is new to the receiver. */
   readonly commits: readonly VectorCommit[]
-  readonly forks?: readonly string[]
+  /** Commits of the page that begin another branch of a log in it. */
+  readonly branches?: readonly VectorCommit[]
 }
 
-function accepted(name: string, { before = [], page, commits, forks = [] }: Acceptance): object {
+function accepted(name: string, { before = [], page, commits, branches }: Acceptance): object {
   return {
     name,
     database: 'yard',
     before: before.map((earlier) => hex(frame(earlier))),
-    hex: hex(frame(page)),
+    hex: hex(frame(page, branches)),
     new: commits.map(({ log, firstSeq, hash }) => ({
       log: hex(log.id),
       first_seq: firstSeq,
       hash: hex(hash)
-    })),
-    forks
+    }))
   }
 }
 
@@ -187,13 +189,19 @@ function refused(
   return { name, database: 'yard', before: earlier, hex: hex(bytes), code }
 }
 
-function page(commits: readonly VectorCommit[]): Parameters<typeof pageParts>[0] {
+function page(
+  commits: readonly VectorCommit[],
+  branches: readonly VectorCommit[] = []
+): Parameters<typeof pageParts>[0] {
   const heads = new Map(commits.map((commit) => [commit.log, headAt(commit)]))
-  return { complete: true, commits, heads: [...heads.values()] }
+  return { complete: true, commits, branches, heads: [...heads.values()] }
 }
 
-function frame(commits: readonly VectorCommit[]): Uint8Array {
-  return bytesOf(pageParts(page(commits)))
+function frame(
+  commits: readonly VectorCommit[],
+  branches: readonly VectorCommit[] = []
+): Uint8Array {
+  return bytesOf(pageParts(page(commits, branches)))
 }
 
 function planOf(commit: VectorCommit): Parameters<typeof makeCommit>[0] {

@@ -13,6 +13,7 @@ import { getCommand } from './commands/get.ts'
 import { initCommand } from './commands/init.ts'
 import { inviteCommand } from './commands/invite.ts'
 import { joinCommand } from './commands/join.ts'
+import { renewIdentityCommand } from './commands/renew-identity.ts'
 import { simulateCommand } from './commands/simulate.ts'
 import { startCommand } from './commands/start.ts'
 import { statusCommand } from './commands/status.ts'
@@ -74,6 +75,7 @@ const COMMANDS = [
   digestCommand,
   verifyCommand,
   doctorCommand,
+  renewIdentityCommand,
   simulateCommand
 ]
 

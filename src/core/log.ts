@@ -7,7 +7,7 @@ import type { DeltaAnswer, PageCommit, PageLog } from '../../protocols/delta/cod
 import { decodeEvents } from '../../protocols/event/codec.ts'
 import { isRejected, rejected } from '../../protocols/rejected.ts'
 import type { Rejected } from '../../protocols/rejected.ts'
-import { equalBytes } from './bytes.ts'
+import { equalBytes, toHex } from './bytes.ts'
 import { present } from './assert.ts'
 import type { Hasher, Verifier } from './clock.ts'
 import { commitHash, lastSeq, logId, logOrigin } from './commit.ts'
@@ -41,63 +41,53 @@ export function tipAfter(tip: LogTip, commit: Commit): LogTip {
 
 export type LogPage = Extract<DeltaAnswer, { type: 'page' }>
 
-/** A page whose commits continue the logs that we hold; their signatures are not yet checked. */
-export interface CheckedPage {
-  /** New commits, in page order; those already held are left out. */
-  readonly commits: readonly Commit[]
-  /** The first commit of each branch that is not ours: with its signature, proof of a fork. */
-  readonly forks: readonly Commit[]
-}
+/** The tip of a log right after the commit with this hash, which ends at `seq`; undefined: not held. */
+export type FindTip = (log: LogId, seq: number, hash: Uint8Array) => LogTip | undefined
 
 /**
  * Checks everything about a page but the signatures, which cost 150 µs each and are checked off
  * the main thread by `verifySignatures`.
  *
- * @param tips what we hold, by log
+ * @param find what the receiver holds; what comes earlier in the page need not be in it
+ * @returns the commits in page order, those included that the receiver holds already
  */
 export function checkPage(
   page: LogPage,
   database: string,
-  tips: (log: LogId) => LogTip | undefined,
+  find: FindTip,
   hasher: Hasher
-): CheckedPage | Rejected {
-  const states: PageLogState[] = []
+): readonly Commit[] | Rejected {
+  const origins: (LogOrigin | undefined)[] = []
   for (const entry of page.logs) {
-    const state = beginLog(entry, database, tips, hasher)
-    if (isRejected(state)) return state
-    states.push(state)
+    const origin = readGenesis(entry, database, hasher)
+    if (isRejected(origin)) return origin
+    origins.push(origin)
   }
+  const inPage = new Map<string, LogTip>()
+  // Branches of one log in one page: one may leave the other within it.
+  const isBranching = new Set(page.logs.map(({ log }) => toHex(log))).size < page.logs.length
+  const tips: (LogTip | undefined)[] = page.logs.map(() => undefined)
   const commits: Commit[] = []
   for (const wire of page.commits) {
-    const state = present(states[wire.logIndex], 'the codec checked the index')
-    const commit = readCommit(wire, state.tip, hasher)
+    const entry = present(page.logs[wire.logIndex], 'the codec checked the index')
+    const origin = origins[wire.logIndex]
+    const tip =
+      tips[wire.logIndex] ??
+      (origin === undefined ? findBase(entry, inPage, find) : emptyTip(origin))
+    if (isRejected(tip)) return tip
+    const commit = readCommit(wire, tip, hasher)
     if (isRejected(commit)) return commit
-    state.tip = tipAfter(state.tip, commit)
-    const place = placeCommit(commit, state.held)
-    if (place === 'fork') state.fork ??= commit
-    if (place === 'next' && state.fork === undefined) {
-      state.held = state.tip
-      commits.push(commit)
-    }
+    const after = tipAfter(tip, commit)
+    tips[wire.logIndex] = after
+    if (isBranching) inPage.set(toHex(commit.hash), after)
+    commits.push(commit)
   }
-  return { commits, forks: states.flatMap(({ fork }) => (fork === undefined ? [] : [fork])) }
+  return commits
 }
 
-/** Where a commit stands against what we hold of its log. */
-export type CommitPlace = 'next' | 'held' | 'gap' | 'fork'
-
-/**
- * Below our head a commit counts as held without a look at its hash: a page that begins there and
- * differs is found as a fork where it reaches our head.
- */
-export function placeCommit(commit: Commit, held: LogTip): CommitPlace {
-  const last = lastSeq(commit)
-  if (commit.firstSeq > held.seq + 1) return 'gap'
-  if (commit.firstSeq === held.seq + 1) {
-    return equalBytes(commit.previous, held.hash) ? 'next' : 'fork'
-  }
-  if (last < held.seq) return 'held'
-  return last === held.seq && equalBytes(commit.hash, held.hash) ? 'held' : 'fork'
+/** Whether a commit continues its log right behind `tip`. */
+export function follows(commit: Pick<Commit, 'firstSeq' | 'previous'>, tip: LogTip): boolean {
+  return commit.firstSeq === tip.seq + 1 && equalBytes(commit.previous, tip.hash)
 }
 
 /** The first commit whose signature fails, if any. */
@@ -115,38 +105,29 @@ export async function verifySignatures(
   return rejected('bad-signature', `commit ${bad.firstSeq} of log ${bad.origin.id}`)
 }
 
-interface PageLogState {
-  /** Where the page has come to in this log. */
-  tip: LogTip
-  /** Where we hold it, the page's commits so far included. */
-  held: LogTip
-  /** The first commit of another branch than ours. */
-  fork: Commit | undefined
-}
-
-function beginLog(
+/** The origin of a log that begins in the page; undefined for one that continues. */
+function readGenesis(
   entry: PageLog,
   database: string,
-  tips: (log: LogId) => LogTip | undefined,
   hasher: Hasher
-): PageLogState | Rejected {
+): LogOrigin | undefined | Rejected {
+  if (entry.genesis === undefined) return undefined
   const id = logId(entry.log)
-  const held = tips(id)
-  if (entry.genesis !== undefined) {
-    const origin = logOrigin({ ...entry.genesis, database }, hasher)
-    if (origin.id !== id) return rejected('log-identity', `log ${id} is not its genesis`)
-    if (!equalBytes(entry.previous, origin.hash)) return rejected('chain-broken', `log ${id}`)
-    const tip = emptyTip(origin)
-    return { tip, held: held ?? tip, fork: undefined }
-  }
-  if (held === undefined || entry.firstSeq > held.seq + 1) {
-    return rejected('sequence-gap', `log ${id} continues at ${entry.firstSeq}`)
-  }
-  const continues = entry.firstSeq === held.seq + 1 && equalBytes(entry.previous, held.hash)
-  // Elsewhere the recorded time before the page is not known; the chain is checked all the same.
-  const recorded = continues ? held.recorded : 0n
-  const tip = { origin: held.origin, seq: entry.firstSeq - 1, hash: entry.previous, recorded }
-  return { tip, held, fork: undefined }
+  const origin = logOrigin({ ...entry.genesis, database }, hasher)
+  if (origin.id !== id) return rejected('log-identity', `log ${id} is not its genesis`)
+  if (!equalBytes(entry.previous, origin.hash)) return rejected('chain-broken', `log ${id}`)
+  return origin
+}
+
+function findBase(
+  { log, firstSeq, previous }: PageLog,
+  inPage: ReadonlyMap<string, LogTip>,
+  find: FindTip
+): LogTip | Rejected {
+  const id = logId(log)
+  const base = find(id, firstSeq - 1, previous) ?? inPage.get(toHex(previous))
+  if (base !== undefined && base.origin.id === id && base.seq === firstSeq - 1) return base
+  return rejected('sequence-gap', `log ${id} continues at ${firstSeq}, after what is not held`)
 }
 
 function readCommit(wire: PageCommit, tip: LogTip, hasher: Hasher): Commit | Rejected {

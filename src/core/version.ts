@@ -1,6 +1,7 @@
 /**
- * Versions: for each log, how far a node has it. A version vector (Parker et al. 1983) whose
- * entries also carry the hash of the head, so that equal versions mean equal sets.
+ * Versions: how far a node has each log. A version vector (Parker et al. 1983) whose entries also
+ * carry the hash of the head, so that equal versions mean equal sets. A log that was forked has a
+ * head for each of its branches.
  */
 
 import { Writer, decode } from '../../protocols/wire.ts'
@@ -16,52 +17,23 @@ import type { LogId } from './commit.ts'
 import type { Hasher } from './clock.ts'
 
 export interface Head {
+  readonly log: LogId
   /** Sequence number of the last event held, at least 1. */
   readonly seq: number
   /** Hash of the commit that holds it. */
   readonly hash: Uint8Array
 }
 
-/** Heads by log; a log without commits has no entry. */
-export type Version = ReadonlyMap<LogId, Head>
+/** Sorted by log, sequence number, hash. A log without commits has no head, a forked one several. */
+export type Version = readonly Head[]
 
-export const EMPTY_VERSION: Version = new Map()
-
-/** The version of the union of both sets. Commutative, associative, idempotent. */
-export function joinVersions(a: Version, b: Version): Version {
-  const joined = new Map(a)
-  for (const [log, head] of b) raise(joined, log, head)
-  return joined
-}
-
-/** Whether everything in `b` is in `a`. */
-export function covers(a: Version, b: Version): boolean {
-  for (const [log, head] of b) {
-    if ((a.get(log)?.seq ?? 0) < head.seq) return false
-  }
-  return true
-}
-
-/** A stretch of one log: events `afterSeq + 1` to `toSeq`. */
-export interface MissingRange {
-  readonly log: LogId
-  readonly afterSeq: number
-  readonly toSeq: number
-}
-
-/** What the holder of `mine` has and the holder of `theirs` lacks. */
-export function missingRanges(mine: Version, theirs: Version): MissingRange[] {
-  const ranges: MissingRange[] = []
-  for (const [log, head] of mine) {
-    const afterSeq = theirs.get(log)?.seq ?? 0
-    if (afterSeq < head.seq) ranges.push({ log, afterSeq, toSeq: head.seq })
-  }
-  return ranges
+export function versionOf(heads: Iterable<Head>): Version {
+  return [...heads].sort(compareHeads)
 }
 
 /** 32 bytes: equal exactly when the versions are. */
 export function versionDigest(version: Version, hasher: Hasher): Uint8Array {
-  const writer = new Writer(32 + 56 * version.size)
+  const writer = new Writer(32 + 56 * version.length)
   writer.name(DIGEST_DOMAIN)
   for (const head of toWireHeads(version)) writer.fixed(head.log).varint(head.seq).fixed(head.hash)
   return hasher.sha256(writer.finish())
@@ -84,52 +56,70 @@ export function formatDigest(digest: Uint8Array): string {
   return `${text.slice(0, 4)}-${text.slice(4, 8)}-${text.slice(8)}`
 }
 
-/** Sorted by log id, as every encoding of a version is. */
 export function toWireHeads(version: Version): WireHead[] {
-  return [...version]
-    .map(([log, head]) => ({ log: logIdBytes(log), seq: head.seq, hash: head.hash }))
-    .sort((a, b) => compareBytes(a.log, b.log))
+  return version.map(({ log, seq, hash }) => ({ log: logIdBytes(log), seq, hash }))
 }
 
-/** Where a log is listed twice, as for a log with two branches, the further head counts. */
 export function fromWireHeads(heads: readonly WireHead[]): Version {
-  const version = new Map<LogId, Head>()
-  for (const { log, seq, hash } of heads) raise(version, logId(log), { seq, hash })
-  return version
+  return versionOf(heads.map(({ log, seq, hash }) => ({ log: logId(log), seq, hash })))
 }
 
-/** A place in a database's history: events of each log up to a sequence number. */
-export type Position = ReadonlyMap<LogId, number>
+/** The heads of each log. */
+export function headsByLog(version: Version): Map<LogId, Head[]> {
+  const byLog = new Map<LogId, Head[]>()
+  for (const head of version) {
+    const heads = byLog.get(head.log)
+    if (heads === undefined) byLog.set(head.log, [head])
+    else heads.push(head)
+  }
+  return byLog
+}
 
-/** Compact bytes of a position, for cursors. */
-export function encodePosition(position: Position): Uint8Array {
-  const entries = [...position].filter(([, seq]) => seq > 0).sort(([a], [b]) => (a < b ? -1 : 1))
-  return new Writer(24 * entries.length + 8)
-    .list(entries, (writer, [log, seq]) => writer.fixed(logIdBytes(log)).varint(seq))
+/** How far somebody has read a log, in a form that every node understands. */
+export interface Place {
+  readonly log: LogId
+  /** The last event read. */
+  readonly seq: number
+  /** The first `TAG_BYTES` of the hash of the commit that holds it: which branch is meant. */
+  readonly tag: Uint8Array
+}
+
+/** Bytes of a hash that tell the branches of a log apart; few, because cursors carry them. */
+export const TAG_BYTES = 6
+
+/** Compact bytes of a reader's position, for cursors: one place a log, or a branch of it. */
+export function encodePosition(places: readonly Place[]): Uint8Array {
+  const sorted = [...places].sort(comparePlaces)
+  return new Writer(30 * sorted.length + 8)
+    .list(sorted, (writer, { log, seq, tag }) => {
+      writer.fixed(logIdBytes(log)).varint(seq).fixed(tag)
+    })
     .finish()
 }
 
-export function decodePosition(bytes: Uint8Array): Position | undefined {
-  const entries = decode(bytes, (reader: Reader) =>
-    reader.list(VERSION_HEADS_MAX, (inner): [LogId, number] => [
-      logId(inner.fixed(LOG_ID_BYTES)),
-      inner.varint()
-    ])
+export function decodePosition(bytes: Uint8Array): readonly Place[] | undefined {
+  const places = decode(bytes, (reader: Reader) =>
+    reader.list(VERSION_HEADS_MAX, (inner) => ({
+      log: logId(inner.fixed(LOG_ID_BYTES)),
+      seq: inner.varint(),
+      tag: inner.fixed(TAG_BYTES)
+    }))
   )
-  return isRejected(entries) ? undefined : new Map(entries)
+  return isRejected(places) ? undefined : places
 }
 
-export function logIdBytes(log: LogId): Uint8Array {
+function logIdBytes(log: LogId): Uint8Array {
   return present(fromHex(log), 'a log id is hex')
 }
 
-function raise(version: Map<LogId, Head>, log: LogId, head: Head): void {
-  const other = version.get(log)
-  if (other === undefined || compareHeads(head, other) > 0) version.set(log, head)
+function compareHeads(a: Head, b: Head): number {
+  if (a.log !== b.log) return a.log < b.log ? -1 : 1
+  return a.seq === b.seq ? compareBytes(a.hash, b.hash) : a.seq - b.seq
 }
 
-function compareHeads(a: Head, b: Head): number {
-  return a.seq === b.seq ? compareBytes(a.hash, b.hash) : a.seq - b.seq
+function comparePlaces(a: Place, b: Place): number {
+  if (a.log !== b.log) return a.log < b.log ? -1 : 1
+  return a.seq === b.seq ? compareBytes(a.tag, b.tag) : a.seq - b.seq
 }
 
 const DIGEST_DOMAIN = 'laterbase/digest/1'

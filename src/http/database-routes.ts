@@ -7,7 +7,7 @@ import type { DatabaseStatus, LogStatus } from '../node/laterbase.ts'
 import type { HttpContext } from './context.ts'
 import { within } from './deadline.ts'
 import { bodyType, JSON_TYPE, unsupported } from './negotiate.ts'
-import { HttpProblem } from './problem.ts'
+import { HttpProblem, problemCodeOf } from './problem.ts'
 import { expectNoParameters, Query } from './query.ts'
 import { databasePath, pathParameter, type Route, sendJson, sendPage } from './route.ts'
 import { eventRow } from './rows.ts'
@@ -36,7 +36,10 @@ function listDatabases(
   reply: FastifyReply
 ): FastifyReply {
   expectNoParameters(request.url)
-  return sendJson(reply, JSON.stringify({ databases: node.databases() }))
+  // Reasons and ways out are in the status: they may name paths of this machine.
+  const unopened = node.unopened().map(({ name, code }) => ({ name, code: problemCodeOf(code) }))
+  const databases = node.databases()
+  return sendJson(reply, JSON.stringify({ databases, ...(unopened.length > 0 && { unopened }) }))
 }
 
 async function createDatabase(
@@ -71,7 +74,9 @@ async function forgetDatabase(
   reply: FastifyReply
 ): Promise<FastifyReply> {
   const query = new Query(request.url, ['confirm'])
-  const { name } = node.database(pathParameter(request, 'db'))
+  const name = pathParameter(request, 'db')
+  const isUnopened = node.unopened().some((each) => each.name === name)
+  if (!isUnopened) node.database(name)
   if (query.text('confirm') !== name) {
     throw new HttpProblem('confirm-required', `Add ?confirm=${name} to forget this copy.`)
   }
@@ -213,6 +218,7 @@ function describeLog(log: LogStatus): Readonly<Record<string, unknown>> {
     held: log.held,
     missing: log.known > log.held ? [[log.held + 1, log.known]] : [],
     last_recorded: log.lastRecorded,
-    forked: log.forked
+    forked: log.forked,
+    forked_after: log.forkedAfter
   }
 }

@@ -50,6 +50,7 @@ export interface HttpLimits {
   readonly syncMsMax: number
   readonly closeGraceMs: number
   readonly retryAfterSeconds: number
+  readonly retryAfterFullSeconds: number
 }
 
 export const HTTP_LIMITS: HttpLimits = {
@@ -139,5 +140,7 @@ export const HTTP_LIMITS: HttpLimits = {
   /** For answers under way to end when the server closes; then their sockets are cut. */
   closeGraceMs: 500,
   /** What `Retry-After` says, in seconds. */
-  retryAfterSeconds: 2
+  retryAfterSeconds: 2,
+  /** The same while the disk is full: somebody has to make room. */
+  retryAfterFullSeconds: 10
 }

@@ -103,7 +103,9 @@ class StreamAnswer {
     const { code, message, errors, headers, cause } = problem
     const full = new HttpProblem(code, message, { facts, errors, headers, cause })
     if (!this.#started) throw full
-    if (full.status >= 500) context.log('error', 'a stream failed', { error: String(cause) })
+    if (full.status >= 500 && code !== 'disk-full') {
+      context.log('error', 'a stream failed', { error: String(cause) })
+    }
     const members = problemMembers(full, request.url)
     this.#writer.end(`${JSON.stringify({ error: members })}\n`)
   }

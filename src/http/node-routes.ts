@@ -22,17 +22,23 @@ function getUp({ node }: HttpContext, request: FastifyRequest, reply: FastifyRep
   return sendJson(reply, JSON.stringify({ status: 'up', peer: node.peerId }))
 }
 
-/** Every database answers. */
+/** Every database answers, but for those that `unopened` names. */
 async function getReady(
   { node }: HttpContext,
   request: FastifyRequest,
   reply: FastifyReply
 ): Promise<FastifyReply> {
   expectNoParameters(request.url)
-  const { databases, offline, warnings } = await node.status()
+  const { databases, unopened, offline, warnings } = await node.status()
   return sendJson(
     reply,
-    JSON.stringify({ status: 'ready', databases: databases.length, offline, warnings })
+    JSON.stringify({
+      status: 'ready',
+      databases: databases.length,
+      ...(unopened.length > 0 && { unopened: unopened.map(({ name }) => name) }),
+      offline,
+      warnings
+    })
   )
 }
 

@@ -44,7 +44,8 @@ export const PROBLEMS = {
   'feeds-full': [503, 'Too many feeds at once'],
   'peer-unreachable': [503, 'A peer did not answer'],
   'store-failed': [503, 'The store cannot be used now'],
-  'sync-timeout': [503, 'Anti-entropy is still running']
+  'sync-timeout': [503, 'Anti-entropy is still running'],
+  'disk-full': [507, 'The disk is full']
 } as const satisfies Record<string, readonly [status: number, title: string]>
 
 export type ProblemCode = keyof typeof PROBLEMS
@@ -63,6 +64,7 @@ const CODE_OF_ERROR: Record<ErrorCode, ProblemCode> = {
   LATERBASE_STORE_LOST: 'store-failed',
   LATERBASE_STORE_CORRUPT: 'store-corrupt',
   LATERBASE_STORE_FAILED: 'store-failed',
+  LATERBASE_DISK_FULL: 'disk-full',
   LATERBASE_STORE_FORMAT: 'store-failed',
   LATERBASE_IDENTITY_INVALID: 'internal',
   LATERBASE_INVITATION_INVALID: 'internal',
@@ -144,7 +146,8 @@ function ofLaterbaseError(error: LaterbaseError): HttpProblem {
   const code = malformed === true ? 'malformed-json' : CODE_OF_ERROR[error.code]
   const status = PROBLEMS[code][0]
   if (status >= 500) {
-    return new HttpProblem(code, FIXED_DETAILS[code] ?? INTERNAL_DETAIL, { cause: error })
+    const detail = FIXED_DETAILS[code] ?? INTERNAL_DETAIL
+    return new HttpProblem(code, detail, { facts, cause: error })
   }
   return new HttpProblem(code, error.message, { facts, errors: error.problems, cause: error })
 }
@@ -152,6 +155,7 @@ function ofLaterbaseError(error: LaterbaseError): HttpProblem {
 const FIXED_DETAILS: Partial<Record<ProblemCode, string>> = {
   'store-corrupt': 'It is healed when a peer is connected; other nodes still serve the event.',
   'store-failed': 'The store of this node cannot be read or written now.',
+  'disk-full': 'New events are refused until there is room; reads go on, and nothing is lost.',
   'peer-unreachable': 'The connection to a peer broke.',
   closing: 'Ask again when the node is back.'
 }

@@ -18,6 +18,7 @@ import { DATABASE_ROUTES } from './database-routes.ts'
 import { after } from './deadline.ts'
 import { checkHost, checkOrigin, type HostRule, hostRule } from './hosts.ts'
 import { HTTP_LIMITS, type HttpLimits } from './limits.ts'
+import { METRICS_ROUTE } from './metrics.ts'
 import { NODE_ROUTES } from './node-routes.ts'
 import { HttpProblem, problemJson, toProblem } from './problem.ts'
 import { EVENT_ROUTES } from './read-routes.ts'
@@ -63,7 +64,7 @@ export async function createHttpServer(
   const app = createApp(context)
   const door = { rule: hostRule(host, hosts), isClosing: false }
   guard(app, context, door)
-  for (const route of [...NODE_ROUTES, ...DATABASE_ROUTES, ...EVENT_ROUTES]) {
+  for (const route of [...NODE_ROUTES, METRICS_ROUTE, ...DATABASE_ROUTES, ...EVENT_ROUTES]) {
     addRoute(app, context, route)
   }
   await app.listen({ host, port })
@@ -182,7 +183,8 @@ function sendProblem(
     return
   }
   const problem = toProblem(error)
-  if (problem.status >= 500) {
+  // Of a full disk the node has written one line: one more for each refused write fills it further.
+  if (problem.status >= 500 && problem.code !== 'disk-full') {
     const { method, url } = request
     const { cause } = problem
     const stack = cause instanceof Error ? cause.stack : undefined
@@ -200,10 +202,12 @@ function sendProblem(
     .send(problemJson(problem, request.url))
 }
 
-/** Every 503 says when to come back. */
+/** Every 503 and 507 says when to come back. */
 function retryable(problem: HttpProblem, limits: HttpLimits): Readonly<Record<string, string>> {
-  if (problem.status !== 503) return problem.headers
-  return { 'retry-after': String(limits.retryAfterSeconds), ...problem.headers }
+  if (problem.status !== 503 && problem.status !== 507) return problem.headers
+  const { retryAfterSeconds, retryAfterFullSeconds } = limits
+  const seconds = problem.status === 507 ? retryAfterFullSeconds : retryAfterSeconds
+  return { 'retry-after': String(seconds), ...problem.headers }
 }
 
 /** What came was no HTTP request, so there is no request to answer through. */

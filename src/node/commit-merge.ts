@@ -7,9 +7,9 @@
 
 import { compareBytes } from '../core/bytes.ts'
 import { present } from '../core/assert.ts'
-import type { LogId } from '../core/commit.ts'
-import type { Position } from '../core/version.ts'
 import type { EventStore, StoredCommit, StoredLog } from '../store/event-store.ts'
+import { passedOf } from './position.ts'
+import type { Position } from './position.ts'
 
 export interface MergedCommit {
   readonly log: StoredLog
@@ -27,7 +27,7 @@ export async function* mergedCommits(
   store: EventStore,
   position: Position
 ): AsyncGenerator<MergedCommit> {
-  const behind = (log: StoredLog): boolean => log.tip.seq > seqOf(position, log.tip.origin.id)
+  const behind = (log: StoredLog): boolean => log.tip.seq > passedOf(position, log)
   const sources = store
     .logs()
     .filter(behind)
@@ -64,7 +64,7 @@ class LogSource {
   constructor(store: EventStore, log: StoredLog, position: Position) {
     this.#store = store
     this.log = log
-    this.#afterSeq = seqOf(position, log.tip.origin.id)
+    this.#afterSeq = passedOf(position, log)
   }
 
   get head(): StoredCommit | undefined {
@@ -90,9 +90,6 @@ class LogSource {
 function isBefore(a: LogSource, b: LogSource): boolean {
   const [left, right] = [present(a.head, 'a head'), present(b.head, 'a head')]
   if (left.recorded !== right.recorded) return left.recorded < right.recorded
-  return compareBytes(a.log.tip.origin.idBytes, b.log.tip.origin.idBytes) < 0
-}
-
-function seqOf(position: Position, log: LogId): number {
-  return position.get(log) ?? 0
+  const order = compareBytes(a.log.tip.origin.idBytes, b.log.tip.origin.idBytes)
+  return order === 0 ? compareBytes(left.hash, right.hash) < 0 : order < 0
 }

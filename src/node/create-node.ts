@@ -34,6 +34,15 @@ export async function createLaterbase(options: LaterbaseOptions): Promise<Laterb
     log: resolved.log
   })
   const signer = createSigner(directory.seed)
+  const stores = new StoreKeeper({
+    folder: join(dir, DATABASES_FOLDER),
+    publicKey: signer.publicKey,
+    clock: systemClock,
+    hasher: systemHasher,
+    rng: systemRng,
+    verifier: systemVerifier,
+    log: resolved.log
+  })
   try {
     if (!directory.hasStores) await markStores(dir)
     return await LaterbaseNode.start({
@@ -47,15 +56,7 @@ export async function createLaterbase(options: LaterbaseOptions): Promise<Laterb
       hasher: systemHasher,
       verifier: systemVerifier,
       peerIdOf: peerIdFromRawPublicKey,
-      stores: new StoreKeeper({
-        folder: join(dir, DATABASES_FOLDER),
-        publicKey: signer.publicKey,
-        clock: systemClock,
-        hasher: systemHasher,
-        rng: systemRng,
-        verifier: systemVerifier,
-        log: resolved.log
-      }),
+      stores,
       makeTransport: (addressBook) =>
         createLibp2pTransport({
           privateKey: directory.seed,
@@ -71,6 +72,7 @@ export async function createLaterbase(options: LaterbaseOptions): Promise<Laterb
         })
     })
   } catch (error) {
+    await stores.close()
     await nodeStore.close()
     throw error
   }

@@ -3,11 +3,13 @@
  * from a new one.
  *
  *     identity.json     the node's Ed25519 seed; made once, readable by the owner only
+ *     identity.json.old-TIME, .damaged-TIME   what it was before, where it was renewed
  *     network.key       the network's secret, as the text of an invitation
  *     stores.json       there once the stores were made
- *     node/             a small store: which databases there are, addresses of peers; its lock is
- *                       the directory's lock
+ *     node/             a small store: which databases there are, addresses of peers
+ *     node.lock/        an empty store, whose lock is the directory's lock
  *     databases/NAME/   one store a database
+ *     databases/NAME.*  what is kept beside it: see store/README.md
  */
 
 import { createHash, randomBytes } from 'node:crypto'
@@ -75,16 +77,6 @@ export async function hasIdentity(dir: string): Promise<boolean> {
   return (await readText(join(dir, IDENTITY_FILE))) !== undefined
 }
 
-/**
- * Makes a node of a new identity of a directory whose identity is lost: its stores stay, the log
- * that it wrote until now is one of another node from now on. A damaged file is kept beside.
- */
-export async function replaceIdentity(path: string, suffix: string): Promise<void> {
-  const file = join(path, IDENTITY_FILE)
-  if ((await readText(file)) !== undefined) await rename(file, `${file}.${suffix}`)
-  await writeSecret(file, formatIdentity(randomBytes(32)))
-}
-
 /** The mark, or anything that stores leave: a mark that is lost does not make a directory new. */
 async function storesExist(path: string): Promise<boolean> {
   if ((await readText(join(path, STORES_FILE))) !== undefined) return true
@@ -98,6 +90,27 @@ async function storesExist(path: string): Promise<boolean> {
 /** Whether there is a node in the directory, or what is left of one. */
 export async function hasNode(dir: string): Promise<boolean> {
   return (await hasIdentity(dir)) || storesExist(dir)
+}
+
+/**
+ * Puts a new identity in the place of the old one, which is kept beside it, damaged or not: its
+ * stores stay, the log that it wrote until now is one of another node from now on.
+ *
+ * A crash leaves the old identity or the new one, and never none.
+ *
+ * @param suffix of the name under which the old one is kept, which is returned
+ */
+export async function replaceIdentity(
+  path: string,
+  seed: Uint8Array,
+  suffix: string
+): Promise<string> {
+  const file = join(path, IDENTITY_FILE)
+  const kept = `${file}.${suffix}`
+  const before = await readText(file)
+  if (before !== undefined) await writeSecret(kept, before)
+  await writeSecret(file, formatIdentity(seed))
+  return kept
 }
 
 const IDENTITY_FILE = 'identity.json'

@@ -4,11 +4,15 @@
  */
 
 import { DATABASES_MAX } from '../../protocols/limits.ts'
+import type { Clock } from '../core/clock.ts'
 import { LaterbaseError } from '../errors.ts'
 import type { EventStore } from '../store/event-store.ts'
 import type { NodeStore } from '../store/node-store.ts'
 import type { NodeDatabase } from './database.ts'
 import type { DatabaseStatus } from './laterbase.ts'
+import type { UnopenedDatabase } from './laterbase.ts'
+import type { Log } from './options.ts'
+import { UnopenedStores } from './unopened-stores.ts'
 
 const NAME = /^[a-z][a-z0-9_-]{0,62}$/
 /** Words that routes and files begin with. */
@@ -29,7 +33,7 @@ export interface StorePlace {
   /** What a person should know of the stores. */
   warnings?(databases: readonly DatabaseStatus[]): string[]
   /** After the databases were closed. */
-  close?(): Promise<void>
+  close(): Promise<void>
 }
 
 export interface RegistryInit {
@@ -39,6 +43,8 @@ export interface RegistryInit {
   /** A database is new here, or open again. */
   readonly opened: (database: NodeDatabase) => void
   readonly closed: (name: string) => void
+  readonly clock: Clock
+  readonly log: Log
 }
 
 type ListedState = 'open' | 'forgotten'
@@ -46,22 +52,29 @@ type ListedState = 'open' | 'forgotten'
 export class LocalDatabases {
   readonly #init: RegistryInit
   readonly #open = new Map<string, NodeDatabase>()
+  readonly #unopened: UnopenedStores
   #listed = new Map<string, ListedState>()
   /** Changes of the list happen one after the other. */
   #changing: Promise<unknown> = Promise.resolve()
 
   constructor(init: RegistryInit) {
     this.#init = init
+    const { clock, log } = init
+    this.#unopened = new UnopenedStores({ open: (name) => this.#openAgain(name), clock, log })
   }
 
-  /** Opens every store that was there before. */
+  /** Opens every store that was there before, and notes those that do not open. */
   async openAll(): Promise<void> {
     const listed = (await this.#init.nodeStore.get(DATABASE_LIST)) as
       Record<string, ListedState> | undefined
     this.#listed = new Map(Object.entries(listed ?? {}))
     for (const [name, state] of this.#listed) {
       if (state !== 'open') continue
-      this.#add(name, await this.#init.stores.open(name, false))
+      try {
+        this.#add(name, await this.#init.stores.open(name, false))
+      } catch (error) {
+        this.#unopened.add(name, error)
+      }
     }
   }
 
@@ -73,12 +86,30 @@ export class LocalDatabases {
     return this.#open.get(name)
   }
 
-  /** @throws LATERBASE_NAME_INVALID; LATERBASE_TOO_LARGE beyond the number of databases */
+  /** Why there is no open database of a name. */
+  refusal(name: string): LaterbaseError {
+    return this.#unopened.refusal(name) ?? unknownDatabase(name)
+  }
+
+  isUnopened(name: string): boolean {
+    return this.#unopened.has(name)
+  }
+
+  unopened(): readonly UnopenedDatabase[] {
+    return this.#unopened.all()
+  }
+
+  /**
+   * @throws LATERBASE_NAME_INVALID; LATERBASE_TOO_LARGE beyond the number of databases; why it is
+   *   not open, where there is one that is not
+   */
   create(name: string): Promise<{ database: NodeDatabase; created: boolean }> {
     checkName(name)
     return this.#change(async () => {
       const held = this.#open.get(name)
       if (held !== undefined) return { database: held, created: false }
+      const refusal = this.#unopened.refusal(name)
+      if (refusal !== undefined) throw refusal
       return { database: await this.#make(name), created: true }
     })
   }
@@ -100,12 +131,13 @@ export class LocalDatabases {
   forget(name: string): Promise<void> {
     return this.#change(async () => {
       const database = this.#open.get(name)
-      if (database === undefined) throw unknownDatabase(name)
+      if (database === undefined && !this.#unopened.has(name)) throw unknownDatabase(name)
       // Listed as forgotten first: a crash in between must not bring back an empty database.
       await this.#list(name, 'forgotten')
+      this.#unopened.remove(name)
       this.#open.delete(name)
       this.#init.closed(name)
-      await database.close()
+      await database?.close()
       await this.#init.stores.remove(name)
     })
   }
@@ -120,11 +152,17 @@ export class LocalDatabases {
       if (database === undefined) return
       this.#init.closed(name)
       await database.close()
-      this.#add(name, await this.#init.stores.open(name, false))
+      try {
+        this.#add(name, await this.#init.stores.open(name, false))
+      } catch (error) {
+        this.#open.delete(name)
+        this.#unopened.add(name, error)
+      }
     })
   }
 
   async close(): Promise<void> {
+    this.#unopened.close()
     await this.#changing.catch(() => undefined)
     const closed = await Promise.allSettled(this.all().map((database) => database.close()))
     this.#open.clear()
@@ -132,13 +170,23 @@ export class LocalDatabases {
     if (failed !== undefined) throw failed.reason
   }
 
+  #openAgain(name: string): Promise<void> {
+    return this.#change(async () => {
+      if (!this.#unopened.has(name)) return
+      const store = await this.#init.stores.open(name, false)
+      this.#unopened.remove(name)
+      this.#add(name, store)
+    })
+  }
+
   async #make(name: string): Promise<NodeDatabase> {
-    if (this.#open.size >= DATABASES_MAX) {
+    if (this.#open.size + this.#unopened.all().length >= DATABASES_MAX) {
       const message = `a node has at most ${DATABASES_MAX} databases`
       throw new LaterbaseError('LATERBASE_TOO_LARGE', message)
     }
-    // What a crash in the middle of forgetting left behind is not what the user asks for now.
-    await this.#init.stores.remove(name)
+    // What a crash in the middle of forgetting left behind is not what the user asks for now. A store
+    // that nobody has forgotten is never deleted: it may be the list that was lost.
+    if (this.#listed.get(name) === 'forgotten') await this.#init.stores.remove(name)
     const store = await this.#init.stores.open(name, true)
     // Listed before anybody can write to it: what is not listed is not opened after a crash.
     await this.#list(name, 'open')
@@ -177,7 +225,7 @@ function checkName(name: string): void {
   )
 }
 
-export function unknownDatabase(name: string): LaterbaseError {
+function unknownDatabase(name: string): LaterbaseError {
   return new LaterbaseError(
     'LATERBASE_DATABASE_UNKNOWN',
     `no database ${JSON.stringify(name.slice(0, 80))} here: create it first`

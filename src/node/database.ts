@@ -5,16 +5,16 @@
 
 import type { Commit, LogId } from '../core/commit.ts'
 import { keyMinter } from '../core/event-key.ts'
-import { stampMs } from '../core/hybrid-logical-clock.ts'
 import type { Clock, Hasher, Rng, Signer } from '../core/clock.ts'
 import { present } from '../core/assert.ts'
-import { formatDigest, versionDigest } from '../core/version.ts'
-import type { Position, Version } from '../core/version.ts'
+import { toHex } from '../core/bytes.ts'
+import { formatDigest, versionDigest, versionOf } from '../core/version.ts'
+import type { Version } from '../core/version.ts'
+import { NONCE_BYTES } from '../../protocols/commit/codec.ts'
 import { LaterbaseError } from '../errors.ts'
 import { readEnvelope } from '../schema/envelope.ts'
 import type { AcceptedEnvelope, RefusedEnvelope } from '../schema/envelope.ts'
 import { findInexactNumber } from '../schema/exact-numbers.ts'
-import { formatTime } from '../schema/time.ts'
 import { createGroupCommit } from '../store/group-commit.ts'
 import type { GroupCommit } from '../store/group-commit.ts'
 import type { EventStore, KeyRange, StoredEvent } from '../store/event-store.ts'
@@ -26,10 +26,13 @@ import {
   refuseConflicts,
   rejectedResult
 } from './append-outcome.ts'
-import { headPosition, portableCursor, readCursor, shortCursor } from './cursor.ts'
+import { portableCursor, readCursor, shortCursor } from './cursor.ts'
 import { readBound, readFilter, readKey } from './event-filter.ts'
 import { pendingEvents, readFeedPage } from './feed.ts'
 import type { FeedPage, FeedQuery } from './feed.ts'
+import { logStatuses } from './log-status.ts'
+import { headPosition, placesOf, settle } from './position.ts'
+import type { ReaderPosition } from './position.ts'
 import type {
   AppendOptions,
   AppendResult,
@@ -41,7 +44,6 @@ import type {
   Database,
   DatabaseStatus,
   EventInput,
-  LogStatus,
   RangeOptions,
   RecordedEvent,
   VerifyStatus
@@ -72,6 +74,8 @@ export interface DatabaseInit {
   readonly verification: (database: string) => VerifyStatus
   /** A peer's stamp is too far ahead to be believed. */
   readonly clockAhead: (database: string, commit: Commit) => void
+  /** Somebody wrote on in the log of this node: it was closed, and a new one begun. */
+  readonly ownLogClosed: (database: string, log: LogId) => void
 }
 
 export class NodeDatabase implements Database {
@@ -79,7 +83,6 @@ export class NodeDatabase implements Database {
   readonly store: EventStore
   /** Told after every batch that is on disk. */
   readonly committed: Signal
-  readonly forks = new Set<LogId>()
   readonly #init: DatabaseInit
   readonly #writer: GroupCommit
   /** The furthest that any peer was seen to have a log. */
@@ -102,7 +105,17 @@ export class NodeDatabase implements Database {
       hasher,
       stamp: () => recordedClock.next(),
       observe: (commit) => this.#observe(commit),
+      renew: () => ({
+        incarnation: toHex(init.rng.bytes(INCARNATION_BYTES)),
+        nonce: init.rng.bytes(NONCE_BYTES)
+      }),
+      ownLogClosed: (log) => init.ownLogClosed(this.name, log),
       committed: (_commits, own) => this.#onCommitted(own)
+    })
+    store.onReopened(() => {
+      this.#onCommitted(undefined)
+      // A write whose writer was told that it failed may be there after all: peers and we may differ.
+      void init.sync(this, undefined)
     })
   }
 
@@ -157,7 +170,7 @@ export class NodeDatabase implements Database {
 
   async *changes(options: ChangesOptions = {}): AsyncGenerator<Change> {
     const { signal } = options
-    let since = await readCursor(options.since ?? '0', this.store)
+    let since = await this.#readCursor(options.since)
     const matches = this.#filter(options)
     while (!isAborted(signal) && this.#closed === undefined) {
       const told = this.committed.count()
@@ -168,7 +181,7 @@ export class NodeDatabase implements Database {
         yield { lc: row.lc, event: recordedAt(this.store, row) }
       }
       since = page.position
-      if (pendingEvents(this.store, since) > 0) continue
+      if (page.pending > 0) continue
       await this.committed.after(told, signal)
     }
   }
@@ -176,28 +189,29 @@ export class NodeDatabase implements Database {
   async changesPage(
     options: ChangesOptions & { readonly limit?: number } = {}
   ): Promise<ChangesPage> {
-    const since = await readCursor(options.since ?? '0', this.store)
+    const since = await this.#readCursor(options.since)
     const query = {
       position: since,
       limit: options.limit ?? PAGE_LIMIT,
       matches: this.#filter(options)
     }
-    const { rows, position } = await this.#reading(() => readFeedPage(this.store, query))
+    const page = await this.#reading(() => readFeedPage(this.store, query))
     return {
-      changes: rows.map((row) => ({ lc: row.lc, event: recordedAt(this.store, row) })),
-      lastLc: shortCursor(position, this.store),
-      lastVersion: portableCursor(position),
-      pending: pendingEvents(this.store, position)
+      changes: page.rows.map((row) => ({ lc: row.lc, event: recordedAt(this.store, row) })),
+      lastLc: page.lc,
+      lastVersion: page.version,
+      pending: page.pending
     }
   }
 
   async changed(since: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    const position = await readCursor(since, this.store)
+    const reader = await this.#readCursor(since)
     for (;;) {
       options.signal?.throwIfAborted()
       if (this.#closed !== undefined) throw closedError(this.name)
       const told = this.committed.count()
-      if (pendingEvents(this.store, position) > 0) return
+      const { assumed } = await this.#reading(() => settle(this.store, reader))
+      if (pendingEvents(this.store, assumed) > 0) return
       await this.committed.after(told, options.signal)
     }
   }
@@ -211,10 +225,11 @@ export class NodeDatabase implements Database {
     return {
       name: this.name,
       events: this.store.eventCount(),
+      commits: this.store.arrival(),
       lc: shortCursor(position, this.store),
-      version: portableCursor(position),
+      version: portableCursor(await placesOf(this.store, position)),
       digest: this.digest(),
-      logs: this.#logStatus(),
+      logs: logStatuses(this.store, { known: this.#known, peerId: this.#init.peerId }),
       diskBytes: await this.store.diskBytes(),
       integrity: this.verification()
     }
@@ -244,12 +259,8 @@ export class NodeDatabase implements Database {
 
   /** For replication. */
   version(): Version {
-    return new Map(
-      this.store
-        .logs()
-        .filter(({ tip }) => tip.seq > 0)
-        .map(({ tip }) => [tip.origin.id, { seq: tip.seq, hash: tip.hash }])
-    )
+    const heads = this.store.logs().filter(({ tip }) => tip.seq > 0)
+    return versionOf(heads.map(({ tip }) => ({ log: tip.origin.id, seq: tip.seq, hash: tip.hash })))
   }
 
   /** For replication: stores checked commits; resolves with the number that were new. */
@@ -258,8 +269,8 @@ export class NodeDatabase implements Database {
   }
 
   /** For replication: a peer was seen to have these. */
-  learn(known: Position): void {
-    for (const [log, seq] of known) {
+  learn(known: Iterable<{ readonly log: LogId; readonly seq: number }>): void {
+    for (const { log, seq } of known) {
       if (!this.#known.has(log) && this.#known.size >= KNOWN_LOGS_MAX) continue
       this.#known.set(log, Math.max(seq, this.#known.get(log) ?? 0))
     }
@@ -340,6 +351,10 @@ export class NodeDatabase implements Database {
     }
   }
 
+  #readCursor(since = '0'): Promise<ReaderPosition> {
+    return this.#reading(() => readCursor(since, this.store))
+  }
+
   #filter(options: ChangesOptions): (event: StoredEvent) => boolean {
     return readFilter(options.filter ?? {}, (event) => recordedHere(this.store, event))
   }
@@ -359,27 +374,6 @@ export class NodeDatabase implements Database {
   async #heal(error: unknown): Promise<boolean> {
     return this.#closed === undefined && this.#init.heal(this, error)
   }
-
-  #logStatus(): LogStatus[] {
-    const statuses = this.store.logs().map(({ tip }): LogStatus => {
-      const { id, genesis } = tip.origin
-      return {
-        log: id,
-        peer: this.#init.peerId(genesis.publicKey),
-        own: id === this.store.ownLog.id,
-        held: tip.seq,
-        known: Math.max(tip.seq, this.#known.get(id) ?? 0),
-        lastRecorded: tip.seq === 0 ? undefined : formatTime(stampMs(tip.recorded)),
-        forked: this.forks.has(id)
-      }
-    })
-    for (const [log, known] of this.#known) {
-      if (this.store.log(log) !== undefined) continue
-      const unknown = { peer: undefined, own: false, held: 0, lastRecorded: undefined }
-      statuses.push({ log, known, forked: false, ...unknown })
-    }
-    return statuses
-  }
 }
 
 /** Events of one page of a feed, when none is asked for. */
@@ -388,6 +382,7 @@ const PAGE_LIMIT = 1_000
 const LIVE_PAGE = 500
 /** Logs that are known of but not held: remote input, so bounded. */
 const KNOWN_LOGS_MAX = 15_000
+const INCARNATION_BYTES = 8
 
 function isAborted(signal: AbortSignal | undefined): boolean {
   return signal?.aborted === true

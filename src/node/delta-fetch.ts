@@ -5,18 +5,21 @@
  */
 
 import { decodeDeltaAnswer, encodeDeltaRequest } from '../../protocols/delta/codec.ts'
-import { VERSION_HEADS_MAX } from '../../protocols/limits.ts'
 import { isRejected } from '../../protocols/rejected.ts'
 import type { Clock, Hasher, Verifier } from '../core/clock.ts'
 import type { Commit, LogId } from '../core/commit.ts'
-import { FETCH_PAGES_MAX, LOGS_MAX, PAGE_BYTES, REQUEST_MS_MAX } from '../core/limits.ts'
-import { checkPage, tipAfter, verifySignatures } from '../core/log.ts'
-import type { CheckedPage, LogPage, LogTip } from '../core/log.ts'
-import { fromWireHeads, toWireHeads } from '../core/version.ts'
+import { FETCH_PAGES_MAX, PAGE_BYTES, REQUEST_MS_MAX } from '../core/limits.ts'
+import { verifySignatures } from '../core/log.ts'
+import type { LogPage } from '../core/log.ts'
+import { fromWireHeads, headsByLog, toWireHeads } from '../core/version.ts'
 import type { Head, Version } from '../core/version.ts'
 import { LaterbaseError } from '../errors.ts'
+import { KnownLogs, checkAgainst } from '../store/known-logs.ts'
+import type { Placement } from '../store/known-logs.ts'
 import { withDeadline } from './deadline.ts'
 import type { NodeDatabase } from './database.ts'
+import { BRANCHES_MAX, LOCATED_LOGS_MAX, PASSED_OVER_MAX } from './limits.ts'
+import { locatorOf } from './position.ts'
 
 /** The peer sent something that no honest node sends. */
 export class FaultyPeerError extends Error {}
@@ -30,9 +33,7 @@ export interface FetchInit {
   readonly signal: AbortSignal
   /** The version that the peer says it has. */
   readonly seen: (version: Version) => void
-  /** A log of which the peer has another branch than we. */
-  readonly forked: (log: LogId) => void
-  /** Logs that a database may have: LOGS_MAX. */
+  /** Stored logs that a database may have: LOGS_MAX. */
   readonly logsMax: number
   /** The database has as many logs as it may have: new ones were left out. */
   readonly logsFull: () => void
@@ -47,22 +48,19 @@ export interface FetchInit {
  */
 export async function fetchMissing(init: FetchInit): Promise<number> {
   const { database } = init
-  const ahead: Ahead = { tips: new Map(), passedOver: new Map() }
+  const known = new KnownLogs(database.store)
+  const fetch: Fetch = { init, known, passedOver: new Map(), located: new Set() }
   let stored = 0
-  let page = await askPage(init, database.version())
+  let page = await askPage(fetch)
   for (let pages = 1; pages <= FETCH_PAGES_MAX; pages += 1) {
     learnHeads(init, page)
-    const { commits, forks, leftOut } = readPage(init, page, ahead)
-    for (const commit of commits) advance(database, ahead, commit)
-    const isPassed = passOver(ahead, page, [...forks, ...leftOut])
-    const isNews = commits.length > 0 || isPassed
-    const next = page.complete || !isNews ? undefined : askPage(init, versionWith(database, ahead))
+    const { commits, isNews } = await readPage(fetch, page)
+    const isMore = page.complete ? await locate(fetch, page) : isNews
+    const next = isMore ? askPage(fetch) : undefined
     // A failure of the next page is looked at when this one is stored.
     next?.catch(() => undefined)
-    // A branch that its log's own key did not sign is no fork but a forgery.
-    const bad = await verifySignatures([...commits, ...forks], init.verifier)
+    const bad = await verifySignatures(commits, init.verifier)
     if (bad !== undefined) throw new FaultyPeerError(bad.detail)
-    for (const { origin } of forks) markForked(init, origin.id)
     stored += await database.merge(commits)
     if (next === undefined) return stored
     page = await next
@@ -70,37 +68,28 @@ export async function fetchMissing(init: FetchInit): Promise<number> {
   return stored
 }
 
-interface Ahead {
-  /** Tips as they will be when the pages so far are stored: the next request builds on them. */
-  readonly tips: Map<LogId, LogTip>
+interface Fetch {
+  readonly init: FetchInit
+  /** The store's logs, with the page that is being stored: the next request builds on it. */
+  known: KnownLogs
   /**
-   * Logs that we do not take, another branch than ours or one too many, as far as the peer has them.
-   * The next request says that we have that, or they would fill every page and keep the honest logs
-   * behind them away.
+   * Heads of the peer of logs that we do not take, one too many of them. The next request says that
+   * we have that, or they would fill every page and keep the honest logs behind them away.
    */
-  readonly passedOver: Map<LogId, Head>
+  readonly passedOver: Map<LogId, readonly Head[]>
+  /** Logs of which the peer has a branch that we do not know: requests name places along them. */
+  readonly located: Set<LogId>
 }
 
-/** Passes the logs of these commits over from now on; whether one of them is new to this fetch. */
-function passOver(ahead: Ahead, page: LogPage, commits: readonly Commit[]): boolean {
-  const heads = fromWireHeads(page.heads)
-  let isNew = false
-  for (const { origin } of commits) {
-    const head = heads.get(origin.id)
-    if (head === undefined || ahead.passedOver.has(origin.id)) continue
-    if (ahead.passedOver.size >= VERSION_HEADS_MAX - LOGS_MAX) return isNew
-    ahead.passedOver.set(origin.id, head)
-    isNew = true
-  }
-  return isNew
-}
-
-async function askPage(init: FetchInit, version: Version): Promise<LogPage> {
+async function askPage(fetch: Fetch): Promise<LogPage> {
+  const { init } = fetch
+  const { version, places } = await versionWith(fetch)
   const request = encodeDeltaRequest({
     type: 'page',
     database: init.database.name,
     bytesMax: PAGE_BYTES,
-    heads: toWireHeads(version)
+    heads: toWireHeads(version),
+    places: toWireHeads(places)
   })
   const deadline = { clock: init.clock, withinMs: REQUEST_MS_MAX, signal: init.signal }
   const frame = await withDeadline(deadline, (signal) => init.request(request, signal))
@@ -111,72 +100,94 @@ async function askPage(init: FetchInit, version: Version): Promise<LogPage> {
   throw new LaterbaseError('LATERBASE_PEER_UNREACHABLE', `the peer refused: ${answer.reason}`)
 }
 
-function readPage(
-  init: FetchInit,
-  page: LogPage,
-  ahead: Ahead
-): CheckedPage & { readonly leftOut: readonly Commit[] } {
-  const { database, hasher } = init
-  const tip = (log: LogId): LogTip | undefined =>
-    furthest(ahead.tips.get(log), database.store.log(log)?.tip)
-  const checked = checkPage(page, database.name, tip, hasher)
-  if (isRejected(checked)) throw new FaultyPeerError(`${checked.code}: ${checked.detail}`)
-  const { commits, leftOut } = withinLogsMax(init, checked.commits, ahead)
-  return { commits, forks: checked.forks, leftOut }
+/** What we hold, what is on its way, and what we pass over; and places along the logs in question. */
+async function versionWith(fetch: Fetch): Promise<{ version: Version; places: Version }> {
+  const { store } = fetch.init.database
+  const heads = fetch.known.logs().flatMap(({ tip }): Head[] => {
+    const { origin, seq, hash } = tip
+    return seq === 0 ? [] : [{ log: origin.id, seq, hash }]
+  })
+  const places: Head[] = []
+  for (const log of fetch.located) places.push(...(await locatorOf(store, log)))
+  return { version: [...heads, ...[...fetch.passedOver.values()].flat()], places }
 }
 
-/** Leaves out what would make more logs than a version may have. */
-function withinLogsMax(
-  { database, logsMax, logsFull }: FetchInit,
-  commits: readonly Commit[],
-  ahead: Ahead
-): { readonly commits: Commit[]; readonly leftOut: Commit[] } {
-  const news = new Set<LogId>()
-  const room = logsMax - database.store.logs().length
-  for (const log of ahead.tips.keys()) if (database.store.log(log) === undefined) news.add(log)
-  const [taken, leftOut]: [Commit[], Commit[]] = [[], []]
-  for (const commit of commits) {
-    const { id } = commit.origin
-    const isKnown = database.store.log(id) !== undefined || news.has(id)
-    if (isKnown || news.size < room) {
-      if (!isKnown) news.add(id)
+/** The commits of a page that are new and that we take. */
+async function readPage(
+  fetch: Fetch,
+  page: LogPage
+): Promise<{ readonly commits: readonly Commit[]; readonly isNews: boolean }> {
+  const { database, hasher } = fetch.init
+  const known = new KnownLogs(database.store)
+  fetch.known = known
+  const checked = await checkAgainst(known, page, { database: database.name, hasher })
+  if (isRejected(checked)) throw new FaultyPeerError(`${checked.code}: ${checked.detail}`)
+  const [taken, leftOut]: [Commit[], LogId[]] = [[], []]
+  for (const commit of checked) {
+    const placement = await known.place(commit)
+    if (placement.type !== 'gap' && hasRoom(fetch.init, known, commit, placement)) {
+      known.add(commit, placement)
       taken.push(commit)
     } else {
-      leftOut.push(commit)
+      leftOut.push(commit.origin.id)
     }
   }
-  if (leftOut.length > 0) logsFull()
-  return { commits: taken, leftOut }
+  const isPassed = passOver(fetch, page, leftOut)
+  return { commits: taken, isNews: taken.length > 0 || isPassed }
 }
 
-function markForked({ database, forked }: FetchInit, log: LogId): void {
-  if (!database.forks.has(log)) forked(log)
-  database.forks.add(log)
+/** Whether a commit makes no more logs than a version may have, and no crowd of branches. */
+function hasRoom(
+  { logsMax, logsFull }: FetchInit,
+  known: KnownLogs,
+  { origin }: Commit,
+  placement: Placement
+): boolean {
+  const branches = known.branches(origin.id)
+  if (placement.type === 'next' && branches.length > 0) return true
+  if (known.logs().length < logsMax && branches.length < BRANCHES_MAX) return true
+  logsFull()
+  return false
 }
 
-function advance(database: NodeDatabase, ahead: Ahead, commit: Commit): void {
-  const { origin } = commit
-  const before = ahead.tips.get(origin.id) ?? database.store.log(origin.id)?.tip
-  const empty = { origin, seq: 0, hash: origin.hash, recorded: 0n }
-  ahead.tips.set(origin.id, tipAfter(before ?? empty, commit))
-}
-
-function versionWith(database: NodeDatabase, ahead: Ahead): Version {
-  const version = new Map<LogId, Head>(database.version())
-  for (const [log, { seq, hash }] of [...ahead.tips, ...ahead.passedOver]) {
-    const held = version.get(log)
-    if (held === undefined || held.seq < seq) version.set(log, { seq, hash })
+/** Passes these logs over from now on; whether one of them is new to this fetch. */
+function passOver(fetch: Fetch, page: LogPage, logs: readonly LogId[]): boolean {
+  if (logs.length === 0) return false
+  const heads = headsByLog(fromWireHeads(page.heads))
+  let room = PASSED_OVER_MAX
+  for (const passed of fetch.passedOver.values()) room -= passed.length
+  let isNew = false
+  for (const log of logs) {
+    const ofLog = heads.get(log)
+    if (ofLog === undefined || fetch.passedOver.has(log)) continue
+    room -= ofLog.length
+    if (room < 0) return isNew
+    fetch.passedOver.set(log, ofLog)
+    isNew = true
   }
-  return version
+  return isNew
 }
 
-function furthest(a: LogTip | undefined, b: LogTip | undefined): LogTip | undefined {
-  if (a === undefined || b === undefined) return a ?? b
-  return a.seq >= b.seq ? a : b
+/**
+ * A peer sends nothing of a log of which we have a head that it does not know: we may be ahead of it.
+ * Where it has a head that we do not know, there is another branch, or news since it made the page.
+ *
+ * @returns whether there is a log to name places of that was not named before
+ */
+async function locate(fetch: Fetch, page: LogPage): Promise<boolean> {
+  let isNew = false
+  for (const { log, seq, hash } of fromWireHeads(page.heads)) {
+    if (fetch.passedOver.has(log) || fetch.located.has(log)) continue
+    if (fetch.located.size >= LOCATED_LOGS_MAX) return isNew
+    if ((await fetch.known.tipAt(log, seq, hash)) !== undefined) continue
+    fetch.located.add(log)
+    isNew = true
+  }
+  return isNew
 }
 
 function learnHeads(init: FetchInit, page: LogPage): void {
   const heads = fromWireHeads(page.heads)
   init.seen(heads)
-  init.database.learn(new Map([...heads].map(([log, head]) => [log, head.seq])))
+  init.database.learn(heads)
 }

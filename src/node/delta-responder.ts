@@ -18,19 +18,20 @@ import { present } from '../core/assert.ts'
 import { equalBytes } from '../core/bytes.ts'
 import type { Clock, Hasher } from '../core/clock.ts'
 import { commitHash } from '../core/commit.ts'
-import type { LogId } from '../core/commit.ts'
 import { PAGE_BYTES } from '../core/limits.ts'
 import { fromWireHeads, toWireHeads } from '../core/version.ts'
-import type { Position, Version } from '../core/version.ts'
 import { LaterbaseError } from '../errors.ts'
 import type { StoredEvent } from '../store/event-store.ts'
 import { mergedCommits } from './commit-merge.ts'
 import type { MergedCommit } from './commit-merge.ts'
 import type { NodeDatabase } from './database.ts'
+import { positionOfVersion } from './position.ts'
+import type { Position } from './position.ts'
 
 export interface ResponderInit {
   readonly digests: () => readonly DatabaseDigest[]
   readonly database: (name: string) => NodeDatabase | undefined
+  readonly isUnopened: (name: string) => boolean
   readonly hasher: Hasher
   readonly clock: Clock
 }
@@ -90,9 +91,14 @@ export class DeltaResponder {
   async #answerPage(peer: string, request: PageRequest): Promise<DeltaAnswer> {
     const { hasher } = this.#init
     const database = this.#init.database(request.database)
-    if (database === undefined) return { type: 'refused', reason: 'database-unknown' }
-    const position = positionOf(fromWireHeads(request.heads))
-    database.learn(position)
+    if (database === undefined) {
+      const isUnopened = this.#init.isUnopened(request.database)
+      return { type: 'refused', reason: isUnopened ? 'busy' : 'database-unknown' }
+    }
+    const version = fromWireHeads(request.heads)
+    const places = fromWireHeads(request.places)
+    const position = await positionOfVersion(database.store, version, places)
+    database.learn(version)
     const prepared = this.#prepared.get(peer)
     this.#prepared.delete(peer)
     const isReady = prepared?.name === pageName(request, position)
@@ -122,7 +128,7 @@ const PREPARED_MAX = 64
 
 /** Equal for requests that the same page answers. */
 function pageName(request: PageRequest, position: Position): string {
-  const places = [...position].map(([log, seq]) => `${log}:${seq}`).sort()
+  const places = [...position].map(([number, seq]) => `${number}:${seq}`).sort()
   return `${request.database} ${request.bytesMax} ${places.join()}`
 }
 
@@ -133,16 +139,15 @@ async function makePage(
   const { merged, complete } = await takePage(database, position, request.bytesMax)
   const slices = merged.map(({ commit }) => ({ commit, from: 0, to: commit.keys.length }))
   const events = await database.store.readEvents(slices)
-  const logs = new Map<LogId, { readonly index: number; readonly entry: PageLog }>()
+  const logs = new Map<number, { readonly index: number; readonly entry: PageLog }>()
   const after = new Map(position)
   const commits = merged.map((each, index): PageCommit => {
     const ofCommit = present(events[index], 'events of every commit')
     checkIntact(database, each, { events: ofCommit, hasher })
     const { commit, log } = each
-    const id = log.tip.origin.id
-    const known = logs.get(id) ?? { index: logs.size, entry: pageLog(each) }
-    logs.set(id, known)
-    after.set(id, commit.firstSeq + commit.keys.length - 1)
+    const known = logs.get(log.number) ?? { index: logs.size, entry: pageLog(each) }
+    logs.set(log.number, known)
+    after.set(log.number, commit.firstSeq + commit.keys.length - 1)
     return {
       logIndex: known.index,
       count: commit.keys.length,
@@ -201,8 +206,4 @@ function checkIntact(
     'LATERBASE_STORE_CORRUPT',
     `${database.name}: commit ${firstSeq} of log ${origin.id} does not match its hash`
   )
-}
-
-function positionOf(version: Version): Map<LogId, number> {
-  return new Map([...version].map(([log, head]) => [log, head.seq]))
 }

@@ -76,7 +76,7 @@ async function examineIdentity(
       : 'put its backup back, or give it an invitation of its network with `laterbase join`'
     findings.push({ part: 'identity', detail: error.message, remedy, repaired })
     if (!repaired) return undefined
-    await replaceIdentity(dir, `damaged-${timeName()}`)
+    await replaceIdentity(dir, systemRng.bytes(32), `damaged-${timeName()}`)
     return open()
   }
 }
@@ -131,10 +131,13 @@ async function examineDatabase(options: Examination, each: DatabaseExamination):
   if (options.repair) {
     const { log } = options
     const keeper = new StoreKeeper({ ...SYSTEM, folder, publicKey, verifier: systemVerifier, log })
-    if (first.kind === 'records') await keeper.condemn(name, first.detail)
-    const store = await keeper.open(name, first.kind === 'lost')
-    await store.close()
-    await keeper.close()
+    try {
+      if (first.kind === 'records') await keeper.condemn(name, first.detail)
+      const store = await keeper.open(name, first.kind === 'lost')
+      await store.close()
+    } finally {
+      await keeper.close()
+    }
   }
   for (const { detail, kind } of details) {
     findings.push({ part: name, detail, remedy: REMEDIES[kind], repaired: options.repair })

@@ -6,6 +6,7 @@
 import { setMaxListeners } from 'node:events'
 
 import { decodeAnnouncement, encodeAnnouncement } from '../../protocols/announce/codec.ts'
+import type { Announcement } from '../../protocols/announce/codec.ts'
 import {
   decodeDeltaAnswer,
   encodeDeltaAnswer,
@@ -17,13 +18,15 @@ import { isRejected } from '../../protocols/rejected.ts'
 import { assertNever } from '../core/assert.ts'
 import { equalBytes } from '../core/bytes.ts'
 import { logId } from '../core/commit.ts'
-import type { Commit, LogId } from '../core/commit.ts'
+import type { Commit } from '../core/commit.ts'
 import type { Clock, Hasher, Rng, Timer, Verifier } from '../core/clock.ts'
 import { COMPARE_MS_MAX, LOGS_MAX } from '../core/limits.ts'
 import { versionDigest } from '../core/version.ts'
+import type { Head } from '../core/version.ts'
 import { newSyncState, nextDueMs, stepSync } from '../core/sync/session.ts'
 import type { SyncInput, SyncOutput, SyncState } from '../core/sync/session.ts'
 import { isLaterbaseError } from '../errors.ts'
+import { findCommit } from '../store/known-logs.ts'
 import type { AnnouncementVerdict, Transport, TransportHandlers } from '../p2p/transport.ts'
 import type { NodeDatabase } from './database.ts'
 import { withDeadline } from './deadline.ts'
@@ -36,6 +39,8 @@ import type { Log } from './options.ts'
 export interface DatabaseRegistry {
   all(): readonly NodeDatabase[]
   get(name: string): NodeDatabase | undefined
+  /** Whether this node has a database of that name whose store does not open. */
+  isUnopened(name: string): boolean
   /** The database of a name that a peer has; undefined where this node has forgotten it on purpose. */
   adopt(name: string): Promise<NodeDatabase | undefined>
 }
@@ -72,12 +77,14 @@ export class Driver {
   readonly #warnings = new Set<string>()
   #timer: Timer | undefined
   #announcedWaiting = 0
+  #fetches = 0
 
   constructor(init: DriverInit) {
     this.#init = init
     this.#responder = new DeltaResponder({
       digests: () => this.#digests(),
       database: (name) => init.databases.get(name),
+      isUnopened: (name) => init.databases.isUnopened(name),
       hasher: init.hasher,
       clock: init.clock
     })
@@ -135,6 +142,11 @@ export class Driver {
     await Promise.allSettled(peers.map(({ peer }) => this.#fetchOnce(peer, database)))
     signal?.throwIfAborted()
     this.#take({ type: 'compare-now' })
+  }
+
+  /** Begun since the start. */
+  fetches(): number {
+    return this.#fetches
   }
 
   /** In words for a person; what needs a look at this node or its peers. */
@@ -224,6 +236,8 @@ export class Driver {
     try {
       return await this.#init.databases.adopt(name)
     } catch (error) {
+      // The status says that the disk is full, as long as it is; the next comparison asks again.
+      if (isLaterbaseError(error, 'LATERBASE_DISK_FULL')) return undefined
       this.#warn(`database ${name} of a peer cannot be opened here: ${String(error)}`, {})
       return undefined
     }
@@ -252,6 +266,10 @@ export class Driver {
 
   #fetchOnce(peer: string, database: NodeDatabase): Promise<number> {
     const { transport, clock, hasher, verifier } = this.#init
+    // What could not be stored is not worth the way over the link; it is asked for again later.
+    const refusal = database.store.refusal()
+    if (refusal !== undefined) return Promise.reject(refusal)
+    this.#fetches += 1
     return fetchMissing({
       database,
       clock,
@@ -260,12 +278,6 @@ export class Driver {
       request: (frame, signal) => transport.request(peer, frame, { signal }),
       signal: this.#closing.signal,
       seen: (version) => this.#noteDigest(peer, database.name, versionDigest(version, hasher)),
-      forked: (id) => {
-        this.#warn(
-          `log ${id} of ${database.name} has two branches: two boxes wrote under one identity`,
-          { peer }
-        )
-      },
       logsMax: LOGS_MAX,
       logsFull: () => {
         this.#warn(`${database.name} has ${LOGS_MAX} logs and takes no new ones`, { peer })
@@ -323,27 +335,26 @@ export class Driver {
     if (isRejected(announcement)) return 'reject'
     const database = this.#init.databases.get(name)
     if (database === undefined) return 'ignore'
-    const id = logId(announcement.log)
-    const last = announcement.firstSeq + announcement.count - 1
-    if (heldSeq(database, id) >= last) return 'accept'
-    database.learn(new Map([[id, last]]))
+    const head = headOf(announcement)
+    if (await isHeld(database, head)) return 'accept'
+    database.learn([head])
     this.#take({ type: 'announced', peer, database: name })
     if (this.#announcedWaiting >= ANNOUNCED_WAITING_MAX) return 'ignore'
     this.#announcedWaiting += 1
     try {
-      return (await this.#whenHeld(database, id, last)) ? 'accept' : 'ignore'
+      return (await this.#whenHeld(database, head)) ? 'accept' : 'ignore'
     } finally {
       this.#announcedWaiting -= 1
     }
   }
 
-  async #whenHeld(database: NodeDatabase, log: LogId, seq: number): Promise<boolean> {
+  async #whenHeld(database: NodeDatabase, head: Head): Promise<boolean> {
     const { clock } = this.#init
     const deadline = { clock, withinMs: ANNOUNCED_WAIT_MS, signal: this.#closing.signal }
     return withDeadline(deadline, async (signal) => {
       for (;;) {
         const told = database.committed.count()
-        if (heldSeq(database, log) >= seq) return true
+        if (await isHeld(database, head)) return true
         if (signal.aborted) return false
         await database.committed.after(told, signal)
       }
@@ -373,6 +384,13 @@ export class Driver {
   }
 }
 
-function heldSeq(database: NodeDatabase, log: LogId): number {
-  return database.store.log(log)?.tip.seq ?? 0
+function headOf({ log, firstSeq, count, hash }: Announcement): Head {
+  return { log: logId(log), seq: firstSeq + count - 1, hash }
+}
+
+async function isHeld({ store }: NodeDatabase, { log, seq, hash }: Head): Promise<boolean> {
+  const branches = store.branches(log)
+  if (branches.every(({ tip }) => tip.seq < seq)) return false
+  if (branches.some(({ tip }) => tip.seq === seq && equalBytes(tip.hash, hash))) return true
+  return (await findCommit(store, log, { seq, hash })) !== undefined
 }

@@ -8,11 +8,21 @@
 
 import type { LogId } from '../core/commit.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
-import type { Position } from '../core/version.ts'
+import { TAG_BYTES } from '../core/version.ts'
+import type { Place } from '../core/version.ts'
 import { present } from '../core/assert.ts'
-import type { CommitSlice, EventStore, Occurrence, StoredEvent } from '../store/event-store.ts'
+import type {
+  CommitSlice,
+  EventStore,
+  Occurrence,
+  StoredCommit,
+  StoredEvent,
+  StoredLog
+} from '../store/event-store.ts'
 import { mergedCommits } from './commit-merge.ts'
-import { shortCursor } from './cursor.ts'
+import { portableCursor, shortCursor } from './cursor.ts'
+import { passedOf, placesOf, settle } from './position.ts'
+import type { Position, ReaderPosition, SettledPosition } from './position.ts'
 
 export interface FeedRow {
   readonly event: StoredEvent
@@ -27,11 +37,17 @@ export interface FeedRow {
 export interface FeedPage {
   readonly rows: readonly FeedRow[]
   /** After the last event read, those passed over included. */
-  readonly position: Map<LogId, number>
+  readonly position: ReaderPosition
+  /** Short cursor of it, portable where the reader has places beyond this store. */
+  readonly lc: string
+  /** Portable cursor of it. */
+  readonly version: string
+  /** Events of commits still to come after it. */
+  readonly pending: number
 }
 
 export interface FeedQuery {
-  readonly position: Position
+  readonly position: ReaderPosition
   /** Events at the most. */
   readonly limit: number
   readonly matches: (event: StoredEvent) => boolean
@@ -45,16 +61,17 @@ const FEED_PAGE_READS = 20_000
 
 /** The next page; empty, at the same position, when there is nothing beyond it. */
 export async function readFeedPage(store: EventStore, query: FeedQuery): Promise<FeedPage> {
-  const position = new Map(query.position)
+  const settled = await settle(store, query.position)
+  const trail = new FeedTrail(settled)
   const rows: FeedRow[] = []
   let slices: CommitSlice[] = []
   let [reads, bytes, pendingReads] = [0, 0, 0]
   const flush = async (): Promise<void> => {
-    await deliver(store, { slices, position, rows, query })
+    if (slices.length > 0) await deliver(store, { slices, trail, rows, query })
     slices = []
     pendingReads = 0
   }
-  for await (const { commit, from } of mergedCommits(store, query.position)) {
+  for await (const { commit, from } of mergedCommits(store, settled.assumed)) {
     const room = Math.min(query.limit - rows.length - pendingReads, FEED_PAGE_READS - reads)
     const to = Math.min(commit.keys.length, from + room)
     slices.push({ commit, from, to })
@@ -67,32 +84,74 @@ export async function readFeedPage(store: EventStore, query: FeedQuery): Promise
     if (to < commit.keys.length) break
   }
   await flush()
-  return { rows, position }
+  const { passed, beyond } = trail
+  const cursors = { lc: await trail.lc(store), version: await trail.version(store) }
+  const pending = pendingEvents(store, trail.assumed)
+  return { rows, position: { passed, beyond }, ...cursors, pending }
+}
+
+/** Where a reader is while a page is put together. */
+class FeedTrail {
+  readonly passed: Map<number, number>
+  readonly assumed: Map<number, number>
+  readonly beyond: readonly Place[]
+  /** Tags of the commits passed last, by log, where they are known already. */
+  readonly #tags = new Map<number, Uint8Array>()
+
+  constructor({ passed, assumed, beyond }: SettledPosition) {
+    this.passed = new Map(passed)
+    this.assumed = new Map(assumed)
+    this.beyond = beyond
+  }
+
+  /** Enters a commit. */
+  enter(commit: StoredCommit): void {
+    this.#tags.set(commit.log, commit.hash.subarray(0, TAG_BYTES))
+  }
+
+  advance(log: StoredLog, seq: number): void {
+    this.passed.set(log.number, seq)
+    this.assumed.set(log.number, seq)
+  }
+
+  /** Short; portable where the reader has places beyond this store. No promise on the usual way. */
+  lc(store: EventStore): string | Promise<string> {
+    return this.beyond.length === 0 ? shortCursor(this.passed, store) : this.version(store)
+  }
+
+  /** Portable. */
+  async version(store: EventStore): Promise<string> {
+    const places = await placesOf(store, this.passed, this.#tags)
+    return portableCursor([...places, ...this.beyond])
+  }
 }
 
 interface Delivery {
   readonly slices: readonly CommitSlice[]
-  readonly position: Map<LogId, number>
+  readonly trail: FeedTrail
   readonly rows: FeedRow[]
   readonly query: FeedQuery
 }
 
 /** Reads slices, appends what is to be delivered, and moves the position behind them. */
 async function deliver(store: EventStore, delivery: Delivery): Promise<void> {
-  const { slices, position, rows, query } = delivery
+  const { slices, trail, rows, query } = delivery
   const logs = store.logs()
   const read = await store.readEvents(slices)
   const known: KnownPlaces = new Map()
-  for (const [index, slice] of slices.entries()) {
-    const log = present(logs[slice.commit.log], 'a commit is of a known log').tip.origin.id
-    let seq = slice.commit.firstSeq + slice.from
+  for (const [index, { commit, from }] of slices.entries()) {
+    const log = present(logs[commit.log], 'a commit is of a known log')
+    trail.enter(commit)
+    let seq = commit.firstSeq + from
     for (const event of present(read[index], 'one list a slice')) {
-      const repeats =
-        event.repeated && (await wasDelivered(store, event, { log, seq, position, known }))
-      position.set(log, seq)
+      const here = { log: commit.log, seq, position: trail.passed, known }
+      const repeats = event.repeated && (await wasDelivered(store, event, here))
+      trail.advance(log, seq)
       if (!repeats && query.matches(event)) {
-        const { recorded } = slice.commit
-        rows.push({ event, log, seq, recorded, lc: shortCursor(position, store) })
+        const { recorded } = commit
+        const cursor = trail.lc(store)
+        const lc = typeof cursor === 'string' ? cursor : await cursor
+        rows.push({ event, log: log.tip.origin.id, seq, recorded, lc })
       }
       seq += 1
     }
@@ -105,18 +164,11 @@ type KnownPlaces = Map<string, readonly Occurrence[]>
 async function wasDelivered(
   store: EventStore,
   event: StoredEvent,
-  here: {
-    readonly log: LogId
-    readonly seq: number
-    readonly position: Position
-    readonly known: KnownPlaces
-  }
+  here: Occurrence & { readonly position: Position; readonly known: KnownPlaces }
 ): Promise<boolean> {
-  const logs = store.logs()
   const isBehind = (place: Occurrence): boolean => {
-    const log = present(logs[place.log], 'an occurrence is in a known log').tip.origin.id
-    if (log === here.log && place.seq === here.seq) return false
-    return place.seq <= (here.position.get(log) ?? 0)
+    if (place.log === here.log && place.seq === here.seq) return false
+    return place.seq <= (here.position.get(place.log) ?? 0)
   }
   if (isBehind(event)) return true
   const name = `${event.log} ${event.seq}`
@@ -128,8 +180,8 @@ async function wasDelivered(
 /** How many events of commits lie beyond a position. */
 export function pendingEvents(store: EventStore, position: Position): number {
   let pending = 0
-  for (const { tip } of store.logs()) {
-    pending += Math.max(0, tip.seq - (position.get(tip.origin.id) ?? 0))
+  for (const log of store.logs()) {
+    pending += Math.max(0, log.tip.seq - passedOf(position, log))
   }
   return pending
 }

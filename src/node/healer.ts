@@ -212,7 +212,7 @@ export class Healer {
           signal: this.#closing.signal
         })
         if (commits === undefined) continue
-        for (const commit of commits) await database.store.heal(commit)
+        for (const commit of commits) await database.store.heal(stretch.log, commit)
         const events = [stretch.after.seq + 1, stretch.toSeq]
         const id = stretch.log.tip.origin.id
         log('warn', 'healed from a peer', { database: database.name, log: id, events, peer })

@@ -3,7 +3,7 @@
  * `create-node.ts` makes one.
  */
 
-import type { Problem } from '../errors.ts'
+import type { ErrorCode, Problem } from '../errors.ts'
 
 /** Any JSON value. */
 export type Json =
@@ -144,8 +144,10 @@ export interface LogStatus {
   readonly known: number
   /** Recorded time of the last commit held, RFC 3339; undefined for an empty log. */
   readonly lastRecorded: string | undefined
-  /** The log has two branches: two boxes wrote under one identity. */
+  /** The log has several branches, each listed: two boxes wrote under one identity. */
   readonly forked: boolean
+  /** For a branch: the last sequence number that it shares with the one that it left. */
+  readonly forkedAfter: number | undefined
 }
 
 /** What is known of whether the stored bytes are as they were written. */
@@ -168,6 +170,7 @@ export interface VerifyStatus {
 export interface DatabaseStatus {
   readonly name: string
   readonly events: number
+  readonly commits: number
   readonly lc: string
   /** Portable cursor. */
   readonly version: string
@@ -176,6 +179,18 @@ export interface DatabaseStatus {
   readonly logs: readonly LogStatus[]
   readonly diskBytes: number
   readonly integrity: VerifyStatus
+}
+
+/** A database of this node whose store does not open. The others go on without it. */
+export interface UnopenedDatabase {
+  readonly name: string
+  /** What every operation on it fails with. */
+  readonly code: ErrorCode
+  /** In words for a person, as is the way out. */
+  readonly reason: string
+  readonly wayOut: string
+  /** The node tries again by itself. */
+  readonly retried: boolean
 }
 
 export interface ConflictStatus {
@@ -247,6 +262,40 @@ export interface PeerStatus {
   readonly unequal: readonly string[]
 }
 
+/** Whose clock is wrong, as far as recorded times tell. */
+export interface ClockStatus {
+  /** The clock of this box, RFC 3339. */
+  readonly now: string
+  /** The newest recorded time that this node believes, ahead of its clock; below 0 when idle. */
+  readonly recordedAheadMs: number
+  /**
+   * The clock of this box: never set (before there was this program), before what this box recorded
+   * itself, probably behind as most others are ahead, or not to be told from one other box's.
+   */
+  readonly own: 'right' | 'unset' | 'set-back' | 'behind' | 'unsure'
+  /** Boxes that recorded in our future, the furthest first. */
+  readonly ahead: readonly {
+    readonly peer: string
+    /** RFC 3339. */
+    readonly recorded: string
+    readonly aheadMs: number
+  }[]
+}
+
+/** Counted since the start. */
+export interface TrafficStatus {
+  /** Fetches from peers, of any number of pages. */
+  readonly fetches: number
+  readonly requestsAsked: number
+  readonly requestsFailed: number
+  readonly requestsAnswered: number
+  readonly announcementsSent: number
+  readonly announcementsHeard: number
+  /** Of requests, answers and announcements, without what carries them. */
+  readonly bytesIn: number
+  readonly bytesOut: number
+}
+
 export interface NodeStatus {
   readonly name: string
   readonly peerId: string
@@ -257,6 +306,9 @@ export interface NodeStatus {
   readonly offline: boolean
   readonly peers: readonly PeerStatus[]
   readonly databases: readonly DatabaseStatus[]
+  readonly unopened: readonly UnopenedDatabase[]
+  readonly clock: ClockStatus
+  readonly traffic: TrafficStatus
   /** In words for a person; empty when all is well. */
   readonly warnings: readonly string[]
 }
@@ -271,13 +323,15 @@ export interface Laterbase extends AsyncDisposable {
   /** One string that lets another box join this network; a secret. */
   invitation(): string
 
-  /** Names, sorted. */
+  /** Names of those that are open, sorted. */
   databases(): readonly string[]
-  /** @throws LATERBASE_DATABASE_UNKNOWN, LATERBASE_NAME_INVALID */
+  /** Those that are known here and do not open: sorted, empty when all is well. */
+  unopened(): readonly UnopenedDatabase[]
+  /** @throws LATERBASE_DATABASE_UNKNOWN; why it is not open, where it is known and does not open */
   database(name: string): Database
   /** Makes the database here, and so on every node of the network; `created` is false if it was there. */
   createDatabase(name: string): Promise<{ readonly database: Database; readonly created: boolean }>
-  /** Deletes this node's copy, and does not take it from peers again until it is created here. */
+  /** Deletes this node's copy, also one that does not open, and does not take it from peers again until it is created here. */
   forgetDatabase(name: string): Promise<void>
 
   /** Dials another node once, and keeps it as a static peer of this run. */

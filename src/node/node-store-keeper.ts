@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import type { Clock } from '../core/clock.ts'
 import { isLaterbaseError } from '../errors.ts'
 import { formatTime } from '../schema/time.ts'
+import { MARKER_SUFFIX } from '../store/marker.ts'
 import { openNodeStore, salvageNodeStore } from '../store/node-store.ts'
 import type { NodeStore } from '../store/node-store.ts'
 import { DATABASES_FOLDER, NODE_STORE_FOLDER } from './data-directory.ts'
@@ -69,14 +70,19 @@ async function remake(init: NodeStoreInit, location: string, cause: unknown): Pr
   return store
 }
 
-/** Every folder of a database is listed, but for those that the list says were forgotten. */
+/**
+ * Every store is listed, but for those that the list says were forgotten. A folder without a store's
+ * marker beside it is something that a person has put there: a copy, or one that was moved away.
+ */
 async function completeList(store: NodeStore, { dir, log }: NodeStoreInit): Promise<void> {
   const listed = (await store.get(DATABASE_LIST)) as Record<string, string> | undefined
   const entries = await readdir(join(dir, DATABASES_FOLDER), { withFileTypes: true })
+  const names = new Set(entries.map(({ name }) => name))
   const list = { ...listed }
   const found = entries
     .filter((entry) => entry.isDirectory() && isDatabaseName(entry.name))
     .map((entry) => entry.name)
+    .filter((name) => listed === undefined || names.has(`${name}${MARKER_SUFFIX}`))
     .filter((name) => !Object.hasOwn(list, name))
   if (found.length === 0) return
   for (const name of found) list[name] = 'open'

@@ -1,20 +1,32 @@
 /** The node: databases, replication and identity behind the public `Laterbase`. */
 
+import { toHex } from '../core/bytes.ts'
 import type { Commit } from '../core/commit.ts'
 import type { Clock, Hasher, Rng, Signer, Verifier } from '../core/clock.ts'
 import { stampMs } from '../core/hybrid-logical-clock.ts'
 import { LaterbaseError } from '../errors.ts'
+import { peerIdOf } from '../p2p/transport.ts'
 import type { Transport } from '../p2p/transport.ts'
 import { formatTime } from '../schema/time.ts'
 import type { EventStore } from '../store/event-store.ts'
 import type { NodeStore } from '../store/node-store.ts'
-import { LocalDatabases, unknownDatabase } from './database-registry.ts'
+import { clockStatus, clockWarnings } from './clock-watch.ts'
+import { LocalDatabases } from './database-registry.ts'
 import type { StorePlace } from './database-registry.ts'
 import { NodeDatabase } from './database.ts'
 import { Driver } from './driver.ts'
 import { Healer } from './healer.ts'
 import { createInvitation } from './invitation.ts'
-import type { Database, Laterbase, NodeStatus, PeerStatus } from './laterbase.ts'
+import type {
+  ClockStatus,
+  Database,
+  Laterbase,
+  NodeStatus,
+  PeerStatus,
+  UnopenedDatabase
+} from './laterbase.ts'
+import { meterTransport } from './metered-transport.ts'
+import type { MeteredTransport } from './metered-transport.ts'
 import type { ResolvedOptions } from './options.ts'
 import { createRecordedClock } from './recorded-clock.ts'
 import type { RecordedClock } from './recorded-clock.ts'
@@ -53,8 +65,10 @@ export class LaterbaseNode implements Laterbase {
   readonly #healer: Healer
   readonly #recordedClock: RecordedClock
   readonly #startedAtMs: number
-  /** Logs whose writers' clocks run ahead, by peer id, with their last stamp. */
-  readonly #clocksAhead = new Map<string, number>()
+  readonly #traffic: MeteredTransport['traffic']
+  /** Peers of which the log has said that their clocks run ahead. */
+  readonly #clocksAhead = new Set<string>()
+  readonly #ownLogsClosed = new Set<string>()
   #offline = false
   #closed: Promise<void> | undefined
 
@@ -77,13 +91,17 @@ export class LaterbaseNode implements Laterbase {
     this.dir = init.dir
     this.#startedAtMs = clock.nowMs()
     this.#recordedClock = createRecordedClock(clock)
-    this.#transport = init.makeTransport({
-      load: async () => {
-        const saved = await nodeStore.get(ADDRESS_BOOK)
-        return Array.isArray(saved) ? saved.filter((address) => typeof address === 'string') : []
-      },
-      save: (addresses) => nodeStore.put(ADDRESS_BOOK, addresses)
-    })
+    const { transport, traffic } = meterTransport(
+      init.makeTransport({
+        load: async () => {
+          const saved = await nodeStore.get(ADDRESS_BOOK)
+          return Array.isArray(saved) ? saved.filter((address) => typeof address === 'string') : []
+        },
+        save: (addresses) => nodeStore.put(ADDRESS_BOOK, addresses)
+      })
+    )
+    this.#transport = transport
+    this.#traffic = traffic
     this.peerId = this.#transport.peerId
     this.#databases = new LocalDatabases({
       nodeStore,
@@ -94,9 +112,9 @@ export class LaterbaseNode implements Laterbase {
         this.#healer.follow(database)
         init.stores.watch?.(database)
       },
-      closed: (name) => {
-        this.#driver.unfollow(name)
-      }
+      closed: (name) => this.#driver.unfollow(name),
+      clock,
+      log: options.log
     })
     this.#healer = new Healer({
       transport: this.#transport,
@@ -113,6 +131,7 @@ export class LaterbaseNode implements Laterbase {
       databases: {
         all: () => this.#databases.all(),
         get: (name) => this.#databases.get(name),
+        isUnopened: (name) => this.#databases.isUnopened(name),
         adopt: (name) => this.#databases.adopt(name)
       },
       clock,
@@ -139,7 +158,7 @@ export class LaterbaseNode implements Laterbase {
       }
       const names = this.databases()
       return {
-        peer,
+        peer: peerIdOf(peer),
         address: connection.address,
         direction: connection.direction,
         connectedAt: formatTime(connection.connectedAtMs),
@@ -151,6 +170,7 @@ export class LaterbaseNode implements Laterbase {
   }
 
   async status(): Promise<NodeStatus> {
+    const clock = this.#clockStatus()
     const databases = await Promise.all(this.#databases.all().map((database) => database.status()))
     return {
       name: this.name,
@@ -162,12 +182,21 @@ export class LaterbaseNode implements Laterbase {
       offline: this.#offline,
       peers: this.peers(),
       databases,
+      unopened: this.unopened(),
+      clock,
+      traffic: { fetches: this.#driver.fetches(), ...this.#traffic() },
       warnings: [
         ...(this.#init.stores.warnings?.(databases) ?? []),
         ...this.#transport.warnings(),
         ...this.#healer.warnings(),
         ...this.#driver.warnings(),
-        ...this.#clockWarnings()
+        ...this.#diskWarnings(),
+        ...this.unopened().map(
+          ({ name, reason, wayOut }) => `Database ${name} is not open: ${reason}. ${wayOut}`
+        ),
+        ...clockWarnings(clock),
+        ...this.#ownLogsClosed,
+        ...this.#forkWarnings()
       ]
     }
   }
@@ -180,9 +209,13 @@ export class LaterbaseNode implements Laterbase {
     return this.#databases.all().map((database) => database.name)
   }
 
+  unopened(): readonly UnopenedDatabase[] {
+    return this.#databases.unopened()
+  }
+
   database(name: string): Database {
     const database = this.#databases.get(name)
-    if (database === undefined) throw unknownDatabase(name)
+    if (database === undefined) throw this.#databases.refusal(name)
     return database
   }
 
@@ -228,7 +261,7 @@ export class LaterbaseNode implements Laterbase {
       () => this.#healer.close(),
       () => this.#driver.close(),
       () => this.#databases.close(),
-      async () => this.#init.stores.close?.(),
+      async () => this.#init.stores.close(),
       () => this.#init.nodeStore.close()
     ]
     // A stage that fails must not leave the directory locked behind it.
@@ -239,6 +272,7 @@ export class LaterbaseNode implements Laterbase {
 
   #makeDatabase(name: string, store: EventStore): NodeDatabase {
     const { signer, hasher, rng, clock, options, peerIdOf } = this.#init
+    if (store.found === 'restored') this.#noteRestored(name)
     return new NodeDatabase({
       name,
       store,
@@ -254,7 +288,8 @@ export class LaterbaseNode implements Laterbase {
       heal: (database, error) => this.#healer.heal(database, error),
       verify: (database, signatures) => this.#healer.verify(database, signatures),
       verification: (database) => this.#healer.status(database),
-      clockAhead: (_database, commit) => this.#noteClockAhead(commit)
+      clockAhead: (_database, commit) => this.#noteClockAhead(commit),
+      ownLogClosed: (database, log) => this.#noteOwnLogClosed(database, log)
     })
   }
 
@@ -268,19 +303,76 @@ export class LaterbaseNode implements Laterbase {
 
   #noteClockAhead(commit: Commit): void {
     const peer = this.#init.peerIdOf(commit.origin.genesis.publicKey)
-    const recordedMs = stampMs(commit.recorded)
-    if (!this.#clocksAhead.has(peer)) {
-      const recorded = formatTime(recordedMs)
-      this.#init.options.log('warn', 'a box has a clock that runs ahead', { peer, recorded })
-    }
-    if (this.#clocksAhead.size < CLOCKS_AHEAD_MAX) this.#clocksAhead.set(peer, recordedMs)
+    if (this.#clocksAhead.has(peer) || this.#clocksAhead.size >= CLOCKS_AHEAD_MAX) return
+    this.#clocksAhead.add(peer)
+    const recorded = formatTime(stampMs(commit.recorded))
+    this.#init.options.log('warn', 'a box recorded in the future of this one', { peer, recorded })
   }
 
-  #clockWarnings(): string[] {
-    return [...this.#clocksAhead].map(
-      ([peer, recordedMs]) =>
-        `the clock of ${peer} runs ahead: it recorded at ${formatTime(recordedMs)}; set it right`
+  #noteOwnLogClosed(database: string, log: string): void {
+    this.#warnOfOwnLog(
+      `${database}: another box has written under this box's identity, or this disk was restored ` +
+        `from an older copy. Nothing is lost: this box goes on in a new log`,
+      { log }
     )
+  }
+
+  #noteRestored(database: string): void {
+    this.#warnOfOwnLog(
+      `${database}: its store was restored from an older copy. What was written since comes back ` +
+        `from the other boxes; this box goes on in a new log`,
+      {}
+    )
+  }
+
+  #warnOfOwnLog(message: string, fields: Readonly<Record<string, unknown>>): void {
+    this.#init.options.log('warn', message, fields)
+    if (this.#ownLogsClosed.size < OWN_LOGS_CLOSED_MAX) this.#ownLogsClosed.add(message)
+  }
+
+  #forkWarnings(): string[] {
+    const warnings = new Set<string>()
+    for (const { name, store } of this.#databases.all()) {
+      for (const { fork, tip } of store.logs()) {
+        if (fork === undefined || warnings.size >= FORKS_NAMED_MAX) continue
+        const peer = this.#init.peerIdOf(tip.origin.genesis.publicKey)
+        warnings.add(
+          `${name}: two boxes wrote under the identity of ${peer}, after event ${fork.seq} of log ` +
+            `${tip.origin.id}. Both branches are kept; nothing is lost`
+        )
+      }
+    }
+    return [...warnings]
+  }
+
+  /** A full disk is one, however many databases are on it. */
+  #diskWarnings(): Set<string> {
+    const refusals = this.#databases.all().map(({ store }) => store.refusal()?.message ?? '')
+    return new Set(refusals.filter((message) => message !== ''))
+  }
+
+  #clockStatus(): ClockStatus {
+    const { clock, peerIdOf } = this.#init
+    // By key first: a box has a log for each of its lives, and to name it costs more than all else.
+    const last = new Map<string, { readonly publicKey: Uint8Array; readonly recorded: bigint }>()
+    for (const { store } of this.#databases.all()) {
+      for (const { tip } of store.logs()) {
+        const { publicKey } = tip.origin.genesis
+        const name = toHex(publicKey)
+        if (tip.recorded > (last.get(name)?.recorded ?? 0n)) {
+          last.set(name, { publicKey, recorded: tip.recorded })
+        }
+      }
+    }
+    return clockStatus({
+      nowMs: clock.nowMs(),
+      self: this.peerId,
+      recorded: [...last.values()].map(({ publicKey, recorded }) => [
+        peerIdOf(publicKey),
+        stampMs(recorded)
+      ]),
+      readMs: stampMs(this.#recordedClock.read())
+    })
   }
 
   #refuseWhenClosed(): void {
@@ -290,5 +382,8 @@ export class LaterbaseNode implements Laterbase {
   }
 }
 
-/** Boxes whose clocks are named in the status: remote input, so bounded. */
+/** Boxes of which the log says that their clocks run ahead: remote input, so bounded. */
 const CLOCKS_AHEAD_MAX = 64
+/** Forks named in the status; `status().databases` lists all. */
+const FORKS_NAMED_MAX = 16
+const OWN_LOGS_CLOSED_MAX = 64

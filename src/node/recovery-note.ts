@@ -20,8 +20,16 @@ export interface RecoveryNote {
   readonly before: number | undefined
   /** Events that were read back. */
   readonly back: number
-  /** Logs that are known to have gone further than was read back, and how far. */
-  readonly expected: Readonly<Record<LogId, number>>
+  /** Logs, and branches of forked ones, that are known to have gone further than was read back. */
+  readonly expected: readonly ExpectedHead[]
+}
+
+/** How far a log is known to have gone. */
+export interface ExpectedHead {
+  readonly log: LogId
+  readonly seq: number
+  /** Hash of the commit that ends there, hex, where that is known: which branch is meant. */
+  readonly hash?: string
 }
 
 /** Undefined where there is none that can be read: it tells, and nothing is decided by it alone. */
@@ -31,7 +39,7 @@ export async function readNote(file: string): Promise<RecoveryNote | undefined> 
     const texts = [note.reason, note.at, note.kept, note.state]
     if (!texts.every((text) => typeof text === 'string') || /[/\\]/.test(note.kept))
       return undefined
-    return { ...note, expected: note.expected ?? {} }
+    return { ...note, expected: Array.isArray(note.expected) ? note.expected : [] }
   } catch {
     return undefined
   }

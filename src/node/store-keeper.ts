@@ -1,39 +1,51 @@
 /**
  * The stores of a data directory, and what becomes of one that is damaged: its files are set aside,
- * a new store with a new incarnation takes its place, and everything that is whole in the old files
- * is taken over, log by log. Peers give the rest. What lies beyond a hole is taken over as soon as
- * the hole is filled.
+ * a new store with a new incarnation, hence a new log for its node to write, takes its place, and
+ * everything that is whole in the old files is taken over, log by log. Peers give the rest. What lies
+ * beyond a hole is taken over as soon as the hole is filled.
+ *
+ * That is for starts. A store that is opened anew after a write that failed is the same store, or
+ * stays closed: what a failing disk shows of it is no reason to give it up.
  *
  *     NAME/                    the store
+ *     NAME.marker, .progress   see store/marker.ts and store/store-progress.ts
  *     NAME.damaged-TIME/       the files of one that was damaged, as they were found
  *     NAME.recovery.json       what was wrong and what was done, see recovery-note.ts
  *     NAME.salvage/            the repaired copy while there is something to take over
  *
- * Leaves out how damage is found when a store is opened (`store/guarded-store.ts`) and how old
- * files are read (`store/salvage.ts`).
+ * Leaves out how damage is found when a store is opened (`store/guarded-store.ts`), how old files
+ * are read (`store/salvage.ts`) and what of them is taken over (`salvage-fill.ts`).
  */
 
 import { readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
 import type { Clock, Hasher, Rng, Verifier } from '../core/clock.ts'
-import type { Commit, LogId } from '../core/commit.ts'
-import { emptyTip, verifySignatures } from '../core/log.ts'
-import type { LogTip } from '../core/log.ts'
-import { isLaterbaseError } from '../errors.ts'
+import { toHex } from '../core/bytes.ts'
+import { LaterbaseError, isLaterbaseError } from '../errors.ts'
 import { formatTime } from '../schema/time.ts'
 import type { EventStore } from '../store/event-store.ts'
-import { createGuarded, markFileOf, openGuarded } from '../store/guarded-store.ts'
+import {
+  beforeOf,
+  createGuarded,
+  openGuarded,
+  progressFileOf,
+  storeFiles
+} from '../store/guarded-store.ts'
 import type { GuardedOptions, Opening } from '../store/guarded-store.ts'
+import { KnownLogs } from '../store/known-logs.ts'
+import { LevelPlace } from '../store/level-place.ts'
+import { isBlank, syncFolder } from '../store/open-level.ts'
 import { openSalvage } from '../store/salvage.ts'
-import type { Salvage } from '../store/salvage.ts'
-import { readMark } from '../store/store-mark.ts'
+import type { Salvage, SalvagedLog } from '../store/salvage.ts'
+import { readProgress } from '../store/store-progress.ts'
 import type { NodeDatabase } from './database.ts'
 import type { StorePlace } from './database-registry.ts'
 import type { DatabaseStatus } from './laterbase.ts'
 import type { Log } from './options.ts'
 import { readNote, removeNote, writeNote } from './recovery-note.ts'
 import type { RecoveryNote } from './recovery-note.ts'
+import { headOf, isHeld, lackingOf, signedOf, startsOf, takeOver } from './salvage-fill.ts'
 
 export interface KeeperInit {
   /** The folder of the stores, one folder of its name for each. */
@@ -50,6 +62,7 @@ type Damaged = Extract<Opening, { type: 'damaged' }>
 
 export class StoreKeeper implements StorePlace {
   readonly #init: KeeperInit
+  readonly #place: LevelPlace
   readonly #notes = new Map<string, RecoveryNote>()
   /** What is left to take over of a database's old files. */
   readonly #salvages = new Map<string, Salvage>()
@@ -60,24 +73,14 @@ export class StoreKeeper implements StorePlace {
 
   constructor(init: KeeperInit) {
     this.#init = init
+    this.#place = new LevelPlace(init)
   }
 
-  async open(database: string, create: boolean): Promise<EventStore> {
-    const options = this.#options(database)
-    if (create) return createGuarded(options)
-    const note = await this.#readNote(database)
-    if (note?.state === 'reading') return this.#refill(database, note)
-    const condemned = this.#condemned.get(database)
-    if (condemned !== undefined) {
-      this.#condemned.delete(database)
-      const mark = await readMark(markFileOf(options.location))
-      const damaged = { type: 'damaged', reason: condemned, files: options.location, mark } as const
-      return this.#recover(database, damaged)
-    }
-    const opening = await openGuarded(options)
-    if (opening.type === 'damaged') return this.#recover(database, opening)
-    if (note !== undefined && lacks(note, opening.store)) await this.#salvage(database, note)
-    return opening.store
+  open(database: string, create: boolean): Promise<EventStore> {
+    return this.#place.open(database, {
+      first: () => this.#openFirst(database, create),
+      again: () => this.#openAgain(database)
+    })
   }
 
   async remove(database: string): Promise<void> {
@@ -99,7 +102,7 @@ export class StoreKeeper implements StorePlace {
   watch(database: NodeDatabase): void {
     const note = this.#notes.get(database.name)
     if (note === undefined) return
-    database.learn(new Map(Object.entries(note.expected) as [LogId, number][]))
+    database.learn(note.expected)
     const salvage = this.#salvages.get(database.name)
     if (salvage === undefined) return
     const watch = this.#follow(database, salvage).catch((error: unknown) => {
@@ -127,6 +130,44 @@ export class StoreKeeper implements StorePlace {
     await Promise.allSettled(this.#watches)
     for (const salvage of this.#salvages.values()) await salvage.close()
     this.#salvages.clear()
+    this.#place.close()
+  }
+
+  async #openFirst(database: string, create: boolean): Promise<EventStore> {
+    const options = this.#options(database)
+    const note = await this.#readNote(database)
+    if (note?.state === 'reading') return this.#refill(database, note)
+    if (await isUnmade(options.location, create)) {
+      await this.#place.admit()
+      return createGuarded(options)
+    }
+    const condemned = this.#condemned.get(database)
+    if (condemned !== undefined) {
+      this.#condemned.delete(database)
+      const progress = await readProgress(progressFileOf(options.location))
+      const found = { type: 'damaged', reason: condemned, files: options.location } as const
+      return this.#recover(database, { ...found, progress })
+    }
+    const opening = await openGuarded(options)
+    if (opening.type === 'damaged') return this.#recover(database, opening)
+    const { store } = opening
+    if (note === undefined) return store
+    try {
+      const lacking = await lackingOf(store, note.expected)
+      if (lacking.length > 0) await this.#salvage(database, note)
+      return store
+    } catch (error) {
+      await store.close()
+      throw error
+    }
+  }
+
+  async #openAgain(database: string): Promise<EventStore> {
+    // Its tables were in use until now: only the newest one is looked at.
+    const opening = await openGuarded(this.#options(database), 0)
+    if (opening.type === 'open') return opening.store
+    const message = `${opening.reason}; a restart takes over what is whole`
+    throw new LaterbaseError('LATERBASE_STORE_CORRUPT', message)
   }
 
   #options(database: string): GuardedOptions {
@@ -161,17 +202,18 @@ export class StoreKeeper implements StorePlace {
     const { location } = this.#options(database)
     const at = formatTime(clock.nowMs())
     const kept = `${database}.damaged-${at.replaceAll(/[:.]/g, '-')}`
-    const { reason, mark } = damaged
-    log('error', 'a store is damaged: what is whole in it is taken over', {
-      database,
-      reason,
-      kept
-    })
-    const expected = mark === undefined ? {} : { [mark.ownLog]: mark.ownSeq }
-    const facts = { before: mark?.events, back: 0, expected }
-    const note: RecoveryNote = { reason, at, kept, state: 'reading', ...facts }
+    const { reason, progress } = damaged
+    const facts = { database, reason, kept }
+    log('error', 'a store is damaged: what is whole in it is taken over', facts)
+    const expected = [...(this.#notes.get(database)?.expected ?? [])]
+    if (progress !== undefined && progress.ownSeq > 0)
+      expected.push({ log: progress.ownLog, seq: progress.ownSeq })
+    const counts = { before: progress?.events, back: 0, expected }
+    const note: RecoveryNote = { reason, at, kept, state: 'reading', ...counts }
     await this.#note(database, note)
     await rename(damaged.files, join(dirname(location), kept))
+    // What is in the store's own folder goes next.
+    await syncFolder(dirname(location))
     return this.#refill(database, note)
   }
 
@@ -179,21 +221,19 @@ export class StoreKeeper implements StorePlace {
   async #refill(database: string, note: RecoveryNote): Promise<EventStore> {
     const options = this.#options(database)
     const { location } = options
-    await rm(location, { recursive: true, force: true })
-    await rm(`${location}.before`, { recursive: true, force: true })
-    await rm(markFileOf(location), { force: true })
+    for (const path of [location, `${location}.before`, progressFileOf(location)]) {
+      await rm(path, { recursive: true, force: true })
+    }
+    await this.#place.admit()
     const salvage = await this.#salvage(database, note)
     const store = await createGuarded(options)
     try {
-      const expected: Record<LogId, number> = { ...note.expected }
-      for (const { origin, lastSeq } of salvage?.logs ?? []) {
-        const tip = await this.#fill(store, emptyTip(origin), salvage)
-        if (lastSeq > tip.seq) expected[origin.id] = Math.max(lastSeq, expected[origin.id] ?? 0)
-        if ((expected[origin.id] ?? 0) <= tip.seq) delete expected[origin.id]
-      }
+      const logs = salvage?.logs ?? []
+      for (const log of logs) await this.#fill(store, log, salvage)
       const back = store.eventCount()
+      const expected = await lackingOf(store, [...note.expected, ...logs.map(headOf)])
       await this.#note(database, { ...note, state: 'read', back, expected })
-      if (!lacks({ expected }, store)) await this.#release(database)
+      if (expected.length === 0) await this.#release(database)
       const facts = { database, back, before: note.before, kept: note.kept }
       this.#init.log('warn', 'a damaged store was made anew', facts)
       return store
@@ -208,6 +248,7 @@ export class StoreKeeper implements StorePlace {
   async #salvage(database: string, note: RecoveryNote): Promise<Salvage | undefined> {
     const { folder, hasher, log } = this.#init
     const { location, owner } = this.#options(database)
+    await this.#release(database)
     try {
       const files = join(folder, note.kept)
       const copy = `${location}.salvage`
@@ -227,68 +268,53 @@ export class StoreKeeper implements StorePlace {
     await salvage?.close()
   }
 
-  /** Extends a log by what the old files have behind its tip; the tip it then has. */
-  async #fill(store: EventStore, tip: LogTip, salvage: Salvage | undefined): Promise<LogTip> {
-    for await (const commits of salvage?.after(tip) ?? []) {
-      const good = await this.#signed(commits)
-      const ceiling = highest(store, good, this.#init.publicKey)
-      const floor = salvage?.clockCeiling ?? 0n
-      const clockCeiling = ceiling > floor ? ceiling : floor
-      if (good.length > 0) await store.write({ commits: good, clockCeiling })
-      if (good.length < commits.length) break
+  /** Takes over what the old files have of a log, as far as it reaches without a hole. */
+  async #fill(store: EventStore, log: SalvagedLog, salvage: Salvage | undefined): Promise<void> {
+    if (salvage === undefined) return
+    const { verifier, publicKey } = this.#init
+    for (const tip of await startsOf(new KnownLogs(store), store, log)) {
+      for await (const commits of salvage.after(log, tip)) {
+        const good = await signedOf(commits, verifier)
+        await this.#place.admit()
+        await takeOver(store, good, { publicKey, clockCeiling: salvage.clockCeiling })
+        if (good.length < commits.length) break
+      }
     }
-    return store.log(tip.origin.id)?.tip ?? tip
-  }
-
-  /** The commits before the first whose signature fails. */
-  async #signed(commits: readonly Commit[]): Promise<readonly Commit[]> {
-    const { verifier } = this.#init
-    if ((await verifySignatures(commits, verifier)) === undefined) return commits
-    const good: Commit[] = []
-    for (const commit of commits) {
-      if ((await verifySignatures([commit], verifier)) !== undefined) break
-      good.push(commit)
-    }
-    return good
   }
 
   /** After each batch: does what came reach what the old files have? */
   async #follow(database: NodeDatabase, salvage: Salvage): Promise<void> {
     const { signal } = this.#closing
-    const tried = new Map<LogId, number>()
+    const { store } = database
+    const tried = new Map<number, ReadonlySet<string>>()
     while (!signal.aborted && this.#salvages.get(database.name) === salvage) {
       const told = database.committed.count()
-      for (const { origin } of salvage.logs) {
-        const tip = database.store.log(origin.id)?.tip ?? emptyTip(origin)
-        if (tried.get(origin.id) === tip.seq || !salvage.hasBeyond(origin.id, tip.seq)) continue
-        tried.set(origin.id, tip.seq)
-        for await (const commits of salvage.after(tip)) {
-          await database.merge(await this.#signed(commits))
+      const known = new KnownLogs(store)
+      let isDone = true
+      for (const log of salvage.logs) {
+        const before = tried.get(log.number)
+        const starts = await startsOf(known, store, log)
+        tried.set(log.number, new Set(starts.map(({ hash }) => toHex(hash))))
+        for (const tip of starts) {
+          if (before?.has(toHex(tip.hash)) === true) continue
+          for await (const commits of salvage.after(log, tip)) {
+            await database.merge(await signedOf(commits, this.#init.verifier))
+          }
         }
+        if (!(await isHeld(new KnownLogs(store), log))) isDone = false
       }
-      const isDone = salvage.logs.every(({ origin }) => {
-        return !salvage.hasBeyond(origin.id, database.store.log(origin.id)?.tip.seq ?? 0)
-      })
       if (isDone) return this.#release(database.name)
       await database.committed.after(told, signal)
     }
   }
 }
 
-/** Whether a log is not as far as it is known to have been. */
-function lacks({ expected }: Pick<RecoveryNote, 'expected'>, store: EventStore): boolean {
-  const held = new Map(store.logs().map(({ tip }) => [tip.origin.id, tip.seq]))
-  return Object.entries(expected).some(([log, seq]) => seq > (held.get(log as LogId) ?? 0))
-}
-
-/** The highest stamp that this node is known to have given. */
-function highest(store: EventStore, commits: readonly Commit[], publicKey: Uint8Array): bigint {
-  let ceiling = store.clockCeiling()
-  for (const { origin, recorded } of commits) {
-    const isOwn = Buffer.compare(origin.genesis.publicKey, publicKey) === 0
-    if (isOwn && recorded > ceiling) ceiling = recorded
-  }
-  return ceiling
+/** Whether there is no store yet: at the most what a power cut left of one that was being made. */
+async function isUnmade(location: string, create: boolean): Promise<boolean> {
+  if ((await storeFiles(beforeOf(location))).length > 0) return false
+  if ((await storeFiles(location)).length === 0) return create
+  const isMade = (await readProgress(progressFileOf(location))) !== undefined
+  return !isMade && (await isBlank(location))
 }
 
 function describeNote(

@@ -35,12 +35,14 @@ const VALIDATOR_RESULTS: Readonly<Record<AnnouncementVerdict, TopicValidatorResu
 export interface AnnouncerInit {
   readonly clock: Clock
   readonly log: Log
+  /** The names of a connected peer: gossipsub knows identities, of which two boxes may have one. */
+  readonly names: (peer: string) => readonly string[]
   readonly announced: (
-    peer: string,
+    name: string,
     database: string,
     message: Uint8Array
   ) => Promise<AnnouncementVerdict>
-  readonly subscribed: (peer: string, database: string) => void
+  readonly subscribed: (name: string, database: string) => void
 }
 
 interface DataTransform {
@@ -69,7 +71,7 @@ export class Announcer {
         for (const { topic, subscribe } of detail.subscriptions) {
           const database = databaseOf(topic)
           if (subscribe && database !== undefined && this.#databases.has(database)) {
-            this.#init.subscribed(detail.peerId.toString(), database)
+            this.#subscribed(detail.peerId.toString(), database)
           }
         }
       },
@@ -85,7 +87,7 @@ export class Announcer {
     this.#follow(this.#gossip, database)
     // Who already follows it will not say so again.
     for (const peer of this.#gossip.getSubscribers(topicOf(database))) {
-      this.#init.subscribed(peer.toString(), database)
+      this.#subscribed(peer.toString(), database)
     }
   }
 
@@ -150,8 +152,7 @@ export class Announcer {
     this.#waiting.set(peer, waiting + 1)
     this.#waitingAll += 1
     // The place is kept until the node is done, not until we stop waiting: it is its work we bound.
-    const verdict = this.#init
-      .announced(peer, database, message)
+    const verdict = this.#judgeByAll(peer, database, message)
       .catch((error: unknown) => {
         this.#init.log('debug', 'announcement not judged', { peer, reason: reasonOf(error) })
         return 'ignore' as const
@@ -163,6 +164,24 @@ export class Announcer {
         else this.#waiting.set(peer, left)
       })
     return await this.#inTime(verdict)
+  }
+
+  /** Any box of that identity may hold the commit. */
+  async #judgeByAll(
+    peer: string,
+    database: string,
+    message: Uint8Array
+  ): Promise<AnnouncementVerdict> {
+    const names = this.#init.names(peer)
+    const asked = names.length === 0 ? [peer] : names
+    const verdicts = await Promise.all(
+      asked.map((name) => this.#init.announced(name, database, message))
+    )
+    return verdicts.includes('accept') ? 'accept' : (verdicts[0] ?? 'ignore')
+  }
+
+  #subscribed(peer: string, database: string): void {
+    for (const name of this.#init.names(peer)) this.#init.subscribed(name, database)
   }
 
   #inTime(verdict: Promise<AnnouncementVerdict>): Promise<AnnouncementVerdict> {

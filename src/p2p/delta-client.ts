@@ -59,6 +59,8 @@ interface Session {
   aliveMs: Millis
   /** Runs while the next answer is one that nobody waits for. */
   watch: Timer | undefined
+  /** No more requests: it ends with the last answer. */
+  retired: boolean
 }
 
 export class DeltaClient {
@@ -134,8 +136,10 @@ export class DeltaClient {
   /** Leaves the current stream once nothing is in flight on it; `openStream` then picks anew. */
   retire(): void {
     const session = this.#session
-    if (session === undefined || session.inFlight.length > 0) return
-    this.#session = undefined
+    if (session === undefined) return
+    session.retired = true
+    if (session.inFlight.length > 0) return
+    this.#leave(session)
     session.stream.close().catch((error: unknown) => session.stream.abort(asError(error)))
   }
 
@@ -189,7 +193,8 @@ export class DeltaClient {
   #hasRoom(): boolean {
     return (
       this.#closed === undefined &&
-      (this.#session === undefined || this.#session.inFlight.length < REQUESTS_IN_FLIGHT_MAX)
+      (this.#session === undefined ||
+        (!this.#session.retired && this.#session.inFlight.length < REQUESTS_IN_FLIGHT_MAX))
     )
   }
 
@@ -210,7 +215,7 @@ export class DeltaClient {
       throw this.#closed
     }
     const aliveMs = this.#init.clock.monotonicMs()
-    const session: Session = { stream, inFlight: [], aliveMs, watch: undefined }
+    const session: Session = { stream, inFlight: [], aliveMs, watch: undefined, retired: false }
     this.#session = session
     this.#readAnswers(session).then(
       () => this.#endSession(session, new FrameError('the peer closed the stream')),
@@ -230,6 +235,7 @@ export class DeltaClient {
       if (pending.sentAloneMs !== undefined) this.#roundTrip(pending.sentAloneMs)
       if (!pending.settled) pending.resolve(answer)
       this.#watch(session)
+      if (session.retired) this.retire()
       this.#pump()
     }
   }

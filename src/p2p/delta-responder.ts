@@ -4,7 +4,7 @@
  * per stream, and answers for only so many of its requests at once over all its streams.
  */
 
-import type { Stream } from '@libp2p/interface'
+import type { Connection, Stream } from '@libp2p/interface'
 import { pipe } from 'it-pipe'
 import { assert } from '../core/assert.ts'
 import type { Clock } from '../core/clock.ts'
@@ -17,10 +17,10 @@ import { reasonOf } from './log.ts'
 export interface DeltaResponderInit {
   readonly clock: Clock
   readonly log: Log
-  /** Answers a peer's request. A rejection resets the stream. */
-  readonly answer: (peer: string, frame: Uint8Array) => Promise<Uint8Array>
+  /** Answers the request of a connection's peer. A rejection resets the stream. */
+  readonly answer: (connection: Connection, frame: Uint8Array) => Promise<Uint8Array>
   /** An answer of so many bytes begins to go out, or its last bytes were taken. */
-  readonly answering: (peer: string, bytes: number) => void
+  readonly answering: (connection: Connection, bytes: number) => void
 }
 
 export class DeltaResponder {
@@ -33,14 +33,15 @@ export class DeltaResponder {
   }
 
   /** Serves one stream until it ends. Never rejects: whatever is wrong resets the stream. */
-  async serve(peer: string, stream: Stream): Promise<void> {
+  async serve(connection: Connection, stream: Stream): Promise<void> {
+    const peer = connection.remotePeer.toString()
     const reader = new StreamReader(stream, { unreadBytesMax: REQUESTS_UNREAD_BYTES_MAX })
     try {
       await pipe(
         reader,
         (bytes) => decodeFrames(bytes, REQUEST_BYTES_MAX),
         async (requests) => {
-          for await (const request of requests) await this.#answer(peer, stream, request)
+          for await (const request of requests) await this.#answer(connection, stream, request)
         }
       )
       await stream.close()
@@ -55,15 +56,16 @@ export class DeltaResponder {
   }
 
   /** Holds its turn until the answer is sent: the frame is in memory until then. */
-  async #answer(peer: string, stream: Stream, request: Uint8Array): Promise<void> {
+  async #answer(connection: Connection, stream: Stream, request: Uint8Array): Promise<void> {
+    const peer = connection.remotePeer.toString()
     await this.#takeTurn(peer)
     try {
       if (stream.status !== 'open') throw new FrameError(`the stream is ${stream.status}`)
-      const answer = await this.#init.answer(peer, request)
+      const answer = await this.#init.answer(connection, request)
       assert(answer.length <= FRAME_BYTES_MAX, 'an answer fits a frame')
-      this.#init.answering(peer, answer.length)
+      this.#init.answering(connection, answer.length)
       await sendFrame(stream, answer, { clock: this.#init.clock })
-      this.#init.answering(peer, answer.length)
+      this.#init.answering(connection, answer.length)
     } finally {
       this.#leaveTurn(peer)
     }

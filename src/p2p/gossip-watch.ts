@@ -49,16 +49,13 @@ export class GossipWatch {
   }
 
   #check(): void {
-    const without = this.#init
-      .connections()
-      .filter(
-        (connection) =>
-          this.#gossips.get(connection.remotePeer.toString()) !== false &&
-          !connection.streams.some(
-            ({ direction, protocol }) =>
-              direction === 'outbound' && protocol.startsWith(GOSSIP_PREFIX)
-          )
-      )
+    const connections = this.#init.connections()
+    // gossipsub has one stream a peer, also where two boxes have that peer's identity.
+    const served = new Set(connections.filter(hasGossipStream).map(peerOf))
+    const without = connections.filter(
+      (connection) =>
+        this.#gossips.get(peerOf(connection)) !== false && !served.has(peerOf(connection))
+    )
     for (const connection of without) {
       // Twice in a row: a new connection has its stream within the first check.
       if (this.#without.has(connection)) this.#repair(connection)
@@ -76,6 +73,16 @@ export class GossipWatch {
       this.#init.log('debug', 'peer not identified', { peer, reason: reasonOf(error) })
     })
   }
+}
+
+function hasGossipStream({ streams }: Connection): boolean {
+  return streams.some(
+    ({ direction, protocol }) => direction === 'outbound' && protocol.startsWith(GOSSIP_PREFIX)
+  )
+}
+
+function peerOf(connection: Connection): string {
+  return connection.remotePeer.toString()
 }
 
 /** A public member of gossipsub's class, which its package does not export. */

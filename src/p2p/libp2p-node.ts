@@ -17,7 +17,6 @@ import type { ConnectionGater, Libp2p, PrivateKey } from '@libp2p/interface'
 import { mdns } from '@libp2p/mdns'
 import type { MulticastDNSComponents } from '@libp2p/mdns'
 import { tcp } from '@libp2p/tcp'
-import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
 import { DATABASES_MAX } from '../../protocols/limits.ts'
 import type { Announcer } from './announce.ts'
@@ -43,10 +42,13 @@ import {
   STREAM_WRITE_BYTES_MAX,
   TOPICS_BYTES_MAX
 } from './limits.ts'
+import { guardedYamux } from './muxer.ts'
 import type { Perimeter } from './perimeter.ts'
 
 export interface NodeInit {
   readonly privateKey: PrivateKey
+  /** Of this process; see `instance.ts`. */
+  readonly userAgent: string
   readonly listen: readonly string[]
   readonly perimeter: Perimeter
   readonly gater: ConnectionGater
@@ -76,12 +78,12 @@ export function createNode(init: NodeInit): Promise<Node> {
   return createLibp2p<Services>({
     start: false,
     privateKey: init.privateKey,
-    nodeInfo: { name: 'laterbase', version: '1' },
+    nodeInfo: { name: 'laterbase', version: '1', userAgent: init.userAgent },
     addresses: { listen: [...init.listen] },
     transports: [tcp({ maxConnections: CONNECTIONS_MAX + INBOUND_PENDING_MAX })],
     connectionEncrypters: [init.perimeter.encrypter()],
     streamMuxers: [
-      yamux({
+      guardedYamux({
         maxInboundStreams: INBOUND_STREAMS_MAX,
         maxOutboundStreams: OUTBOUND_STREAMS_MAX,
         streamOptions: {

@@ -16,18 +16,22 @@ import type { AddressBookStore } from './address-book.ts'
 import { Announcer } from './announce.ts'
 import { deadline } from './deadline.ts'
 import { DeltaResponder } from './delta-responder.ts'
-import { dialsFirst, hostOf, isLoopback } from './dial-policy.ts'
+import { checkMultiaddr, reachable } from './addresses.ts'
+import { dialsFirst } from './dial-policy.ts'
 import { Gate } from './gate.ts'
 import { GossipWatch } from './gossip-watch.ts'
+import { instanceOf, userAgent } from './instance.ts'
 import { keysFromSeed, privateKeyFromSeed } from './keys.ts'
-import { DELTA_INBOUND_STREAMS_MAX, DIAL_MS_MAX } from './limits.ts'
+import { DELTA_INBOUND_STREAMS_MAX, DIAL_MS_MAX, IDENTIFY_MS_MAX } from './limits.ts'
 import { Links, abortSoon, notConnected } from './links.ts'
 import type { Log } from './log.ts'
 import { reasonOf } from './log.ts'
 import { Mdns } from './mdns.ts'
 import { Membership } from './membership.ts'
 import { Perimeter } from './perimeter.ts'
+import { peerIdOf } from './transport.ts'
 import type { PeerConnection, Transport, TransportHandlers } from './transport.ts'
+import { Twins } from './twins.ts'
 
 export interface Libp2pTransportInit {
   /** The raw 32-byte Ed25519 seed; the peer id follows from it. */
@@ -58,6 +62,7 @@ class Libp2pTransport implements Transport {
   readonly #book: AddressBook
   readonly #membership: Membership
   readonly #announcer: Announcer | undefined
+  readonly #twins: Twins
   readonly #stop = new AbortController()
   #handlers: TransportHandlers | undefined
   #node: Node | undefined
@@ -80,9 +85,12 @@ class Libp2pTransport implements Transport {
       self: this.peerId,
       clock,
       log,
-      up: (peer) => this.#up(peer),
-      down: (peer, wasUp) => this.#down(peer, wasUp)
+      up: (name) => this.#up(name),
+      down: (name, wasUp) => this.#down(name, wasUp),
+      probe: (connection) => this.#probe(connection)
     })
+    const self = this.peerId
+    this.#twins = new Twins({ self, clock, log, connected: () => this.#links.twins() })
     this.#book = new AddressBook({ store: init.addressBook, clock, log })
     this.#membership = new Membership({
       self: this.peerId,
@@ -110,6 +118,7 @@ class Libp2pTransport implements Transport {
     return [
       ...(this.#mdns?.warnings() ?? []),
       ...this.#perimeter.warnings(),
+      ...this.#twins.warnings(),
       ...this.#membership.warnings()
     ]
   }
@@ -146,11 +155,11 @@ class Libp2pTransport implements Transport {
   }
 
   async request(
-    peer: string,
+    name: string,
     frame: Uint8Array,
     { signal }: { signal: AbortSignal }
   ): Promise<Uint8Array> {
-    return await (this.#links.client(peer) ?? notConnected(peer)).request(frame, signal)
+    return await (this.#links.client(name) ?? notConnected(name)).request(frame, signal)
   }
 
   subscribe(database: string): void {
@@ -179,7 +188,8 @@ class Libp2pTransport implements Transport {
     }
   }
 
-  cutOff(peer: string, forMs: Millis, reason: string): void {
+  cutOff(name: string, forMs: Millis, reason: string): void {
+    const peer = peerIdOf(name)
     // Once per cut: a peer with several requests under way is caught several times.
     if (this.#gate.cutOff(peer, forMs))
       this.#init.log('warn', 'peer cut off', { peer, forMs, reason })
@@ -208,14 +218,16 @@ class Libp2pTransport implements Transport {
     return new Announcer({
       clock,
       log,
-      announced: (peer, database, message) => this.#use().announced(peer, database, message),
-      subscribed: (peer, database) => this.#use().peerSubscribed(peer, database)
+      names: (peer) => this.#links.names(peer),
+      announced: (name, database, message) => this.#use().announced(name, database, message),
+      subscribed: (name, database) => this.#use().peerSubscribed(name, database)
     })
   }
 
   #createNode(): Promise<Node> {
     return createNode({
       privateKey: privateKeyFromSeed(this.#init.privateKey),
+      userAgent: userAgent(this.#init.rng),
       listen: this.#init.listen,
       perimeter: this.#perimeter,
       gater: this.#gate.gater(),
@@ -232,6 +244,7 @@ class Libp2pTransport implements Transport {
       ({ detail }) => {
         const seen = detail.connection.remoteAddr.toString()
         const listening = detail.listenAddrs.map(String)
+        this.#links.identified(detail.connection, instanceOf(detail.agentVersion))
         this.#met(detail.peerId.toString(), reachable(listening, seen))
         this.#gossipWatch?.identified(detail.peerId.toString(), detail.protocols)
       },
@@ -244,13 +257,14 @@ class Libp2pTransport implements Transport {
     const responder = new DeltaResponder({
       clock,
       log,
-      answer: (peer, frame) => handlers.requested(peer, frame),
-      answering: (peer, bytes) => this.#links.client(peer)?.answering(bytes)
+      answer: (connection, frame) => handlers.requested(this.#nameOf(connection), frame),
+      answering: (connection, bytes) =>
+        this.#links.client(this.#nameOf(connection))?.answering(bytes)
     })
     await node.handle(
       DELTA_PROTOCOL,
       (stream, connection) => {
-        void responder.serve(connection.remotePeer.toString(), stream)
+        void responder.serve(connection, stream)
       },
       { maxInboundStreams: DELTA_INBOUND_STREAMS_MAX }
     )
@@ -275,7 +289,10 @@ class Libp2pTransport implements Transport {
       rng,
       log,
       serviceTag: this.#perimeter.serviceTag(),
-      found: (peer, addresses) => this.#membership.found(peer, addresses),
+      found: (peer, addresses) => {
+        if (peer === this.peerId) this.#twins.heardSelf(addresses, this.addresses())
+        else this.#membership.found(peer, addresses)
+      },
       alone: () => this.#links.size() === 0
     })
   }
@@ -300,21 +317,37 @@ class Libp2pTransport implements Transport {
     if (bare.length > 0) this.#book.met(peer, bare)
   }
 
-  #up(peer: string): void {
-    this.#membership.connected(peer)
-    this.#init.log('info', 'peer connected', { peer })
-    this.#use().peerConnected(peer)
+  #up(name: string): void {
+    this.#membership.connected(peerIdOf(name))
+    this.#init.log('info', 'peer connected', { peer: name })
+    this.#use().peerConnected(name)
   }
 
-  #down(peer: string, wasUp: boolean): void {
-    this.#gossipWatch?.forget(peer)
-    if (this.#closing === undefined) {
+  #down(name: string, wasUp: boolean): void {
+    const peer = peerIdOf(name)
+    const isGone = !this.#links.has(peer)
+    if (isGone) this.#gossipWatch?.forget(peer)
+    if (isGone && this.#closing === undefined) {
       this.#membership.disconnected(peer, wasUp)
       this.#mdns?.hurry()
     }
     if (!wasUp) return
-    this.#init.log('info', 'peer disconnected', { peer })
-    this.#use().peerDisconnected(peer)
+    this.#init.log('info', 'peer disconnected', { peer: name })
+    this.#use().peerDisconnected(name)
+  }
+
+  async #probe(connection: Connection): Promise<void> {
+    const { identify } = present(this.#node, 'a connection has a node').services
+    const limit = deadline(this.#init.clock, IDENTIFY_MS_MAX)
+    try {
+      await identify.identify(connection, { signal: limit.signal })
+    } finally {
+      limit.clear()
+    }
+  }
+
+  #nameOf(connection: Connection): string {
+    return this.#links.nameOf(connection) ?? connection.remotePeer.toString()
   }
 
   #inboundIsSuperfluous(peer: string): boolean {
@@ -347,24 +380,6 @@ class Libp2pTransport implements Transport {
 
   #use(): TransportHandlers {
     return present(this.#handlers, 'the transport was started')
-  }
-}
-
-/** Where a peer that listens at `listening` can be reached, as we see it at `seen`; best first. */
-function reachable(listening: readonly string[], seen: string): readonly string[] {
-  const tcp = listening.filter((address) => /\/tcp\/\d+(?:\/p2p\/[^/]+)?$/.test(address))
-  // Its loopback addresses are ours as well, of somebody else.
-  const sensible = isLoopback(seen) ? tcp : tcp.filter((address) => !isLoopback(address))
-  const atHost = sensible.filter((address) => hostOf(address) === hostOf(seen))
-  return [...atHost, ...sensible.filter((address) => !atHost.includes(address))]
-}
-
-/** @throws LATERBASE_OPTION_INVALID */
-function checkMultiaddr(address: string): void {
-  try {
-    multiaddr(address)
-  } catch (cause) {
-    throw new LaterbaseError('LATERBASE_OPTION_INVALID', `${address} is not a multiaddr`, { cause })
   }
 }
 

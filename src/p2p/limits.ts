@@ -27,6 +27,11 @@ export const INBOUND_PENDING_MAX = 128
 export const HANDSHAKE_MS_MAX = 10_000
 /** How long identification may take, ms; gossip with a peer begins only after it. */
 export const IDENTIFY_MS_MAX = 10_000
+/** Processes of one identity that are each heard: a copied disk, or two, not a flood of one member. */
+export const INSTANCES_PER_PEER_MAX = 4
+/** Boxes that are named as having this box's own identity, and for how long after they were heard, ms. */
+export const TWINS_MAX = 8
+export const TWIN_SHOWN_MS = 120_000
 /** How long a connection may take to close in good order, ms; then it is aborted. */
 export const CLOSE_MS_MAX = 1_000
 

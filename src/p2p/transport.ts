@@ -4,6 +4,9 @@
  *
  * Peers are named by their libp2p peer id text. A transport connects only members of the network
  * (same network key); everything it reports is about such peers.
+ *
+ * Where two boxes have one identity, because a disk was copied, each is a peer of its own: the name
+ * of the second is the peer id followed by `+` and a word of its process.
  */
 
 export interface Transport {
@@ -37,7 +40,7 @@ export interface Transport {
 
   /** Dials a multiaddr given by a person; rejects with LATERBASE_PEER_UNREACHABLE. */
   dial(multiaddr: string, options?: { signal?: AbortSignal }): Promise<void>
-  /** Closes the connections to a peer and refuses it for `forMs`, as it sent something invalid. */
+  /** Closes all connections to a peer's identity, refuses it for `forMs`: it sent something invalid. */
   cutOff(peer: string, forMs: number, reason: string): void
   /** Leaves the network (closes every connection, refuses new ones) until `goOnline`. */
   goOffline(): Promise<void>
@@ -45,6 +48,7 @@ export interface Transport {
 }
 
 export interface PeerConnection {
+  /** Its name. */
   readonly peer: string
   /** Remote multiaddr of the connection. */
   readonly address: string
@@ -55,7 +59,7 @@ export interface PeerConnection {
 }
 
 export interface TransportHandlers {
-  /** A first connection to this peer was opened. */
+  /** A first connection to this peer was opened. Peers are by name. */
   peerConnected(peer: string): void
   /** The last connection to this peer has closed. */
   peerDisconnected(peer: string): void
@@ -69,6 +73,11 @@ export interface TransportHandlers {
    * also fetch it from us; `reject` marks the peer as faulty.
    */
   announced(peer: string, database: string, message: Uint8Array): Promise<AnnouncementVerdict>
+}
+
+/** The peer id of a peer's name. */
+export function peerIdOf(name: string): string {
+  return name.replace(/\+.*$/, '')
 }
 
 export type AnnouncementVerdict = 'accept' | 'ignore' | 'reject'

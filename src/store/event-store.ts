@@ -4,10 +4,13 @@
  *
  * Guarantees of every implementation:
  * - `write` is atomic and durable: all of its commits or none, on disk when it resolves.
- * - Logs grow only by the commit that follows their tip; a database is the union of its logs.
+ * - Logs grow only by the commit that follows their tip; a database is the union of its logs. A
+ *   commit that follows an earlier one begins a branch: both are kept.
  * - An event is stored once however many commits hold it. A key with several contents keeps them
  *   all; the one with the lowest hash answers for the key.
  * - Reads see whole commits. One writer at a time: callers do not overlap `write` calls.
+ * - After a write that failed nothing more is written before the store was opened anew, and then
+ *   logs stand where the disk has them: what failed is there whole, or not at all.
  */
 
 import type { Commit, LogId, LogOrigin } from '../core/commit.ts'
@@ -15,16 +18,25 @@ import type { Verifier } from '../core/clock.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import type { LogTip } from '../core/log.ts'
+import type { LaterbaseError } from '../errors.ts'
 
 export interface EventStore {
-  /** Changes when the store is replaced; 16 lower-case hex digits. */
+  /** Changes when the store is replaced, and with the own log; 16 lower-case hex digits. */
   readonly incarnation: string
-  /** The log that this store's node writes. */
+  /** The log that this store's node writes: another one after a batch that renews it. */
   readonly ownLog: LogOrigin
+  /** How the store was found when it was opened. */
+  readonly found: StoreFound
 
-  /** Logs in the order in which they came here; `number` is dense from 0, good on this store. */
+  /**
+   * Logs in the order in which they came here; `number` is dense from 0, good on this store. Each
+   * branch of a forked log is a stored log of its own, with the same id.
+   */
   logs(): readonly StoredLog[]
+  /** The stored log that came first of a log. */
   log(id: LogId): StoredLog | undefined
+  /** All of them; more than one for a log that was forked. */
+  branches(id: LogId): readonly StoredLog[]
   /** Distinct events. */
   eventCount(): number
   /** How many commits have arrived here. */
@@ -34,7 +46,15 @@ export interface EventStore {
   /** The highest key stored; undefined when empty. A key above it is not there. */
   highestKey(): EventKey | undefined
 
+  /**
+   * @throws LATERBASE_DISK_FULL, and nothing was written; LATERBASE_STORE_FAILED, and whether it was
+   *   written shows when the store was opened anew
+   */
   write(batch: StoreBatch): Promise<void>
+  /** Why a write would be refused now; undefined when it would be tried. */
+  refusal(): LaterbaseError | undefined
+  /** After each time that the store was opened anew: its logs may have grown by what had failed. */
+  onReopened(listener: () => void): void
 
   /** The event of each key, the lowest hash where there are several; undefined for none. */
   getMany(keys: readonly EventKey[]): Promise<(StoredEvent | undefined)[]>
@@ -65,9 +85,10 @@ export interface EventStore {
    * Writes the records of a commit that is held anew, whatever became of them. Durable, like `write`,
    * and takes its turn with it.
    *
-   * @param commit of a log that is held as far, checked by the caller against the chain
+   * @param log the stored log in whose own part the commit stands
+   * @param commit checked by the caller against the chain
    */
-  heal(commit: Commit): Promise<void>
+  heal(log: StoredLog, commit: Commit): Promise<void>
   /** Goes through all that is stored; see `integrity.ts`. */
   check(options: CheckOptions): AsyncIterable<CheckStep>
 
@@ -107,6 +128,8 @@ export type CheckStep =
   | { readonly type: 'stretch'; readonly detail: string; readonly stretch: Stretch }
   /** The store has to be made anew from what is whole in it. */
   | { readonly type: 'rebuild'; readonly detail: string }
+/** `restored`: put back from an older copy; its own log was closed, and another is begun. */
+export type StoreFound = 'new' | 'known' | 'restored'
 
 export interface StoreBatch {
   /** In an order in which each commit follows the tip of its log. */
@@ -114,11 +137,31 @@ export interface StoreBatch {
   readonly clockCeiling: Stamp
   /** Keys known to be absent, checked by the caller under the same writer. */
   readonly absent?: ReadonlySet<Commit> | undefined
+  /** Commits that begin a branch, and where they leave the log. */
+  readonly forks?: ReadonlyMap<Commit, ForkPoint> | undefined
+  /** From this batch on the store's node writes another log. */
+  readonly renewal?: OwnLogRenewal | undefined
 }
 
 export interface StoredLog {
   readonly number: number
   readonly tip: LogTip
+  /** For a branch: its commits begin after this place. Undefined for the stored log that came first. */
+  readonly fork: ForkPoint | undefined
+}
+
+/** A place at which a branch leaves another stored log of the same log. */
+export interface ForkPoint {
+  /** Number of the stored log that it leaves. */
+  readonly parent: number
+  /** Sequence number of the last event that both have; 0 where they share nothing but the genesis. */
+  readonly seq: number
+}
+
+export interface OwnLogRenewal {
+  readonly incarnation: string
+  /** 16 bytes: what tells the new log of the node from its old ones. */
+  readonly nonce: Uint8Array
 }
 
 export interface StoredEvent {

@@ -5,18 +5,18 @@
  */
 
 import { present } from '../core/assert.ts'
-import { sealCommit } from '../core/commit.ts'
+import { logOrigin, sealCommit } from '../core/commit.ts'
 import type { Commit, CommitEvent, LogId } from '../core/commit.ts'
 import type { Hasher, Signer } from '../core/clock.ts'
 import type { EventKey } from '../core/event-key.ts'
-import { emptyTip, placeCommit, tipAfter } from '../core/log.ts'
-import type { LogTip } from '../core/log.ts'
+import { emptyTip } from '../core/log.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import { regionBytes } from '../../protocols/event/codec.ts'
 import { COMMIT_BYTES_MAX, COMMIT_EVENTS_MAX } from '../../protocols/limits.ts'
-import { LaterbaseError, isLaterbaseError } from '../errors.ts'
-import type { EventStore } from './event-store.ts'
+import { LaterbaseError } from '../errors.ts'
+import type { EventStore, ForkPoint, OwnLogRenewal } from './event-store.ts'
 import { hashText, keyText } from './key-layout.ts'
+import { KnownLogs } from './known-logs.ts'
 import { QUEUED_WRITES_MAX } from './limits.ts'
 
 /** An event to append. */
@@ -36,6 +36,10 @@ export interface WriterEnvironment {
   readonly stamp: () => Stamp
   /** Tells the clock of a commit from a peer, if any, and reads it. */
   readonly observe: (commit: Commit | undefined) => Stamp
+  /** A new incarnation of the store, with a new log for its node to write. */
+  readonly renew: () => OwnLogRenewal
+  /** Somebody else had written on in our log: it was closed, and another begun. */
+  readonly ownLogClosed: (log: LogId) => void
   /** Called after every batch, in order, with what is now on disk. */
   readonly committed: (commits: readonly Commit[], own: Commit | undefined) => void
 }
@@ -80,8 +84,6 @@ class Writer implements GroupCommit {
   #waiting: WriteRequest[] = []
   #running: Promise<void> | undefined
   #closed = false
-  /** Why nothing is written any more. */
-  #failed: unknown
 
   constructor(env: WriterEnvironment) {
     this.#env = env
@@ -115,11 +117,6 @@ class Writer implements GroupCommit {
       request.reject(new LaterbaseError('LATERBASE_CLOSED', 'the database is closed'))
       return
     }
-    if (this.#failed !== undefined) {
-      const message = 'the store failed on an earlier write: free space, then restart the node'
-      request.reject(new LaterbaseError('LATERBASE_STORE_FAILED', message, { cause: this.#failed }))
-      return
-    }
     if (this.#waiting.length >= QUEUED_WRITES_MAX) {
       request.reject(new LaterbaseError('LATERBASE_STORE_FAILED', 'too many writes are waiting'))
       return
@@ -136,11 +133,7 @@ class Writer implements GroupCommit {
       try {
         await this.#write(group)
       } catch (error) {
-        // A torn record in LevelDB's log hides what is written behind it, synced or not: after a
-        // failed write nothing may be acknowledged before the store was opened anew.
-        if (isLaterbaseError(error, 'LATERBASE_STORE_FAILED')) this.#failed ??= error
-        const refused = this.#failed === undefined ? [] : this.#waiting.splice(0)
-        for (const request of [...group, ...refused]) request.reject(error)
+        for (const request of group) request.reject(error)
       }
     }
     this.#running = undefined
@@ -165,18 +158,28 @@ class Writer implements GroupCommit {
 
   async #write(group: readonly WriteRequest[]): Promise<void> {
     const { store } = this.#env
+    // Asked before the tips are read: then no reopening comes between them and the write, which
+    // could make a commit follow another tip than that on disk, or take a held key for absent.
+    const refusal = store.refusal()
+    if (refusal !== undefined) throw refusal
     const merges = group.filter((request) => request.type === 'merge')
     const appends = group.filter((request) => request.type === 'append')
-    const { commits, stored } = this.#newCommits(merges)
+    const { commits, forks, stored } = await this.#newCommits(merges)
+    // What others bring of our log we have not written, or it would be here: a copy of this disk is
+    // in use, or this is one. Both go on in logs of their own.
+    const closed = store.ownLog.id
+    const isOver = commits.some(({ origin }) => origin.id === closed)
+    const renewal = isOver ? this.#env.renew() : undefined
     let ceiling = this.#env.observe(undefined)
     for (const commit of commits) ceiling = this.#env.observe(commit)
     const { events, outcomes } = await this.#newEvents(appends, commits)
-    const own = events.length === 0 ? undefined : this.#seal(events, commits)
+    const own = events.length === 0 ? undefined : this.#seal(events, renewal)
     if (own !== undefined) ceiling = own.recorded
     const all = own === undefined ? commits : [...commits, own]
     if (all.length > 0) {
       const absent = new Set(own === undefined ? [] : [own])
-      await store.write({ commits: all, clockCeiling: ceiling, absent })
+      await store.write({ commits: all, clockCeiling: ceiling, absent, forks, renewal })
+      if (isOver) this.#env.ownLogClosed(closed)
       this.#env.committed(all, own)
     }
     for (const [index, request] of merges.entries()) request.resolve(stored[index] ?? 0)
@@ -185,23 +188,26 @@ class Writer implements GroupCommit {
     }
   }
 
-  /** The commits that extend their logs, in order; another peer may have brought some already. */
-  #newCommits(merges: readonly MergeRequest[]): { commits: Commit[]; stored: number[] } {
-    const tips = new Map<LogId, LogTip>()
+  /** The commits that are not held, in order; another peer may have brought some already. */
+  async #newCommits(merges: readonly MergeRequest[]): Promise<NewCommits> {
     const commits: Commit[] = []
-    const stored = merges.map((request) => {
+    const forks = new Map<Commit, ForkPoint>()
+    const stored: number[] = []
+    if (merges.length === 0) return { commits, forks, stored }
+    const known = new KnownLogs(this.#env.store)
+    for (const request of merges) {
       let count = 0
-      for (const commit of request.commits) {
-        const id = commit.origin.id
-        const tip = tips.get(id) ?? this.#env.store.log(id)?.tip ?? emptyTip(commit.origin)
-        if (placeCommit(commit, tip) !== 'next') continue
-        tips.set(id, tipAfter(tip, commit))
+      for (const commit of await known.newOf(request.commits)) {
+        const placement = await known.place(commit)
+        if (placement.type === 'gap') continue
+        known.add(commit, placement)
+        if (placement.type === 'branch') forks.set(commit, placement.fork)
         commits.push(commit)
         count += 1
       }
-      return count
-    })
-    return { commits, stored }
+      stored.push(count)
+    }
+    return { commits, forks, stored }
   }
 
   /** What the appends add to the set, and what each of their events comes to. */
@@ -268,17 +274,25 @@ class Writer implements GroupCommit {
     return contents
   }
 
-  #seal(events: readonly CommitEvent[], merged: readonly Commit[]): Commit {
+  #seal(events: readonly CommitEvent[], renewal: OwnLogRenewal | undefined): Commit {
     const { store, signer, hasher } = this.#env
-    const origin = store.ownLog
-    const ownMerged = merged.findLast((commit) => commit.origin.id === origin.id)
-    const held = store.log(origin.id)?.tip ?? emptyTip(origin)
-    const tip = ownMerged === undefined ? held : tipAfter(held, ownMerged)
+    const held = store.ownLog
+    const origin =
+      renewal === undefined ? held : logOrigin({ ...held.genesis, nonce: renewal.nonce }, hasher)
+    const tip = store.log(origin.id)?.tip ?? emptyTip(origin)
     const stamp = this.#env.stamp()
-    // Our own log may come back from peers with stamps of a clock that ran far ahead, which the
-    // clock does not believe; the log has to rise all the same.
+    // The log may hold stamps of a clock that ran far ahead, which the clock no longer believes; the
+    // log has to rise all the same.
     const recorded = stamp > tip.recorded ? stamp : tip.recorded + 1n
     const draft = { origin, firstSeq: tip.seq + 1, previous: tip.hash, recorded, events }
     return sealCommit(draft, signer, hasher)
   }
+}
+
+interface NewCommits {
+  readonly commits: readonly Commit[]
+  /** Where those leave their log that begin a branch. */
+  readonly forks: ReadonlyMap<Commit, ForkPoint>
+  /** How many of each request were new. */
+  readonly stored: readonly number[]
 }

@@ -4,15 +4,19 @@
  * Opening is what destroys: LevelDB deletes the tables that a damaged MANIFEST does not name, and
  * the log files that it has read. So first every file gets a second name in a folder beside
  * (hard links: no bytes are copied), then the tables are checked, then LevelDB opens and what it
- * found is checked; only then do the second names go.
+ * found is checked; only then do the second names go, before anybody writes.
+ *
+ * These names are for damage that shows when LevelDB has opened. `kept-logs.ts`, within that opening,
+ * is for disks that fail for a moment: it has LevelDB read its logs again, and nothing is damaged.
  *
  *     NAME/           the store
- *     NAME.mark       how far it was, see store-mark.ts
+ *     NAME.marker     which opening of it was the last, see marker.ts
+ *     NAME.progress   how far it was, see store-progress.ts
  *     NAME.before/    there while it is being opened: its files before
  */
 
 import { copyFile, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 
 import type { Clock } from '../core/clock.ts'
 import { LaterbaseError, isLaterbaseError } from '../errors.ts'
@@ -21,8 +25,9 @@ import { openLevelStore } from './level-store.ts'
 import type { LevelStoreOptions } from './level-store.ts'
 import { TABLES_CHECKED_BYTES_MAX } from './limits.ts'
 import { openFault } from './open-check.ts'
-import { MarkFile, readMark } from './store-mark.ts'
-import type { StoreMark } from './store-mark.ts'
+import { syncFolder } from './open-level.ts'
+import { ProgressFile, readProgress } from './store-progress.ts'
+import type { StoreProgress } from './store-progress.ts'
 import { firstTableFault } from './table-scan.ts'
 
 export interface GuardedOptions extends Omit<LevelStoreOptions, 'opened' | 'create'> {
@@ -37,15 +42,15 @@ export type Opening =
       readonly reason: string
       /** The folder that holds all that is left. */
       readonly files: string
-      /** How far the store was, as its mark says. */
-      readonly mark: StoreMark | undefined
+      /** How far the store was when that was noted last. */
+      readonly progress: StoreProgress | undefined
     }
 
-export function markFileOf(location: string): string {
-  return `${location}.mark`
+export function progressFileOf(location: string): string {
+  return `${location}.progress`
 }
 
-function beforeOf(location: string): string {
+export function beforeOf(location: string): string {
   return `${location}.before`
 }
 
@@ -58,48 +63,62 @@ export async function createGuarded(options: GuardedOptions): Promise<EventStore
   return openLevelStore({
     ...options,
     create: true,
-    opened: async (_db, store) => startMark(options, store)
+    opened: async (_db, store) => startProgress(options, store)
   })
 }
 
 /**
+ * @param tablesBytesMax bytes of tables that are compared with their checksums after an orderly end
  * @throws LATERBASE_STORE_LOCKED, LATERBASE_STORE_FORMAT, LATERBASE_STORE_FAILED; LATERBASE_STORE_LOST
- *   when neither the store nor its mark is there, as when a disk is not mounted
+ *   when there is no file of it, as when a disk is not mounted
  */
-export async function openGuarded(options: GuardedOptions): Promise<Opening> {
+export async function openGuarded(
+  options: GuardedOptions,
+  tablesBytesMax = TABLES_CHECKED_BYTES_MAX
+): Promise<Opening> {
   const { location } = options
   const before = beforeOf(location)
-  const mark = await readMark(markFileOf(location))
-  const names = await storeFiles(location)
+  const progress = await readProgress(progressFileOf(location))
   const isInterrupted = (await storeFiles(before)).length > 0
-  if (names.length === 0 && !isInterrupted && mark === undefined) {
-    const message =
-      `${location} is gone, and what is kept beside it too: put it back (is its disk mounted?), or ` +
-      'run `laterbase doctor --repair`, which makes it anew and takes its events from peers'
-    throw new LaterbaseError('LATERBASE_STORE_LOST', message)
+  if (!isInterrupted && (await storeFiles(location)).length === 0) {
+    throw new LaterbaseError('LATERBASE_STORE_LOST', `${location} is gone; nothing was changed`)
   }
   // What an opening that was cut off had before it is whole; what it left behind may not be.
   const isLinked = isInterrupted || (await linkFiles(location, before))
-  const damaged = (reason: string): Opening => {
-    return { type: 'damaged', reason, files: isLinked ? before : location, mark }
-  }
   const files = isLinked ? before : location
+  const damaged = (reason: string): Opening => ({ type: 'damaged', reason, files, progress })
   // LevelDB ends the process on a table that it cannot parse; so after an end that was not orderly
   // all are looked at, however many there are.
-  const bytesMax = mark?.clean === true ? TABLES_CHECKED_BYTES_MAX : Infinity
+  const bytesMax = progress?.clean === true ? tablesBytesMax : Infinity
   const badTable = await firstTableFault(files, bytesMax)
   if (badTable !== undefined) return damaged(badTable)
-  const opening = await openChecked(options, { mark, logBytes: await logFileBytes(files) })
-  if (typeof opening === 'string') return damaged(opening)
-  if (isLinked) await removeWhole(before)
-  return { type: 'open', store: opening }
+  const logBytes = await logFileBytes(files)
+  const store = await openChecked(options, { progress, logBytes }).catch(async (error: unknown) => {
+    // Whoever has it open writes on: what was linked must not be taken for what there is later.
+    const isOthers = isLaterbaseError(error, 'LATERBASE_STORE_LOCKED')
+    if (isOthers && isLinked && !isInterrupted) await removeWhole(before)
+    throw error
+  })
+  if (typeof store === 'string') return damaged(store)
+  try {
+    if (isLinked) await removeWhole(before)
+    return { type: 'open', store }
+  } catch (error) {
+    await store.close()
+    throw error
+  }
 }
 
 /** LevelDB's files: what a store consists of. */
 export async function storeFiles(folder: string): Promise<string[]> {
-  const names = await readdir(folder).catch(() => [])
-  return names.filter((name) => /^(CURRENT|MANIFEST-\d+|\d+\.(ldb|sst|log))$/.test(name)).sort()
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return []
+    throw error
+  })
+  return names.filter((name) => STORE_FILE.test(name)).sort()
 }
+
+const STORE_FILE = /^(CURRENT|MANIFEST-\d+|\d+\.(ldb|sst|log|log\.kept))$/
 
 /**
  * Gives the files of a store second names in another folder, which appears whole or not at all.
@@ -125,14 +144,20 @@ export async function linkFiles(
       else await copyFile(join(from, name), join(partial, name))
     }
   }
-  if (isWhole) await rename(partial, to)
-  else await rm(partial, { recursive: true, force: true })
+  if (isWhole) {
+    await syncFolder(partial)
+    await rename(partial, to)
+  } else await rm(partial, { recursive: true, force: true })
   return isWhole
 }
 
-/** Half of it must not be taken for all of it after a crash. */
+/**
+ * Half of it must not be taken for all of it after a crash; nor must it be there again when the
+ * store has more than was in it.
+ */
 async function removeWhole(folder: string): Promise<void> {
   await rename(folder, `${folder}.new`)
+  await syncFolder(dirname(folder))
   await rm(`${folder}.new`, { recursive: true, force: true })
 }
 
@@ -151,16 +176,19 @@ async function logFileBytes(folder: string): Promise<number> {
 /** The store, or what is wrong with it. */
 async function openChecked(
   options: GuardedOptions,
-  { mark, logBytes }: { readonly mark: StoreMark | undefined; readonly logBytes: number }
+  {
+    progress,
+    logBytes
+  }: { readonly progress: StoreProgress | undefined; readonly logBytes: number }
 ): Promise<EventStore | string> {
   try {
     return await openLevelStore({
       ...options,
       create: false,
       opened: async (db, store) => {
-        const fault = await openFault({ db, store, mark, logBytes })
+        const fault = await openFault({ db, store, progress, logBytes })
         if (fault !== undefined) throw new LaterbaseError('LATERBASE_STORE_CORRUPT', fault)
-        return startMark(options, store)
+        return startProgress(options, store)
       }
     })
   } catch (error) {
@@ -172,9 +200,12 @@ async function openChecked(
   }
 }
 
-function startMark({ location, clock }: GuardedOptions, store: EventStore): Promise<MarkFile> {
+function startProgress(
+  { location, clock }: GuardedOptions,
+  store: EventStore
+): Promise<ProgressFile> {
   const own = store.log(store.ownLog.id)
-  const mark = {
+  const progress = {
     incarnation: store.incarnation,
     arrival: store.arrival(),
     events: store.eventCount(),
@@ -183,5 +214,5 @@ function startMark({ location, clock }: GuardedOptions, store: EventStore): Prom
     checked: store.arrival(),
     clean: false
   }
-  return MarkFile.open(markFileOf(location), mark, clock)
+  return ProgressFile.open(progressFileOf(location), progress, clock)
 }

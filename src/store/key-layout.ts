@@ -14,18 +14,19 @@ import { eventKey } from '../core/event-key.ts'
 import type { Hasher } from '../core/clock.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
-import type { LogTip } from '../core/log.ts'
 import { CHECK_BYTES, recordCheck } from './checksum.ts'
 import type { Occurrence, StoredCommit, StoredEvent, StoredLog } from './event-store.ts'
 import { KIND } from './record-name.ts'
 
 export const STORE_FORMAT = 1
 
-/** What is written once, when the store is made. */
+/** Who a store is: written when it is made, opened, or begins another own log. */
 export interface StoreIdentity {
   readonly format: number
   readonly incarnation: string
   readonly nonce: Uint8Array
+  /** Changes with every opening: see marker.ts. */
+  readonly epoch: string
 }
 
 /** What every batch writes anew. */
@@ -41,27 +42,28 @@ export const COUNTERS_KEY = Buffer.from([KIND.meta, 0x63])
 
 /** JSON, so that a version of any other format can say what it found; its check is a member. */
 export function encodeIdentity(identity: StoreIdentity): Buffer {
-  const { format, incarnation } = identity
+  const { format, incarnation, epoch } = identity
   const nonce = Buffer.from(identity.nonce).toString('hex')
-  const check = identityCheck(incarnation, nonce)
-  return Buffer.from(JSON.stringify({ format, incarnation, nonce, check }))
+  const check = identityCheck(`${incarnation} ${nonce} ${epoch}`)
+  return Buffer.from(JSON.stringify({ format, incarnation, nonce, epoch, check }))
 }
 
 export function decodeIdentity(bytes: Buffer): StoreIdentity {
   const fields = JSON.parse(bytes.toString()) as Record<string, unknown>
-  const { format, incarnation, nonce, check } = fields
+  const { format, incarnation, nonce, epoch, check } = fields
   assert(typeof format === 'number' && typeof incarnation === 'string', 'a store identity')
   const bytesOfNonce = Buffer.from(String(nonce), 'hex')
   if (format === STORE_FORMAT) {
     // Another nonce would silently make another log of the node.
     assert(bytesOfNonce.length === NONCE_BYTES, 'a nonce has 16 bytes')
-    assert(check === identityCheck(incarnation, String(nonce)), 'an identity matches its check')
+    const told = identityCheck(`${incarnation} ${String(nonce)} ${String(epoch)}`)
+    assert(check === told, 'an identity matches its check')
   }
-  return { format, incarnation, nonce: bytesOfNonce }
+  return { format, incarnation, nonce: bytesOfNonce, epoch: String(epoch) }
 }
 
-function identityCheck(incarnation: string, nonce: string): number {
-  const bytes = Buffer.from(`${incarnation} ${nonce}`)
+function identityCheck(text: string): number {
+  const bytes = Buffer.from(text)
   return recordCheck(IDENTITY_KEY, bytes, bytes.length)
 }
 
@@ -288,13 +290,15 @@ export function logRecordKey(log: number): Buffer {
   return bytes
 }
 
-export function encodeLogRecord(tip: LogTip): Buffer {
+export function encodeLogRecord({ tip, fork }: StoredLog): Buffer {
   const bytes = Buffer.allocUnsafe(LOG_RECORD_BYTES)
   bytes.set(tip.origin.genesis.publicKey, 0)
   bytes.set(tip.origin.genesis.nonce, 32)
   bytes.writeUIntBE(tip.seq, 48, 6)
   bytes.set(tip.hash, 54)
   bytes.writeBigUInt64BE(tip.recorded, 86)
+  bytes.writeUInt32BE(fork?.parent ?? NO_PARENT, 94)
+  bytes.writeUIntBE(fork?.seq ?? 0, 98, 6)
   return bytes
 }
 
@@ -305,6 +309,7 @@ export function decodeLogRecord(bytes: Buffer, context: LogContext): StoredLog {
     nonce: bytes.subarray(32, 48),
     database: context.database
   }
+  const parent = bytes.readUInt32BE(94)
   return {
     number: context.number,
     tip: {
@@ -312,7 +317,8 @@ export function decodeLogRecord(bytes: Buffer, context: LogContext): StoredLog {
       seq: bytes.readUIntBE(48, 6),
       hash: bytes.subarray(54, 86),
       recorded: bytes.readBigUInt64BE(86)
-    }
+    },
+    fork: parent === NO_PARENT ? undefined : { parent, seq: bytes.readUIntBE(98, 6) }
   }
 }
 
@@ -331,4 +337,5 @@ const FLAG_CONFLICT = 1
 const FLAG_REPEATED = 2
 const COMMIT_HEADER_BYTES = 146
 const PLACE_BYTES = 10
-const LOG_RECORD_BYTES = 94
+const LOG_RECORD_BYTES = 104
+const NO_PARENT = 0xffffffff

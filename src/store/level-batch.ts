@@ -8,9 +8,10 @@ import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import { regionBytes } from '../../protocols/event/codec.ts'
 import { LaterbaseError } from '../errors.ts'
 import { seal } from './checksum.ts'
-import type { Occurrence } from './event-store.ts'
+import type { ForkPoint, Occurrence } from './event-store.ts'
 import {
   COUNTERS_KEY,
+  IDENTITY_KEY,
   EVENT_HEADER_BYTES,
   alternateRecordKey,
   arrivalRecordKey,
@@ -19,6 +20,7 @@ import {
   contentRecordKey,
   encodeCommitRecord,
   encodeCounters,
+  encodeIdentity,
   encodeLogRecord,
   encodePlace,
   encodePlaces,
@@ -29,7 +31,7 @@ import {
   occurrenceRecordKey,
   writeEventRecord
 } from './key-layout.ts'
-import type { StoreCounters } from './key-layout.ts'
+import type { StoreCounters, StoreIdentity } from './key-layout.ts'
 import { CHAINED_BATCH_BYTES_MAX } from './limits.ts'
 import type { HeldKey } from './held-keys.ts'
 import { addContent } from './merge-batch.ts'
@@ -64,8 +66,9 @@ export class LevelBatch {
     this.#highestKey = counters.highestKey
   }
 
-  add(commit: Commit): void {
-    const log = this.logs.extend(commit)
+  /** @param fork where the commit leaves its log, if it begins a branch */
+  add(commit: Commit, fork?: ForkPoint): void {
+    const log = this.logs.extend(commit, fork)
     this.#grown.add(log.number)
     this.#arrival += 1
     this.#addEvents(commit, log.number)
@@ -85,8 +88,8 @@ export class LevelBatch {
   finish(clockCeiling: Stamp): StoreCounters {
     for (const [held, changed] of this.#touched) this.#putHeld(held, changed)
     for (const number of this.#grown) {
-      const { tip } = present(this.logs.all()[number], 'a grown log is in the table')
-      this.#seal(logRecordKey(number), encodeLogRecord(tip))
+      const log = present(this.logs.all()[number], 'a grown log is in the table')
+      this.#seal(logRecordKey(number), encodeLogRecord(log))
     }
     const counters = {
       eventCount: this.#eventCount,
@@ -96,6 +99,11 @@ export class LevelBatch {
     }
     this.#seal(COUNTERS_KEY, encodeCounters(counters))
     return counters
+  }
+
+  /** Has the store say who it is from now on. */
+  identify(identity: StoreIdentity): void {
+    this.#put(IDENTITY_KEY, encodeIdentity(identity))
   }
 
   async write(db: Level): Promise<void> {

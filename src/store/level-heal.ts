@@ -60,6 +60,7 @@ interface KeyPlace extends Occurrence {
 /** @throws LATERBASE_STORE_CORRUPT where other damage has to be healed before */
 export async function healingPuts(init: HealInit): Promise<Put[]> {
   const { db, log, commit } = init
+  assert(commit.firstSeq > (log.fork?.seq ?? 0), 'a commit of the own part of its stored log')
   assert(lastSeq(commit) <= log.tip.seq, 'a commit that is held')
   const others = await findOthers(init)
   const arrival = await findArrival(init)

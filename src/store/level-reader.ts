@@ -117,7 +117,7 @@ export class LevelReader {
   async seqBefore(log: StoredLog, stamp: Stamp): Promise<number> {
     if (log.tip.recorded < stamp) return log.tip.seq
     // Within a log recorded time rises with the sequence number.
-    let [known, unknown] = [0, log.tip.seq]
+    let [known, unknown] = [log.fork?.seq ?? 0, log.tip.seq]
     while (known < unknown) {
       const middle = Math.ceil((known + unknown) / 2)
       const commit = present(await this.#commitAtOrBefore(log.number, middle), 'a dense log')

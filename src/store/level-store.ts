@@ -28,17 +28,11 @@ import type {
   StoredCommit,
   StoredEvent,
   StoredLog,
+  StoreFound,
   StoreOwner,
   Stretch
 } from './event-store.ts'
-import {
-  COUNTERS_KEY,
-  IDENTITY_KEY,
-  STORE_FORMAT,
-  decodeCounters,
-  decodeIdentity,
-  encodeIdentity
-} from './key-layout.ts'
+import { COUNTERS_KEY, decodeCounters } from './key-layout.ts'
 import type { StoreCounters, StoreIdentity } from './key-layout.ts'
 import { loadHeldKeys } from './held-keys.ts'
 import { checkStore } from './integrity.ts'
@@ -48,6 +42,7 @@ import { LevelReader } from './level-reader.ts'
 import { LogTable } from './merge-batch.ts'
 import { isLevelDamage, openLevel } from './open-level.ts'
 import type { Level } from './open-level.ts'
+import { identify } from './store-identity.ts'
 import { findStretches } from './stretches.ts'
 
 export interface LevelStoreOptions {
@@ -63,14 +58,19 @@ export interface LevelStoreOptions {
 
 /** Is told of what is on disk. */
 export interface StoreObserver {
-  note(now: {
-    readonly arrival: number
-    readonly events: number
-    /** Sequence number of the last event of the store's own log. */
-    readonly ownSeq: number
-  }): void
+  note(now: StoreExtent): void
   /** The store was closed with nothing under way. */
   close(): Promise<void>
+}
+
+export interface StoreExtent {
+  readonly incarnation: string
+  readonly arrival: number
+  readonly events: number
+  /** The log that the store's node writes from now on. */
+  readonly ownLog: LogId
+  /** Sequence number of its last event. */
+  readonly ownSeq: number
 }
 
 /**
@@ -80,11 +80,11 @@ export interface StoreObserver {
 export async function openLevelStore(options: LevelStoreOptions): Promise<EventStore> {
   const db = await openLevel(options.location, options.create)
   try {
-    const identity = await readIdentity(db, options)
+    const { identity, found } = await identify(db, options)
     const reader = new LevelReader(db, options.hasher)
     const logs = await reader.logs(options.owner.database)
     const counters = await readCounters(db)
-    const store = new LevelStore({ db, reader, identity, logs, options, counters })
+    const store = new LevelStore({ db, reader, identity, found, logs, options, counters })
     store.observer = await options.opened?.(db, store)
     return store
   } catch (error) {
@@ -97,32 +97,37 @@ interface Opened {
   readonly db: Level
   readonly reader: LevelReader
   readonly identity: StoreIdentity
+  readonly found: StoreFound
   readonly logs: readonly StoredLog[]
   readonly counters: StoreCounters
   readonly options: LevelStoreOptions
 }
 
 class LevelStore implements EventStore {
-  readonly incarnation: string
-  readonly ownLog: LogOrigin
+  readonly found: StoreFound
   observer: StoreObserver | undefined
+  readonly #options: LevelStoreOptions
   readonly #db: Level
   readonly #reader: LevelReader
   readonly #location: string
+  #identity: StoreIdentity
+  #ownLog: LogOrigin
   #logs: LogTable
   #counters: StoreCounters
   readonly #hasher: Hasher
   #writing = false
+  /** A write or a heal failed: what is written behind a torn record may be hidden by it. */
+  #isTorn = false
   #healing: Promise<void> | undefined
   /** Heals that wait for a write to end. */
   readonly #waiting: (() => void)[] = []
   #closed: Promise<void> | undefined
 
   constructor(opened: Opened) {
-    const { publicKey, database } = opened.options.owner
-    this.incarnation = opened.identity.incarnation
-    const genesis = { publicKey, database, nonce: opened.identity.nonce }
-    this.ownLog = logOrigin(genesis, opened.options.hasher)
+    this.found = opened.found
+    this.#options = opened.options
+    this.#identity = opened.identity
+    this.#ownLog = ownLogOf(opened.identity, opened.options)
     this.#db = opened.db
     this.#reader = opened.reader
     this.#location = opened.options.location
@@ -131,8 +136,20 @@ class LevelStore implements EventStore {
     this.#counters = opened.counters
   }
 
+  get incarnation(): string {
+    return this.#identity.incarnation
+  }
+
+  get ownLog(): LogOrigin {
+    return this.#ownLog
+  }
+
   logs(): readonly StoredLog[] {
     return this.#logs.all()
+  }
+
+  branches(id: LogId): readonly StoredLog[] {
+    return this.#logs.branches(id)
   }
 
   log(id: LogId): StoredLog | undefined {
@@ -160,18 +177,32 @@ class LevelStore implements EventStore {
     this.#writing = true
     try {
       await this.#healing
+      this.#refuseWhenTorn()
       const held = await loadHeldKeys(this.#reader, batch, this.#counters.highestKey)
       const writing = new LevelBatch({ logs: this.#logs.copy(), counters: this.#counters, held })
-      for (const commit of batch.commits) writing.add(commit)
+      for (const commit of batch.commits) writing.add(commit, batch.forks?.get(commit))
       const counters = writing.finish(batch.clockCeiling)
-      await writing.write(this.#db)
+      const identity =
+        batch.renewal === undefined ? this.#identity : { ...this.#identity, ...batch.renewal }
+      if (batch.renewal !== undefined) writing.identify(identity)
+      await this.#put(() => writing.write(this.#db))
       this.#logs = writing.logs
       this.#counters = counters
+      if (identity !== this.#identity) this.#ownLog = ownLogOf(identity, this.#options)
+      this.#identity = identity
       this.#tellObserver()
     } finally {
       this.#writing = false
       for (const resolve of this.#waiting.splice(0)) resolve()
     }
+  }
+
+  refusal(): undefined {
+    return undefined
+  }
+
+  onReopened(): void {
+    // This is one opening of the store: `reopening-store.ts` goes from one to the next.
   }
 
   getMany(keys: readonly EventKey[]): Promise<(StoredEvent | undefined)[]> {
@@ -211,9 +242,10 @@ class LevelStore implements EventStore {
   }
 
   /** Between two writes: what it reads must not change before it writes. */
-  async heal(commit: Commit): Promise<void> {
+  async heal(log: StoredLog, commit: Commit): Promise<void> {
     while (this.#writing || this.#healing !== undefined) await this.#turn()
-    const healing = this.#heal(commit)
+    this.#refuseWhenTorn()
+    const healing = this.#heal(log.number, commit)
     this.#healing = healing.catch(() => undefined)
     try {
       await healing
@@ -249,11 +281,11 @@ class LevelStore implements EventStore {
     if (this.#writing) await new Promise<void>((resolve) => this.#waiting.push(resolve))
   }
 
-  async #heal(commit: Commit): Promise<void> {
-    const log = present(this.log(commit.origin.id), 'a commit of a log that is held')
+  async #heal(number: number, commit: Commit): Promise<void> {
+    const log = present(this.logs()[number], 'a commit of a log that is held')
     const puts = await healingPuts({ db: this.#db, logs: this.logs(), log, commit })
     try {
-      await this.#db.batch(puts, { sync: true })
+      await this.#put(() => this.#db.batch(puts, { sync: true }))
     } catch (cause) {
       const message = 'the store did not take what was to heal it'
       throw new LaterbaseError('LATERBASE_STORE_FAILED', message, { cause })
@@ -262,7 +294,25 @@ class LevelStore implements EventStore {
 
   #tellObserver(): void {
     const { arrival, eventCount: events } = this.#counters
-    this.observer?.note({ arrival, events, ownSeq: this.log(this.ownLog.id)?.tip.seq ?? 0 })
+    const { incarnation, ownLog } = this
+    const ownSeq = this.log(ownLog.id)?.tip.seq ?? 0
+    this.observer?.note({ incarnation, arrival, events, ownLog: ownLog.id, ownSeq })
+  }
+
+  async #put(put: () => Promise<void>): Promise<void> {
+    try {
+      await put()
+    } catch (error) {
+      this.#isTorn = true
+      throw error
+    }
+  }
+
+  /** Heals and writes come from several hands: not all of them know what failed before them. */
+  #refuseWhenTorn(): void {
+    if (!this.#isTorn) return
+    const message = `${this.#location}: a write failed before; the store has to be opened anew`
+    throw new LaterbaseError('LATERBASE_STORE_FAILED', message)
   }
 }
 
@@ -281,6 +331,10 @@ async function* readingAll<T>(source: AsyncIterable<T>): AsyncGenerator<T> {
   }
 }
 
+function ownLogOf({ nonce }: StoreIdentity, { owner, hasher }: LevelStoreOptions): LogOrigin {
+  return logOrigin({ ...owner, nonce }, hasher)
+}
+
 /** Whether a record of the store itself was not what its format says. */
 function unreadable(error: unknown): boolean {
   return (
@@ -294,32 +348,6 @@ function unreadable(error: unknown): boolean {
 function damaged(location: string, cause: unknown): LaterbaseError {
   const message = `${location}: a record of the store itself cannot be read`
   return new LaterbaseError('LATERBASE_STORE_CORRUPT', message, { cause })
-}
-
-async function readIdentity(db: Level, options: LevelStoreOptions): Promise<StoreIdentity> {
-  const bytes = await db.get(IDENTITY_KEY)
-  if (bytes !== undefined) {
-    const identity = decodeIdentity(bytes)
-    if (identity.format <= STORE_FORMAT) return identity
-    throw new LaterbaseError(
-      'LATERBASE_STORE_FORMAT',
-      `${options.location} has store format ${identity.format}, this version reads up to ` +
-        `${STORE_FORMAT}: run the newer version of Laterbase that wrote it`
-    )
-  }
-  if (!options.create) {
-    throw new LaterbaseError(
-      'LATERBASE_STORE_LOST',
-      `${options.location} is an empty store where there was one with events`
-    )
-  }
-  const identity = {
-    format: STORE_FORMAT,
-    incarnation: Buffer.from(options.rng.bytes(8)).toString('hex'),
-    nonce: options.rng.bytes(16)
-  }
-  await db.put(IDENTITY_KEY, encodeIdentity(identity), { sync: true })
-  return identity
 }
 
 async function readCounters(db: Level): Promise<StoreCounters> {

@@ -36,5 +36,27 @@ export const SALVAGE_BYTES = 1_048_576
 export const COMMIT_LOG_BYTES_MIN = 390
 /** Bytes of commits whose events a check holds in memory at a time. */
 export const CHECK_BYTES_MAX = 1_048_576
-/** Milliseconds by which the mark of a store may be behind it. */
-export const MARK_MS = 50
+/** Milliseconds by which what is noted of a store may be behind it. */
+export const PROGRESS_MS = 50
+/** First and last wait before a store that failed is opened anew once more, ms. */
+export const REOPEN_MS = 100
+export const REOPEN_MS_MAX = 3_000
+/** How long a read waits for a store that is being opened, ms: replaying a full log takes 0.3 s. */
+export const REOPEN_READ_MS_MAX = 3_000
+/** Bytes free, besides those of LevelDB's log, to open a store: the log is written out as a table. */
+export const REOPEN_BYTES = 1_048_576
+/** Bytes written to see whether the disk takes a write: a block of any file system. */
+export const PROBE_BYTES = 4_096
+
+/**
+ * Bytes of the disk that are kept free. A compaction writes up to some 200 MB before it deletes what
+ * it replaces, a full log is written out as a table, and the person who makes room needs some too.
+ */
+export const DISK_RESERVE_BYTES = 256_000_000
+/** On a disk that is small, this part of it: a memory card of 1 GB must not be useless. */
+export const DISK_RESERVE_SHARE = 1 / 16
+/** Age at which a measurement is taken anew before a write, ms: some 50 MB at a disk's full speed. */
+export const DISK_MEASURE_MS = 250
+/** How often the disk is measured without a write, ms: while it is full, and while it is not. */
+export const DISK_FULL_MEASURE_MS = 1_000
+export const DISK_IDLE_MEASURE_MS = 10_000

@@ -40,8 +40,11 @@ export function createMemoryStore(options: MemoryStoreOptions): EventStore {
 }
 
 class MemoryStore implements EventStore {
-  readonly incarnation: string
-  readonly ownLog: LogOrigin
+  readonly #owner: StoreOwner
+  readonly #hasher: Hasher
+  readonly found = 'new'
+  incarnation: string
+  ownLog: LogOrigin
   #logs = new LogTable([])
   readonly #commits: StoredCommit[] = []
   readonly #states = new Map<string, KeyState>()
@@ -54,6 +57,8 @@ class MemoryStore implements EventStore {
   #closed = false
 
   constructor({ owner, hasher, rng }: MemoryStoreOptions) {
+    this.#owner = owner
+    this.#hasher = hasher
     this.incarnation = toHex(rng.bytes(8))
     this.ownLog = logOrigin({ ...owner, nonce: rng.bytes(16) }, hasher)
   }
@@ -64,6 +69,10 @@ class MemoryStore implements EventStore {
 
   log(id: LogId): StoredLog | undefined {
     return this.#logs.get(id)
+  }
+
+  branches(id: LogId): readonly StoredLog[] {
+    return this.#logs.branches(id)
   }
 
   eventCount(): number {
@@ -85,10 +94,12 @@ class MemoryStore implements EventStore {
   async write(batch: StoreBatch): Promise<void> {
     assert(!this.#closed, 'the store is open')
     const logs = this.#logs.copy()
-    for (const commit of batch.commits) logs.extend(commit)
+    const numbers = batch.commits.map((commit) => {
+      return logs.extend(commit, batch.forks?.get(commit)).number
+    })
     this.#logs = logs
-    for (const commit of batch.commits) {
-      const log = present(logs.get(commit.origin.id), 'a log that was extended').number
+    for (const [index, commit] of batch.commits.entries()) {
+      const log = present(numbers[index], 'a log that was extended')
       const { firstSeq, recorded, previous, hash, signature } = commit
       const keys = commit.events.map((event) => event.key)
       const bytes = regionBytes(commit.events)
@@ -116,6 +127,18 @@ class MemoryStore implements EventStore {
     }
     this.#clockCeiling = batch.clockCeiling
     this.#sorted = undefined
+    if (batch.renewal === undefined) return
+    const { incarnation, nonce } = batch.renewal
+    this.incarnation = incarnation
+    this.ownLog = logOrigin({ ...this.#owner, nonce }, this.#hasher)
+  }
+
+  refusal(): undefined {
+    return undefined
+  }
+
+  onReopened(): void {
+    // Memory does not fail.
   }
 
   async getMany(keys: readonly EventKey[]): Promise<(StoredEvent | undefined)[]> {
@@ -152,7 +175,7 @@ class MemoryStore implements EventStore {
     const last = this.#commits.findLast(
       (commit) => commit.log === log.number && commit.recorded < stamp
     )
-    return last === undefined ? 0 : last.firstSeq + last.keys.length - 1
+    return last === undefined ? (log.fork?.seq ?? 0) : last.firstSeq + last.keys.length - 1
   }
 
   async readEvents(slices: readonly CommitSlice[]): Promise<StoredEvent[][]> {
@@ -179,8 +202,7 @@ class MemoryStore implements EventStore {
     return []
   }
 
-  async heal(commit: Commit): Promise<void> {
-    const log = present(this.#logs.get(commit.origin.id), 'a commit of a log that is held')
+  async heal(log: StoredLog, commit: Commit): Promise<void> {
     const held = this.#commits.find(
       ({ log: number, firstSeq }) => number === log.number && firstSeq === commit.firstSeq
     )

@@ -8,9 +8,9 @@ import { assert, present } from '../core/assert.ts'
 import { compareBytes } from '../core/bytes.ts'
 import { lastSeq } from '../core/commit.ts'
 import type { Commit, CommitEvent, LogId } from '../core/commit.ts'
-import { placeCommit, emptyTip, tipAfter } from '../core/log.ts'
+import { emptyTip, follows, tipAfter } from '../core/log.ts'
 import type { EventKey } from '../core/event-key.ts'
-import type { Occurrence, StoredLog } from './event-store.ts'
+import type { ForkPoint, Occurrence, StoredLog } from './event-store.ts'
 import { hashText } from './key-layout.ts'
 
 /** One content of a key. */
@@ -56,7 +56,7 @@ export function addContent(
 
 /** The logs of a store while a batch is put together. */
 export class LogTable {
-  readonly #logs = new Map<LogId, StoredLog>()
+  readonly #branches = new Map<LogId, StoredLog[]>()
   readonly #order: StoredLog[] = []
 
   constructor(logs: readonly StoredLog[]) {
@@ -68,18 +68,19 @@ export class LogTable {
   }
 
   get(id: LogId): StoredLog | undefined {
-    return this.#logs.get(id)
+    return this.#branches.get(id)?.[0]
   }
 
-  /** Extends the commit's log by it, and makes the log when this is its first commit. */
-  extend(commit: Commit): StoredLog {
-    const before = this.get(commit.origin.id) ?? {
-      number: this.#order.length,
-      tip: emptyTip(commit.origin)
-    }
-    assert(placeCommit(commit, before.tip) === 'next', 'a commit follows the tip of its log')
+  branches(id: LogId): readonly StoredLog[] {
+    return this.#branches.get(id) ?? []
+  }
+
+  /** Extends the branch that the commit follows; makes the log, or the branch, that it begins. */
+  extend(commit: Commit, fork?: ForkPoint): StoredLog {
+    const before = fork === undefined ? this.#followed(commit) : this.#branchOff(commit, fork)
+    assert(follows(commit, before.tip), 'a commit follows the tip of its log')
     assert(commit.recorded > before.tip.recorded, 'recorded time rises along a log')
-    const after = { number: before.number, tip: tipAfter(before.tip, commit) }
+    const after = { ...before, tip: tipAfter(before.tip, commit) }
     assert(after.tip.seq === lastSeq(commit), 'sequence numbers are dense')
     this.#set(after)
     return after
@@ -89,10 +90,28 @@ export class LogTable {
     return new LogTable(this.#order)
   }
 
+  #followed(commit: Commit): StoredLog {
+    const branches = this.branches(commit.origin.id)
+    const held = branches.find(({ tip }) => follows(commit, tip)) ?? branches[0]
+    return held ?? { number: this.#order.length, tip: emptyTip(commit.origin), fork: undefined }
+  }
+
+  #branchOff({ origin, previous }: Commit, fork: ForkPoint): StoredLog {
+    const parent = present(this.#order[fork.parent], 'a branch leaves a stored log')
+    assert(parent.tip.origin.id === origin.id, 'a branch leaves its own log')
+    assert(fork.seq < parent.tip.seq, 'a branch leaves a log before its tip')
+    const tip = { ...emptyTip(origin), seq: fork.seq, hash: previous }
+    return { number: this.#order.length, tip, fork }
+  }
+
   #set(log: StoredLog): void {
     assert(log.number <= this.#order.length, 'log numbers are dense')
+    const { id } = log.tip.origin
+    const branches = this.#branches.get(id) ?? []
+    const index = branches.findIndex(({ number }) => number === log.number)
+    branches[index < 0 ? branches.length : index] = log
+    this.#branches.set(id, branches)
     this.#order[log.number] = log
-    this.#logs.set(log.tip.origin.id, log)
   }
 }
 

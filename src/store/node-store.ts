@@ -1,6 +1,10 @@
 /**
- * The small store of the node itself: named JSON values, each write synced. Its LevelDB lock is the
- * lock of the whole data directory: the system frees it when the process dies, however it dies.
+ * The small store of the node itself: named JSON values, each write synced. Beside it stands an empty
+ * LevelDB whose lock is the lock of the whole data directory: the system frees it when the process dies,
+ * however it dies. It is not the store's own lock, because opening a store begins before LevelDB has it.
+ *
+ * After a write that failed the store is opened anew before anything else: a torn record in
+ * LevelDB's log would hide what is written behind it, synced or not.
  */
 
 import { rm } from 'node:fs/promises'
@@ -8,11 +12,13 @@ import { rm } from 'node:fs/promises'
 import { LaterbaseError } from '../errors.ts'
 import { seal, unsealed } from './checksum.ts'
 import { isLevelDamage, openLevel } from './open-level.ts'
+import type { Level } from './open-level.ts'
 import { openRepaired } from './repaired-level.ts'
 import { firstTableFault } from './table-scan.ts'
 
 export interface NodeStore {
   get(name: string): Promise<unknown>
+  /** @throws LATERBASE_STORE_FAILED; a later call tries again */
   put(name: string, value: unknown): Promise<void>
   /** Idempotent. */
   close(): Promise<void>
@@ -31,38 +37,16 @@ export async function openNodeStore(location: string, create: boolean): Promise<
     throw new LaterbaseError('LATERBASE_STORE_LOCKED', message)
   }
   openLocations.add(location)
+  let lock: Level | undefined
   try {
+    lock = await openLevel(`${location}${LOCK_SUFFIX}`, true)
     const fault = await firstTableFault(location, Infinity)
     if (fault !== undefined) {
-      throw new LaterbaseError('LATERBASE_STORE_CORRUPT', `${location}: ${fault}`)
+      throw damaged(`${location}: ${fault}`)
     }
-    const db = await openLevel(location, create)
-    let closed: Promise<void> | undefined
-    return {
-      get: async (name) => {
-        const key = Buffer.from(name)
-        const sealed = await db.get(key).catch((cause: unknown) => {
-          if (!isLevelDamage(cause)) throw cause
-          throw new LaterbaseError('LATERBASE_STORE_CORRUPT', `${location}: ${String(cause)}`, {
-            cause
-          })
-        })
-        if (sealed === undefined) return undefined
-        const bytes = unsealed(key, sealed)
-        if (bytes !== undefined) return JSON.parse(bytes.toString())
-        const message = `${location}: ${JSON.stringify(name)} does not match its checksum`
-        throw new LaterbaseError('LATERBASE_STORE_CORRUPT', message)
-      },
-      put: async (name, value) => {
-        const key = Buffer.from(name)
-        await db.put(key, seal(key, Buffer.from(JSON.stringify(value))), { sync: true })
-      },
-      close: () => {
-        closed ??= db.close().finally(() => openLocations.delete(location))
-        return closed
-      }
-    }
+    return new LevelNodeStore(location, lock, await openLevel(location, create))
   } catch (error) {
+    await lock?.close()
     openLocations.delete(location)
     throw error
   }
@@ -86,3 +70,85 @@ export async function salvageNodeStore(location: string): Promise<Map<string, un
   }
   return values
 }
+
+class LevelNodeStore implements NodeStore {
+  readonly #location: string
+  readonly #lock: Level
+  #db: Level
+  #isBroken = false
+  /** Operations happen one after the other: none is under way when the store is opened anew. */
+  #last: Promise<unknown> = Promise.resolve()
+  #closed: Promise<void> | undefined
+
+  constructor(location: string, lock: Level, db: Level) {
+    this.#location = location
+    this.#lock = lock
+    this.#db = db
+  }
+
+  get(name: string): Promise<unknown> {
+    return this.#next(async () => {
+      const key = Buffer.from(name)
+      const sealed = await this.#db.get(key).catch((cause: unknown) => {
+        if (!isLevelDamage(cause)) throw cause
+        throw damaged(`${this.#location}: ${String(cause)}`, cause)
+      })
+      if (sealed === undefined) return undefined
+      const bytes = unsealed(key, sealed)
+      if (bytes !== undefined) return JSON.parse(bytes.toString())
+      throw damaged(`${this.#location}: ${JSON.stringify(name)} does not match its checksum`)
+    })
+  }
+
+  put(name: string, value: unknown): Promise<void> {
+    const key = Buffer.from(name)
+    const sealed = seal(key, Buffer.from(JSON.stringify(value)))
+    return this.#next(async () => {
+      try {
+        await this.#db.put(key, sealed, { sync: true })
+      } catch (cause) {
+        this.#isBroken = true
+        const message = `${this.#location}: the store of the node did not take a write`
+        throw new LaterbaseError('LATERBASE_STORE_FAILED', message, { cause })
+      }
+    })
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#last
+      .then(() => closeBoth(this.#db, this.#lock))
+      .finally(() => openLocations.delete(this.#location))
+    return this.#closed
+  }
+
+  #next<T>(operation: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(async () => {
+      if (this.#isBroken) await this.#reopen()
+      return operation()
+    })
+    this.#last = done.catch(() => undefined)
+    return done
+  }
+
+  async #reopen(): Promise<void> {
+    await this.#db.close()
+    this.#db = await openLevel(this.#location, false)
+    this.#isBroken = false
+  }
+}
+
+function damaged(message: string, cause?: unknown): LaterbaseError {
+  return new LaterbaseError('LATERBASE_STORE_CORRUPT', message, { cause })
+}
+
+/** The lock last, whatever becomes of the store. */
+async function closeBoth(store: Level, lock: Level): Promise<void> {
+  try {
+    await store.close()
+  } finally {
+    await lock.close()
+  }
+}
+
+/** Of the empty LevelDB beside a node's store. */
+const LOCK_SUFFIX = '.lock'

@@ -13,33 +13,36 @@ import type { EventStore, StoredCommit, StoredLog } from './event-store.ts'
 import { arrivalRecordKey, commitRecordKey, decodeCommitRecord, encodePlace } from './key-layout.ts'
 import type { Level } from './open-level.ts'
 import { COMMIT_LOG_BYTES_MIN, SCAN_BYTES, SCAN_CHUNK } from './limits.ts'
-import type { StoreMark } from './store-mark.ts'
+import type { StoreProgress } from './store-progress.ts'
+import { baseOf } from './stretches.ts'
 
 export interface OpenCheck {
   readonly db: Level
   readonly store: EventStore
-  readonly mark: StoreMark | undefined
+  readonly progress: StoreProgress | undefined
   /** Bytes of LevelDB's log files before it was opened. */
   readonly logBytes: number
 }
 
 /** What is wrong, in words; undefined when all is well. */
 export async function openFault(check: OpenCheck): Promise<string | undefined> {
-  return markFault(check) ?? (await walkBack(check))
+  return progressFault(check) ?? (await walkBack(check))
 }
 
-function markFault({ store, mark }: OpenCheck): string | undefined {
-  if (mark === undefined) return undefined
-  if (mark.incarnation !== store.incarnation) return 'another store is in its place'
-  const lost = mark.arrival - store.arrival()
+function progressFault({ store, progress }: OpenCheck): string | undefined {
+  // Of a store that was put back from an older copy more is not expected than the copy had; and one
+  // that was renewed in the last moment before a crash has another name than what was noted of it.
+  if (progress?.incarnation !== store.incarnation) return undefined
+  const lost = progress.arrival - store.arrival()
   return lost > 0 ? `its last ${lost} commits are gone` : undefined
 }
 
 /** Commits from the last one back: none is left out, each is followed by the one that names it. */
 async function walkBack(check: OpenCheck): Promise<string | undefined> {
-  const { db, store, mark, logBytes } = check
+  const { db, store, progress, logBytes } = check
   const most = Math.ceil(logBytes / COMMIT_LOG_BYTES_MIN)
-  const from = Math.max(mark?.checked ?? 0, store.arrival() - most)
+  const checked = progress?.incarnation === store.incarnation ? progress.checked : 0
+  const from = Math.max(Math.min(checked, store.arrival()), store.arrival() - most)
   const places = new Map<number, Buffer>()
   for (const log of store.logs()) {
     const fault = await walkLog(db, { log, from, places })
@@ -102,7 +105,10 @@ async function walkLog(
   } finally {
     await iterator.close()
   }
-  const isBegun = next?.firstSeq === 1 && equalBytes(next.previous, origin.hash)
+  const base = await baseOf(db, log)
+  // What a branch left may have rotted in a table since: that is for the checks of a running node.
+  if (base === undefined) return undefined
+  const isBegun = next?.firstSeq === base.seq + 1 && equalBytes(next.previous, base.hash)
   return isBegun ? undefined : fault
 }
 

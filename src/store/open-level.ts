@@ -1,8 +1,15 @@
-/** Opens a ClassicLevel with this project's settings, and names what went wrong. */
+/**
+ * Opens a ClassicLevel with this project's settings, makes sure that it stays open to those who come
+ * after a power cut, and names what went wrong.
+ */
+
+import { open, readdir, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 
 import { ClassicLevel } from 'classic-level'
 
 import { LaterbaseError } from '../errors.ts'
+import { keepLogs, releaseLogs, wereLogsRead } from './kept-logs.ts'
 import { CACHE_BYTES, TABLE_FILE_BYTES, WRITE_BUFFER_BYTES } from './limits.ts'
 
 export type Level = ClassicLevel<Buffer, Buffer>
@@ -12,6 +19,47 @@ export type Level = ClassicLevel<Buffer, Buffer>
  *   LevelDB with a lost CURRENT would start empty and delete the tables.
  */
 export async function openLevel(location: string, create: boolean): Promise<Level> {
+  try {
+    return await openReadingLogs(location, create)
+  } catch (error) {
+    const failure = error instanceof LaterbaseError ? error : openError(location, error)
+    const isHalfMade = create && failure.code === 'LATERBASE_STORE_CORRUPT'
+    if (!isHalfMade || !(await isBlank(location))) throw failure
+    // A power cut while it was made: CURRENT points to a MANIFEST that was never synced.
+    await rm(location, { recursive: true })
+    return openLevel(location, create)
+  }
+}
+
+/** Opens anew where LevelDB passed over a log: it does so without a word, and then deletes it. */
+async function openReadingLogs(location: string, create: boolean): Promise<Level> {
+  for (let attempt = 1; attempt <= OPEN_ATTEMPTS; attempt += 1) {
+    const kept = await keepLogs(location)
+    const db = await openOnce(location, create).catch(async (error: unknown) => {
+      // LevelDB deletes nothing when it does not open.
+      await releaseLogs(location, kept)
+      throw error
+    })
+    try {
+      if (await wereLogsRead(location, kept)) {
+        await releaseLogs(location, kept)
+        // LevelDB renames CURRENT at each opening and syncs the directory before, not after. Also,
+        // a log that was released must not come back: it would be replayed over what is newer.
+        await syncFolder(location)
+        if (create) await syncFolder(dirname(location))
+        return db
+      }
+    } catch (error) {
+      await db.close()
+      throw error
+    }
+    await db.close()
+  }
+  const message = `${location}: its log cannot be read now; it was kept for the next start`
+  throw new LaterbaseError('LATERBASE_STORE_FAILED', message)
+}
+
+async function openOnce(location: string, create: boolean): Promise<Level> {
   const db: Level = new ClassicLevel(location, {
     keyEncoding: 'buffer',
     valueEncoding: 'buffer',
@@ -20,12 +68,47 @@ export async function openLevel(location: string, create: boolean): Promise<Leve
     writeBufferSize: WRITE_BUFFER_BYTES,
     maxFileSize: TABLE_FILE_BYTES
   })
-  try {
-    await db.open()
-    return db
-  } catch (error) {
-    throw openError(location, error)
+  await db.open()
+  return db
+}
+
+/** Whether nothing was ever written to what is there: no table, and nothing in a log. */
+export async function isBlank(location: string): Promise<boolean> {
+  const names = await readdir(location).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return []
+    throw error
+  })
+  for (const name of names) {
+    if (/\.(ldb|sst|kept)$/.test(name)) return false
+    if (name.endsWith('.log') && (await stat(join(location, name))).size > 0) return false
   }
+  return true
+}
+
+/** Names in a folder are on disk when this resolves. */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}
+
+/** A log that could not be read twice will not be read the third time. */
+const OPEN_ATTEMPTS = 2
+
+/**
+ * What an operation on an open store threw, by its code: LevelDB's own errors become ours.
+ *
+ * @returns LATERBASE_STORE_CORRUPT, LATERBASE_STORE_FAILED, or the error as it is
+ */
+export function namedError(error: unknown): unknown {
+  if (!(error instanceof Error) || !('code' in error)) return error
+  const code = String(error.code)
+  if (!code.startsWith('LEVEL_')) return error
+  const named = code === 'LEVEL_CORRUPTION' ? 'LATERBASE_STORE_CORRUPT' : 'LATERBASE_STORE_FAILED'
+  return new LaterbaseError(named, error.message, { cause: error })
 }
 
 function openError(location: string, error: unknown): LaterbaseError {

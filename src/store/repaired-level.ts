@@ -6,7 +6,7 @@
  * the intact blocks are read here.
  */
 
-import { rm } from 'node:fs/promises'
+import { readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { ClassicLevel } from 'classic-level'
@@ -22,6 +22,7 @@ export async function openRepaired(files: string, copy: string): Promise<Level> 
   await rm(copy, { recursive: true, force: true })
   await linkFiles(files, copy, { copyTables: true })
   try {
+    await unkeepLogs(copy)
     const damaged = await damagedTables(copy)
     for (const name of damaged) await rm(join(copy, name))
     await ClassicLevel.repair(copy)
@@ -31,6 +32,16 @@ export async function openRepaired(files: string, copy: string): Promise<Level> 
   } catch (error) {
     await rm(copy, { recursive: true, force: true })
     throw error
+  }
+}
+
+/** Logs that an opening kept, because LevelDB could not read them then, are read like all others. */
+async function unkeepLogs(folder: string): Promise<void> {
+  const names = await readdir(folder)
+  for (const name of names.filter((each) => each.endsWith('.log.kept'))) {
+    const log = name.slice(0, -'.kept'.length)
+    if (names.includes(log)) await rm(join(folder, name))
+    else await rename(join(folder, name), join(folder, log))
   }
 }
 

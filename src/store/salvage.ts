@@ -14,9 +14,10 @@ import { equalBytes } from '../core/bytes.ts'
 import { present } from '../core/assert.ts'
 import type { Hasher } from '../core/clock.ts'
 import { commitHash, logOrigin } from '../core/commit.ts'
-import type { Commit, CommitEvent, LogId, LogOrigin } from '../core/commit.ts'
+import type { Commit, CommitEvent, LogOrigin } from '../core/commit.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
+import { tipAfter } from '../core/log.ts'
 import type { LogTip } from '../core/log.ts'
 import { unsealed } from './checksum.ts'
 import type { StoredCommit, StoreOwner } from './event-store.ts'
@@ -56,19 +57,23 @@ export interface Salvage {
   /** The highest stamp that the clock had shown, where that can be read. */
   readonly clockCeiling: Stamp
   /**
-   * Whole commits that follow a tip of their log, as far as the chain reaches without a hole, in
-   * pieces. Their signatures are not checked.
+   * Whole commits of a stored log that follow a tip, as far as the chain reaches without a hole, in
+   * pieces; none where they follow something else. Their signatures are not checked.
    */
-  after(tip: LogTip): AsyncIterable<readonly Commit[]>
-  /** Whether there is anything of a log beyond a sequence number. */
-  hasBeyond(log: LogId, seq: number): boolean
+  after(log: SalvagedLog, tip: LogTip): AsyncIterable<readonly Commit[]>
   close(): Promise<void>
 }
 
+/** A stored log of the damaged store: a log, or a branch of one that was forked. */
 export interface SalvagedLog {
   readonly number: number
   readonly origin: LogOrigin
-  /** Sequence number of the last event of which anything was seen. */
+  /** Its first and its last commit of which there is a record; nobody has looked at their events. */
+  readonly first: SalvagedCommit
+  readonly last: SalvagedCommit
+}
+
+export type SalvagedCommit = Pick<StoredCommit, 'firstSeq' | 'previous' | 'hash'> & {
   readonly lastSeq: number
 }
 
@@ -115,23 +120,15 @@ class SalvagedStore implements Salvage {
     return this.#clockCeiling
   }
 
-  hasBeyond(log: LogId, seq: number): boolean {
-    return this.#logs.some(({ origin, lastSeq }) => origin.id === log && lastSeq > seq)
-  }
-
-  async *after(tip: LogTip): AsyncGenerator<readonly Commit[]> {
+  async *after({ number }: SalvagedLog, tip: LogTip): AsyncGenerator<readonly Commit[]> {
     let here = tip
-    for (const { number, origin } of this.#logs) {
-      if (origin.id !== tip.origin.id) continue
-      for (;;) {
-        const { commits, isEnd } = await this.#readChain(number, here)
-        const last = commits.at(-1)
-        if (last === undefined) break
-        yield commits
-        const { hash, recorded, firstSeq, events } = last
-        here = { origin, seq: firstSeq + events.length - 1, hash, recorded }
-        if (isEnd) break
-      }
+    for (;;) {
+      const { commits, isEnd } = await this.#readChain(number, here)
+      const last = commits.at(-1)
+      if (last === undefined) return
+      yield commits
+      if (isEnd) return
+      here = tipAfter(here, last)
     }
   }
 
@@ -248,31 +245,44 @@ class SalvagedStore implements Salvage {
       const context = { number: key.readUInt32BE(1), database: owner.database, hasher }
       origins.set(context.number, decodeLogRecord(bytes, context).tip.origin)
     }
-    const ends = await this.#readEnds()
     const own = await this.#ownOrigin()
-    for (const number of ends.keys()) {
-      if (origins.has(number) || own === undefined) continue
-      const key = commitRecordKey(number, 1)
-      const record = await db.get(key)
-      const first = record === undefined ? undefined : readCommit(key, record)
-      if (first !== undefined && equalBytes(first.previous, own.hash)) origins.set(number, own)
+    const logs: SalvagedLog[] = []
+    for (const [number, ends] of await this.#readEnds()) {
+      const origin = origins.get(number) ?? (await this.#namedBy(ends.first, logs, own))
+      if (origin !== undefined) logs.push({ number, origin, ...ends })
     }
-    return [...origins].map(([number, origin]) => {
-      return { number, origin, lastSeq: ends.get(number) ?? 0 }
-    })
+    return logs
   }
 
-  /** By log number, the last sequence number of which there is a commit. */
-  async #readEnds(): Promise<Map<number, number>> {
-    const ends = new Map<number, number>()
+  /** By log number, rising, the first and the last commit of which there is a record. */
+  async #readEnds(): Promise<Map<number, Pick<SalvagedLog, 'first' | 'last'>>> {
+    const ends = new Map<number, Pick<SalvagedLog, 'first' | 'last'>>()
     const range = { gte: Buffer.from([KIND.commit]), lt: Buffer.from([KIND.commit + 1]) }
     for await (const [key, record] of this.#init.db.iterator(range)) {
       const commit = readCommit(key, record)
       if (commit === undefined) continue
-      const last = commit.firstSeq + commit.keys.length - 1
-      ends.set(commit.log, Math.max(last, ends.get(commit.log) ?? 0))
+      const { firstSeq, previous, hash } = commit
+      const last = { firstSeq, previous, hash, lastSeq: firstSeq + commit.keys.length - 1 }
+      ends.set(commit.log, { first: ends.get(commit.log)?.first ?? last, last })
     }
     return ends
+  }
+
+  /** The log of a commit: it begins our own, or branches off one that came before it. */
+  async #namedBy(
+    { firstSeq, previous }: SalvagedCommit,
+    before: readonly SalvagedLog[],
+    own: LogOrigin | undefined
+  ): Promise<LogOrigin | undefined> {
+    if (own !== undefined && equalBytes(previous, own.hash)) return own
+    for (const { number, origin } of before) {
+      if (equalBytes(previous, origin.hash)) return origin
+      const range = { gte: commitRecordKey(number, 0), lt: commitRecordKey(number, firstSeq) }
+      const [entry] = await this.#init.db.iterator({ ...range, reverse: true, limit: 1 }).all()
+      const left = entry === undefined ? undefined : readCommit(...entry)
+      if (left !== undefined && equalBytes(left.hash, previous)) return origin
+    }
+    return undefined
   }
 
   /** The log that the damaged store itself wrote. */

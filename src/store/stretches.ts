@@ -1,6 +1,7 @@
 /**
  * Walks the commit records of a log and tells where they are whole: each follows the one before, and
  * the last is the log's tip. What is not whole comes out as stretches between two commits that are.
+ * A branch of a forked log begins behind the commit that it follows on another stored log.
  */
 
 import { equalBytes } from '../core/bytes.ts'
@@ -18,9 +19,42 @@ export type WalkStep =
 
 /** Commits that follow what was good before them, in order, and the stretches between. */
 export async function* walkLog(db: Level, log: StoredLog): AsyncGenerator<WalkStep> {
+  const base = await baseOf(db, log)
+  // Where a branch begins cannot be said before what it leaves is healed, which is damaged too.
+  if (base !== undefined) yield* walkFrom(db, log, base)
+}
+
+/**
+ * What the first commit of a stored log follows: the beginning of the log, or for a branch the commit
+ * that it leaves the other stored log behind.
+ *
+ * Where that one is damaged the branch's own first commit says its hash; undefined where neither does.
+ */
+export async function baseOf(db: Level, log: StoredLog): Promise<Stretch['after'] | undefined> {
+  const { fork, tip } = log
+  if (fork === undefined || fork.seq === 0) return { seq: 0, hash: tip.origin.hash }
+  const range = {
+    gte: commitRecordKey(fork.parent, 0),
+    lte: commitRecordKey(fork.parent, fork.seq)
+  }
+  const [entry] = await db.iterator({ ...range, reverse: true, limit: 1 }).all()
+  const left = entry === undefined ? undefined : readCommit(...entry)
+  const isLast = left !== undefined && left.firstSeq + left.keys.length - 1 === fork.seq
+  if (isLast) return { seq: fork.seq, hash: left.hash }
+  const firstKey = commitRecordKey(log.number, fork.seq + 1)
+  const record = await db.get(firstKey)
+  const first = record === undefined ? undefined : readCommit(firstKey, record)
+  return first === undefined ? undefined : { seq: fork.seq, hash: first.previous }
+}
+
+async function* walkFrom(
+  db: Level,
+  log: StoredLog,
+  base: Stretch['after']
+): AsyncGenerator<WalkStep> {
   const range = { gte: commitRecordKey(log.number, 0), lt: commitRecordKey(log.number + 1, 0) }
   const iterator = db.iterator({ ...range, highWaterMarkBytes: SCAN_BYTES })
-  let here: Stretch['after'] = { seq: 0, hash: log.tip.origin.hash }
+  let here = base
   try {
     for (;;) {
       const entries = await iterator.nextv(SCAN_CHUNK)

@@ -103,7 +103,7 @@ test('what is damaged of a commit is found by a check, and healed by the commit'
         const { id } = stretch.log.tip.origin
         for (const commit of commits.filter(({ origin }) => origin.id === id)) {
           const isIn = commit.firstSeq > stretch.after.seq && commit.firstSeq <= stretch.toSeq
-          if (isIn) await opened.heal(commit).catch(notYet)
+          if (isIn) await opened.heal(stretch.log, commit).catch(notYet)
         }
       }
       const clean = await collect(opened.check({}))

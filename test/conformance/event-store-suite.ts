@@ -49,6 +49,7 @@ export function eventStoreSuite(factory: StoreFactory): void {
       expect(await store.readEvents([])).toEqual([])
       expect(await collect(store.conflicts())).toEqual([])
       expect(store.incarnation).toMatch(/^[0-9a-f]{16}$/)
+      expect(store.refusal()).toBeUndefined()
     })
 
     test('its own log is that of its owner, and two stores have two', async () => {
@@ -319,7 +320,9 @@ export function eventStoreSuite(factory: StoreFactory): void {
           const each = await factory.open(OWNER)
           const commits = await write(each, plans)
           const before = await dump(each)
-          for (const commit of commits.toReversed()) await each.heal(commit)
+          for (const commit of commits.toReversed()) {
+            await each.heal(present(each.log(commit.origin.id), 'its log'), commit)
+          }
           expect(await dump(each)).toEqual(before)
         }),
         { numRuns: 20 }

@@ -6,18 +6,24 @@ import { afterEach, describe, expect, test } from 'vitest'
 import type { Commit } from '../../src/core/commit.ts'
 import type { EventStore } from '../../src/store/event-store.ts'
 import { commitPlans, makeCommits } from '../property/arbitraries.ts'
+import { forests } from '../property/forest.ts'
 import { OWNER } from './event-store-suite.ts'
-import { dump } from './store-dump.ts'
+import { batchOf, dump } from './store-dump.ts'
 import { MEMORY, createFolder, openAt } from './stores.ts'
 
 const folder = createFolder()
 afterEach(() => folder.remove())
 
-/** Commits of several logs, cut into batches: events repeat, contradict, and go back in time. */
+/**
+ * Commits of several logs, cut into batches: events repeat, contradict, and go back in time; logs
+ * are forked.
+ */
 const histories = fc
-  .tuple(commitPlans(), fc.infiniteStream(fc.integer({ min: 1, max: 3 })))
-  .map(([plans, sizes]) => {
-    const commits = makeCommits(plans)
+  .tuple(
+    fc.oneof(commitPlans().map(makeCommits), forests(8)),
+    fc.infiniteStream(fc.integer({ min: 1, max: 3 }))
+  )
+  .map(([commits, sizes]) => {
     const batches: Commit[][] = []
     for (let at = 0; at < commits.length;) {
       const size = sizes.next().value
@@ -33,8 +39,9 @@ describe('ClassicLevel and memory', () => {
       fc.asyncProperty(histories, async (batches) => {
         const stores = [await MEMORY.open(OWNER), await openAt(await folder.next(), OWNER)]
         for (const [index, commits] of batches.entries()) {
-          const batch = { commits, clockCeiling: BigInt(index) }
-          for (const store of stores) await store.write(batch)
+          for (const store of stores) {
+            await store.write(await batchOf(store, commits, BigInt(index)))
+          }
           const [memory, level] = await Promise.all(stores.map(dump))
           expect(level).toEqual(memory)
         }
@@ -56,8 +63,9 @@ describe('ClassicLevel and memory', () => {
             await level.close()
             level = await openAt(location, OWNER, false)
           }
-          const batch = { commits, clockCeiling: BigInt(index) }
-          for (const store of [memory, level]) await store.write(batch)
+          for (const store of [memory, level]) {
+            await store.write(await batchOf(store, commits, BigInt(index)))
+          }
         }
         await level.close()
         level = await openAt(location, OWNER, false)
@@ -67,5 +75,24 @@ describe('ClassicLevel and memory', () => {
       }),
       { numRuns: 15 }
     )
+  })
+
+  test('write another log after a batch that renews it, also when reopened', async () => {
+    const location = await folder.next()
+    const [memory, level] = [await MEMORY.open(OWNER), await openAt(location, OWNER)]
+    const renewal = { incarnation: '0011223344556677', nonce: new Uint8Array(16).fill(5) }
+    const origins = []
+    for (const store of [memory, level]) {
+      const before = store.ownLog.id
+      await store.write({ commits: [], clockCeiling: 1n, renewal })
+      expect(store.ownLog.id).not.toBe(before)
+      expect([store.incarnation, store.ownLog.genesis.nonce]).toEqual(Object.values(renewal))
+      origins.push(store.ownLog.id)
+      await store.close()
+    }
+    const reopened = await openAt(location, OWNER, false)
+    expect(new Set([...origins, reopened.ownLog.id]).size).toBe(1)
+    expect(reopened.incarnation).toBe(renewal.incarnation)
+    await reopened.close()
   })
 })

@@ -3,7 +3,16 @@
 import { toHex } from '../../src/core/bytes.ts'
 import { eventKey, keyAfter } from '../../src/core/event-key.ts'
 import type { EventKey } from '../../src/core/event-key.ts'
-import type { CommitSlice, EventStore, KeyRange, StoredEvent } from '../../src/store/event-store.ts'
+import type { Commit } from '../../src/core/commit.ts'
+import type {
+  CommitSlice,
+  EventStore,
+  ForkPoint,
+  KeyRange,
+  StoreBatch,
+  StoredEvent
+} from '../../src/store/event-store.ts'
+import { KnownLogs } from '../../src/store/known-logs.ts'
 
 /** Asks every read method, at every place of the store and around it. */
 export async function dump(store: EventStore): Promise<unknown> {
@@ -11,9 +20,10 @@ export async function dump(store: EventStore): Promise<unknown> {
   const keys = distinctKeys(commits.flatMap((commit) => commit.keys))
   const asked = [...keys, ...keys.flatMap((key) => keyAfter(key) ?? []), LOWEST, HIGHEST]
   return {
-    logs: store.logs().map(({ number, tip }) => {
+    logs: store.logs().map(({ number, tip, fork }) => {
       const { origin, seq, hash, recorded } = tip
-      return { number, log: origin.id, seq, hash: toHex(hash), recorded }
+      const branches = store.branches(origin.id).map((branch) => branch.number)
+      return { number, log: origin.id, seq, hash: toHex(hash), recorded, fork, branches }
     }),
     counts: [store.eventCount(), store.arrival(), store.clockCeiling()],
     highestKey: shownKey(store.highestKey()),
@@ -26,6 +36,22 @@ export async function dump(store: EventStore): Promise<unknown> {
     conflicts: (await collect(store.conflicts())).map(toHex),
     occurrences: await dumpOccurrences(store)
   }
+}
+
+/** A batch of these commits, with the places at which they fork logs. */
+export async function batchOf(
+  store: EventStore,
+  commits: readonly Commit[],
+  clockCeiling: bigint
+): Promise<StoreBatch> {
+  const known = new KnownLogs(store)
+  const forks = new Map<Commit, ForkPoint>()
+  for (const commit of commits) {
+    const placement = await known.place(commit)
+    known.add(commit, placement)
+    if (placement.type === 'branch') forks.set(commit, placement.fork)
+  }
+  return { commits, clockCeiling, forks }
 }
 
 export async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {

@@ -7,7 +7,9 @@ import { join } from 'node:path'
 import type { EventStore, StoreOwner } from '../../src/store/event-store.ts'
 import { openLevelStore } from '../../src/store/level-store.ts'
 import { createMemoryStore } from '../../src/store/memory-store.ts'
-import { systemHasher, systemRng } from '../../src/node/system.ts'
+import { createReopeningStore } from '../../src/store/reopening-store.ts'
+import { LaterbaseError } from '../../src/errors.ts'
+import { systemClock, systemHasher, systemRng } from '../../src/node/system.ts'
 import type { StoreFactory } from './event-store-suite.ts'
 
 export const MEMORY: StoreFactory = {
@@ -17,12 +19,44 @@ export const MEMORY: StoreFactory = {
 }
 
 export function createLevelFactory(): StoreFactory {
+  return createFolderFactory('ClassicLevel', openAt)
+}
+
+/** Stores whose first write failed: what is tested is the second opening. */
+export function createReopenedFactory(): StoreFactory {
+  return createFolderFactory('ClassicLevel, opened anew after a failed write', openReopened)
+}
+
+/** Fails once at a write, of which nothing lands, and is open again when this resolves. */
+export async function openReopened(location: string, owner: StoreOwner): Promise<EventStore> {
+  const first = await openAt(location, owner)
+  first.write = () => Promise.reject(new LaterbaseError('LATERBASE_STORE_FAILED', 'once'))
+  const store = createReopeningStore(first, {
+    name: location,
+    open: () => openAt(location, owner, false),
+    canReopen: async () => true,
+    reserve: { admit: async () => undefined, refusal: () => undefined },
+    clock: systemClock,
+    told: () => undefined
+  })
+  const reopened = new Promise<void>((resolve) => {
+    store.onReopened(resolve)
+  })
+  await store.write({ commits: [], clockCeiling: 0n }).catch(() => undefined)
+  await reopened
+  return store
+}
+
+function createFolderFactory(
+  name: string,
+  open: (location: string, owner: StoreOwner) => Promise<EventStore>
+): StoreFactory {
   const folder = createFolder()
   const opened: EventStore[] = []
   return {
-    name: 'ClassicLevel',
+    name,
     open: async (owner) => {
-      const store = await openAt(await folder.next(), owner)
+      const store = await open(await folder.next(), owner)
       opened.push(store)
       return store
     },

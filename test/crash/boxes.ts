@@ -12,7 +12,7 @@ import { vi } from 'vitest'
 
 import { createLaterbase } from '../../src/index.ts'
 import type { Database, EventInput, Laterbase } from '../../src/index.ts'
-import { readMark } from '../../src/store/store-mark.ts'
+import { readProgress } from '../../src/store/store-progress.ts'
 import { connect } from '../fixtures/nodes.ts'
 
 export interface Boxes {
@@ -44,7 +44,7 @@ export async function makeBoxes(): Promise<Boxes> {
     await fill(theirs, 500_000 + 1_000 * life)
     await untilSame(ours, theirs)
     if (life === 2) {
-      await untilMarked(join(dir, 'databases', 'stock.mark'), ours)
+      await untilNoted(join(dir, 'databases', 'stock.progress'), ours)
       await copyDirectory(dir, killed)
     }
     await box.close()
@@ -86,12 +86,12 @@ function copyDirectory(from: string, to: string): Promise<void> {
   return cp(from, to, { recursive: true, filter: (source) => basename(source) !== 'LOCK' })
 }
 
-/** The mark follows a batch soon, and not at once. */
-async function untilMarked(file: string, database: Database): Promise<void> {
+/** What is noted beside a store follows a batch soon, and not at once. */
+async function untilNoted(file: string, database: Database): Promise<void> {
   const { events } = await database.status()
   await vi.waitFor(
     async () => {
-      if ((await readMark(file))?.events !== events) throw new Error('not marked yet')
+      if ((await readProgress(file))?.events !== events) throw new Error('not noted yet')
     },
     { timeout: 40_000, interval: 10 }
   )

@@ -25,7 +25,8 @@ const FILES = {
   table: /^databases\/stock\/\d+\.ldb$/,
   MANIFEST: /^databases\/stock\/MANIFEST/,
   CURRENT: /^databases\/stock\/CURRENT$/,
-  mark: /^databases\/stock\.mark$/,
+  progress: /^databases\/stock\.progress$/,
+  marker: /^databases\/stock\.marker$/,
   'node log file': /^node\/\d+\.log$/,
   'node table': /^node\/\d+\.ldb$/,
   'node MANIFEST': /^node\/MANIFEST/,
@@ -89,7 +90,7 @@ test('a directory with nothing damaged has every event, and nothing to say', asy
     const dir = join(await temporaryDirectory(), `box-${at}`)
     await cp(from, dir, { recursive: true })
     expect(
-      await run(dir, { seed: 0, file: 'mark', damage: 'flip', killed: at === 0, peer: false })
+      await run(dir, { seed: 0, file: 'progress', damage: 'flip', killed: at === 0, peer: false })
     ).toBe('complete')
   }
 })

@@ -21,6 +21,7 @@ const COMMANDS = [
   'digest',
   'verify',
   'doctor',
+  'renew-identity',
   'simulate'
 ]
 

@@ -255,6 +255,7 @@ test('a fault of the store is a 5xx that names neither a path nor a line of code
   const logged: unknown[] = []
   const faults: readonly (readonly [error: unknown, status: number, code: string])[] = [
     [new LaterbaseError('LATERBASE_STORE_FAILED', '/var/lib/secret/db'), 503, 'store-failed'],
+    [new LaterbaseError('LATERBASE_DISK_FULL', '/var/lib/secret/db'), 507, 'disk-full'],
     [new LaterbaseError('LATERBASE_STORE_CORRUPT', '/var/lib/secret/db'), 500, 'store-corrupt'],
     [new LaterbaseError('LATERBASE_CLOSED', '/var/lib/secret/db'), 503, 'closing'],
     [new TypeError('secret of undefined'), 500, 'internal'],
@@ -271,7 +272,7 @@ test('a fault of the store is a 5xx that names neither a path nor a line of code
       assert.equal(answer.headers['content-type'], 'application/problem+json')
       assert.equal(answer.json().code, code)
       assert.ok(!answer.text.includes('secret') && !answer.text.includes('.ts'), answer.text)
-      if (status === 503) assert.ok(Number(answer.headers['retry-after']) > 0)
+      if (status === 503 || status === 507) assert.ok(Number(answer.headers['retry-after']) > 0)
     }
   }
   assert.ok(logged.length > 0)

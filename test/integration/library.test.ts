@@ -1,6 +1,6 @@
 /** The node as a library: what `createLaterbase` gives a program. */
 
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 
@@ -226,21 +226,6 @@ test('a data directory that is in use is refused, by this process too', async ()
   await expect(createLaterbase({ dir: node.dir, mdns: false })).rejects.toMatchObject({
     code: 'LATERBASE_STORE_LOCKED'
   })
-})
-
-test('a store that is gone is not taken for a new one', async () => {
-  const node = await startNode()
-  await node.createDatabase('stock')
-  await node.close()
-  const [folder, mark] = ['stock', 'stock.mark'].map((name) => join(node.dir, 'databases', name))
-  await rm(folder ?? '', { recursive: true })
-  const again = await startNode({ dir: node.dir })
-  expect((await again.status()).warnings.join()).toContain('stock was found damaged')
-  await again.close()
-  // Nothing of it at all, as when its disk is not mounted: then it is not made anew either.
-  await rm(folder ?? '', { recursive: true })
-  await rm(mark ?? '')
-  await expect(startNode({ dir: node.dir })).rejects.toMatchObject({ code: 'LATERBASE_STORE_LOST' })
 })
 
 test('a damaged identity is refused, with the way out', async () => {

@@ -135,13 +135,20 @@ test('a peer that answers without being asked loses the stream, and only that', 
   await using b = await peer()
   await using member = await bare(NETWORK_KEY)
   await member.unhandle(DELTA_PROTOCOL)
+  const streams: Stream[] = []
   await member.handle(DELTA_PROTOCOL, (stream) => {
+    streams.push(stream)
     stream.send(Uint8Array.from([1, 0x78, 1, 0x78]))
   })
   await connect(a, b)
   await a.transport.dial(member.getMultiaddrs()[0]?.toString() ?? '')
-  await expect(
-    a.transport.request(member.peerId.toString(), text('x'), within(1_000))
-  ).rejects.toMatchObject({ code: 'LATERBASE_PEER_UNREACHABLE' })
+  // One frame may pass for the answer of a request that is under way, never both.
+  await a.transport
+    .request(member.peerId.toString(), text('x'), within(1_000))
+    .catch(() => undefined)
+  await a.untilTrue(
+    () => streams.length > 0 && streams[0]?.status !== 'open',
+    'the stream is closed'
+  )
   expect(await a.transport.request(b.id, text('ok'), within(5_000))).toEqual(text('ok'))
 })

@@ -115,6 +115,27 @@ test.skipIf(skipLan)(
 )
 
 test.skipIf(skipLan)(
+  'two boxes that have one identity hear each other, and both say so',
+  async () => {
+    expect(unavailable).toBeUndefined()
+    const { networkKey, seed } = keys()
+    const copied = seed()
+    await using lan = await createLan(2)
+    const boxes = lan.hosts.map((host) => new Member(host.fork(script, [networkKey, copied])))
+    for (const [index, box] of boxes.entries()) {
+      const other = lan.hosts[1 - index]?.address ?? ''
+      const { peerId } = await box.next('ready')
+      for (let seen = 0; ; seen = box.reports.length) {
+        const { warnings } = await box.next('warnings', seen)
+        const text = `another box uses the identity of this one, ${peerId}: ${other}:`
+        if (warnings.some((warning) => warning.startsWith(text))) break
+      }
+    }
+  },
+  60_000
+)
+
+test.skipIf(skipLan)(
   'a box without a multicast route says so',
   async () => {
     expect(unavailable).toBeUndefined()

@@ -243,7 +243,7 @@ test('a wiped node comes back whole, its own events included', async () => {
   expect(await allEvents(fresh.database('stock'))).toEqual(events)
 })
 
-test('a cloned card is named on the boxes it meets, and not called equal', async () => {
+test('a cloned card and its original lose nothing, and go on in logs of their own', async () => {
   const [a, b] = await pair()
   await (await newDatabase(a)).append(pallets(5))
   await a.close()
@@ -257,10 +257,45 @@ test('a cloned card is named on the boxes it meets, and not called equal', async
   const clone = await startNode({ dir: card })
   await clone.database('stock').append([{ data: 'clone' }, { data: 'more of it' }])
   await connect(clone, b)
-  await until(async () => (await b.status()).warnings.some((text) => text.includes('two branches')))
-  for (const node of [clone, b]) {
-    expect(node.peers().map(({ unequal }) => unequal)).toEqual([['stock']])
+  await untilEqual([clone, b], 'stock')
+  await clone.database('stock').append({ data: 'after the meeting' })
+  await untilEqual([clone, b], 'stock')
+  await clone.close()
+  const again = await startNode({ dir: a.dir })
+  await again.database('stock').append({ data: 'original again' })
+  await connect(again, b)
+  await untilEqual([again, b], 'stock')
+  for (const node of [again, b]) {
+    expect((await node.database('stock').status()).events).toBe(10)
+    const { warnings } = await node.status()
+    expect(warnings.join('\n')).toContain('two boxes wrote under the identity')
   }
+})
+
+test('a box restored from an older copy gets its own events back, and uses no number twice', async () => {
+  const [a, b] = await pair()
+  await (await newDatabase(a)).append(pallets(3))
+  await a.close()
+  const backup = await temporaryDirectory()
+  await cp(a.dir, backup, { recursive: true })
+  const before = await startNode({ dir: a.dir })
+  await before.database('stock').append(pallets(4))
+  await connect(before, b)
+  await untilEqual([before, b], 'stock')
+  await before.close()
+  const restored = await startNode({ dir: backup })
+  const { lastLc } = await restored.database('stock').changesPage()
+  await connect(restored, b)
+  await untilEqual([restored, b], 'stock')
+  await restored.database('stock').append({ data: 'after the backup' })
+  await untilEqual([restored, b], 'stock')
+  const { events, logs } = await b.database('stock').status()
+  expect([events, logs.length]).toEqual([8, 2])
+  expect(logs.some(({ forked }) => forked)).toBe(false)
+  expect((await restored.status()).warnings.join()).toContain('restored from an older copy')
+  await expect(restored.database('stock').changesPage({ since: lastLc })).rejects.toMatchObject({
+    code: 'LATERBASE_CURSOR_FOREIGN'
+  })
 })
 
 test('a forgotten database does not come back from peers until it is created again', async () => {

@@ -10,6 +10,7 @@ import { eventKey } from '../../src/core/event-key.ts'
 import type { EventKey } from '../../src/core/event-key.ts'
 import { emptyTip, tipAfter } from '../../src/core/log.ts'
 import type { LogTip } from '../../src/core/log.ts'
+import { versionOf } from '../../src/core/version.ts'
 import type { Head, Version } from '../../src/core/version.ts'
 import { createSigner, systemHasher } from '../../src/node/system.ts'
 
@@ -46,20 +47,22 @@ export function logIds(): fc.Arbitrary<LogId> {
 }
 
 /** Heads whose hash may differ at equal sequence numbers, as those of a log with two branches. */
-export function heads(): fc.Arbitrary<Head> {
+function heads(): fc.Arbitrary<Head> {
   return fc.record({
+    log: logIds(),
     seq: fc.oneof({ weight: 3, arbitrary: fc.integer({ min: 1, max: 5 }) }, sequenceNumbers()),
     hash: fc.integer({ min: 0, max: 2 }).map((value) => new Uint8Array(32).fill(value))
   })
 }
 
 export function versions(): fc.Arbitrary<Version> {
-  return fc.array(fc.tuple(logIds(), heads()), { maxLength: 8 }).map((entries) => new Map(entries))
+  const selector = (head: Head): string => versionText([head]).join()
+  return fc.uniqueArray(heads(), { maxLength: 8, selector }).map(versionOf)
 }
 
 /** Comparable: a version as sorted text. */
 export function versionText(version: Version): string[] {
-  return [...version].map(([log, { seq, hash }]) => `${log} ${seq} ${hash.join()}`).sort()
+  return version.map(({ log, seq, hash }) => `${log} ${seq} ${hash.join()}`).sort()
 }
 
 /** Deterministic bytes: the same seed gives the same run. */

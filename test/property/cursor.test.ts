@@ -3,77 +3,85 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
-import type { Commit, LogId } from '../../src/core/commit.ts'
+import type { Commit } from '../../src/core/commit.ts'
 import type { EventStore } from '../../src/store/event-store.ts'
 import { createMemoryStore } from '../../src/store/memory-store.ts'
-import { headPosition, portableCursor, readCursor, shortCursor } from '../../src/node/cursor.ts'
+import { portableCursor, readCursor, shortCursor } from '../../src/node/cursor.ts'
+import { headPosition, pass, placesOf } from '../../src/node/position.ts'
+import type { Position } from '../../src/node/position.ts'
 import { systemHasher } from '../../src/node/system.ts'
-import { DATABASE, SIGNERS, commitPlans, makeCommits, seededRng } from './arbitraries.ts'
+import { DATABASE, SIGNERS, makeCommits, seededRng } from './arbitraries.ts'
+import { databaseOf, forests } from './forest.ts'
 
-/** A store with some history, and a place in it that may lie inside a commit. */
-const places = fc.tuple(commitPlans(), fc.infiniteStream(fc.nat())).map(([plans, chance]) => {
-  const store = newStore(1)
-  const commits = makeCommits(plans)
-  const heads = new Map<LogId, number>()
-  for (const { origin, firstSeq, events } of commits) {
-    heads.set(origin.id, firstSeq + events.length - 1)
+/** A forest of commits, and for each log or branch how much of it was read. */
+const histories = fc.tuple(forests(), fc.infiniteStream(fc.nat()))
+
+/** Some position in a store: whatever a branch grew from is passed with it. */
+function somePosition(store: EventStore, chance: Iterator<number>): Map<number, number> {
+  const position = new Map<number, number>()
+  for (const log of store.logs()) {
+    const from = log.fork?.seq ?? 0
+    const seq = from + (Number(chance.next().value) % (log.tip.seq - from + 1))
+    if (seq > from) pass(position, store.logs(), { log, seq })
   }
-  const position = new Map(
-    [...heads].map(([log, seq]) => [log, chance.next().value % (seq + 1)] as const)
-  )
-  return { store, commits, position }
-})
+  return position
+}
 
 describe('a cursor', () => {
   test('gives its position back in the short and in the portable form', async () => {
     await fc.assert(
-      fc.asyncProperty(places, async ({ store, commits, position }) => {
-        await write(store, commits)
-        const expected = new Map([...position].filter(([, seq]) => seq > 0))
-        const short = shortCursor(position, store)
+      fc.asyncProperty(histories, async ([commits, chance]) => {
+        const { store } = await databaseOf(commits)
+        const passed = somePosition(store, chance)
+        const short = shortCursor(passed, store)
         expect(short).toMatch(/^s[\w-]+$/)
-        expect(await readCursor(short, store)).toEqual(expected)
-        expect(await readCursor(portableCursor(position), store)).toEqual(expected)
+        expect(await readPassed(short, store)).toEqual(entered(passed, store))
+        const portable = portableCursor(await placesOf(store, passed))
+        expect(entered(await readPassed(portable, store), store)).toEqual(entered(passed, store))
       })
     )
   })
 
   test('stays good while the store grows', async () => {
     await fc.assert(
-      fc.asyncProperty(places, fc.nat(), async ({ store, commits }, cut) => {
+      fc.asyncProperty(histories, fc.nat(), async ([commits], cut) => {
         const early = commits.slice(0, cut % (commits.length + 1))
-        await write(store, early)
-        const [position, cursor] = [headPosition(store), shortCursor(headPosition(store), store)]
-        await write(store, commits.slice(early.length))
-        expect(await readCursor(cursor, store)).toEqual(position)
+        const database = await databaseOf(early)
+        const position = headPosition(database.store)
+        const short = shortCursor(position, database.store)
+        const portable = portableCursor(await placesOf(database.store, position))
+        await database.merge(commits)
+        for (const cursor of [short, portable]) {
+          expect(await readPassed(cursor, database.store)).toEqual(position)
+        }
       })
     )
   })
 
   test('in the portable form is good on a node that took the logs in another order', async () => {
     await fc.assert(
-      fc.asyncProperty(places, async ({ commits, position }) => {
-        const other = newStore(2)
+      fc.asyncProperty(histories, async ([commits, chance]) => {
+        const [one, other] = [await databaseOf(commits), await databaseOf([], { seed: 2 })]
         const logs = [...new Set(commits.map(({ origin }) => origin.id))].toReversed()
         for (const log of logs) {
-          await write(
-            other,
-            commits.filter(({ origin }) => origin.id === log)
-          )
+          await other.merge(commits.filter(({ origin }) => origin.id === log))
         }
-        const expected = new Map([...position].filter(([, seq]) => seq > 0))
-        expect(await readCursor(portableCursor(position), other)).toEqual(expected)
+        const places = await placesOf(one.store, somePosition(one.store, chance))
+        const { passed, beyond } = await readCursor(portableCursor(places), other.store)
+        expect(beyond).toEqual([])
+        expect(portableCursor(await placesOf(other.store, passed))).toBe(portableCursor(places))
       })
     )
   })
 
-  test('of logs that the store does not know is portable', async () => {
-    const store = newStore(1)
-    const commits = makeCommits([{ signer: 0, events: EVENTS, laterBy: 1 }])
-    const position = new Map(commits.map(({ origin }) => [origin.id, 1]))
-    const cursor = shortCursor(position, store)
-    expect(cursor).toBe(portableCursor(position))
-    expect(await readCursor(cursor, store)).toEqual(position)
+  test('of logs that the store does not know keeps them until it does', async () => {
+    const plan = { signer: 0, events: EVENTS, laterBy: 1 }
+    const [known, unknown] = [await databaseOf(makeCommits([plan])), await databaseOf([])]
+    const cursor = portableCursor(await placesOf(known.store, headPosition(known.store)))
+    const page = await unknown.changesPage({ since: cursor })
+    expect([page.lastLc, page.lastVersion]).toEqual([cursor, cursor])
+    await unknown.merge(makeCommits([plan]))
+    expect(await unknown.changesPage({ since: cursor })).toMatchObject({ changes: [], pending: 0 })
   })
 
   test('in the short form is refused by another store, saying so', async () => {
@@ -105,8 +113,8 @@ describe('a cursor', () => {
         ),
         async (cursor) => {
           try {
-            const position = await readCursor(cursor, store)
-            for (const seq of position.values()) expect(Number.isSafeInteger(seq)).toBe(true)
+            const { passed } = await readCursor(cursor, store)
+            for (const seq of passed.values()) expect(Number.isSafeInteger(seq)).toBe(true)
           } catch (error) {
             expect([FOREIGN, 'LATERBASE_CURSOR_INVALID']).toContain(
               (error as { code: string }).code
@@ -124,13 +132,12 @@ test('0 is everything, now is the head, a time is what was recorded before it', 
   const plan = { signer: 0, events: EVENTS, laterBy: 65_536 * 1_000 }
   const commits = makeCommits([plan, plan, plan])
   await write(store, commits)
-  const log = commits.map(({ origin }) => origin.id)[0] as LogId
-  expect(await readCursor('0', store)).toEqual(new Map())
-  expect(await readCursor('now', store)).toEqual(new Map([[log, 6]]))
-  expect(await readCursor('1970-01-01T00:00:01Z', store)).toEqual(new Map([[log, 0]]))
-  expect(await readCursor('1970-01-01T00:00:01.001Z', store)).toEqual(new Map([[log, 2]]))
-  expect(await readCursor('1970-01-01T00:00:03Z', store)).toEqual(new Map([[log, 4]]))
-  expect(await readCursor('2000-01-01T00:00:00Z', store)).toEqual(new Map([[log, 6]]))
+  expect(await readPassed('0', store)).toEqual(new Map())
+  expect(await readPassed('now', store)).toEqual(new Map([[0, 6]]))
+  expect(await readPassed('1970-01-01T00:00:01Z', store)).toEqual(new Map([[0, 0]]))
+  expect(await readPassed('1970-01-01T00:00:01.001Z', store)).toEqual(new Map([[0, 2]]))
+  expect(await readPassed('1970-01-01T00:00:03Z', store)).toEqual(new Map([[0, 4]]))
+  expect(await readPassed('2000-01-01T00:00:00Z', store)).toEqual(new Map([[0, 6]]))
 })
 
 const FOREIGN = 'LATERBASE_CURSOR_FOREIGN'
@@ -147,4 +154,15 @@ function newStore(seed: number): EventStore {
 
 async function write(store: EventStore, commits: readonly Commit[]): Promise<void> {
   await store.write({ commits, clockCeiling: 0n })
+}
+
+async function readPassed(cursor: string, store: EventStore): Promise<Position> {
+  return (await readCursor(cursor, store)).passed
+}
+
+/** Without branches of which nothing was passed but what they grew from. */
+function entered(position: Position, store: EventStore): Position {
+  return new Map(
+    [...position].filter(([number, seq]) => seq > (store.logs()[number]?.fork?.seq ?? 0))
+  )
 }

@@ -12,13 +12,11 @@ import { sealCommit } from '../../src/core/commit.ts'
 import type { CommitEvent } from '../../src/core/commit.ts'
 import { eventKey } from '../../src/core/event-key.ts'
 import { stampAt } from '../../src/core/hybrid-logical-clock.ts'
-import { emptyTip } from '../../src/core/log.ts'
-import { LaterbaseError } from '../../src/errors.ts'
 import { createGroupCommit } from '../../src/store/group-commit.ts'
 import type { AppendEvent, AppendOutcome } from '../../src/store/group-commit.ts'
 import { systemHasher } from '../../src/node/system.ts'
 import { clashingEvents, commitPlans, event, makeCommits } from './arbitraries.ts'
-import { NOW, SIGNER, createBench } from './slow-writer.ts'
+import { RENEWAL, NOW, SIGNER, createBench } from './slow-writer.ts'
 
 describe('requests that wait', () => {
   test('share one commit with all that came while a write was under way', async () => {
@@ -95,24 +93,6 @@ describe('requests that wait', () => {
     expect(store.eventCount()).toBe(1)
     expect(await writer.append([asked(1)], false)).toEqual([{ type: 'created' }])
   })
-})
-
-test('nothing is acknowledged any more after a write that the store failed at', async () => {
-  const { writer, store, release, flow } = createBench()
-  const first = writer.append([asked(1)], false)
-  await settled()
-  const waiting = writer.append([asked(2)], false)
-  const outcomes = Promise.allSettled([first, waiting])
-  await release(new LaterbaseError('LATERBASE_STORE_FAILED', 'disk full'))
-  flow()
-  const later = Promise.allSettled([writer.append([asked(3)], false), writer.merge([])])
-  for (const outcome of [...(await outcomes), ...(await later)]) {
-    expect(outcome).toMatchObject({
-      status: 'rejected',
-      reason: { code: 'LATERBASE_STORE_FAILED' }
-    })
-  }
-  expect(store.eventCount()).toBe(0)
 })
 
 describe('an append', () => {
@@ -228,6 +208,8 @@ describe('commits of peers', () => {
       hasher: systemHasher,
       stamp: () => (stamp += 1n),
       observe: () => stamp,
+      renew: () => RENEWAL,
+      ownLogClosed: () => undefined,
       committed: () => undefined
     })
     const contents = Array.from({ length: 100 }, (_, content) => asked(1, content))
@@ -266,25 +248,40 @@ describe('commits of peers', () => {
     expect(own.tip.recorded > present(theirs[0], 'a commit').recorded).toBe(true)
   })
 
-  test('of our own log, stamped by a clock that ran far ahead, do not stop our writing', async () => {
-    const { writer, store, flow } = createBench()
+  test('that write on in our own log close it, and we go on in a new one', async () => {
+    const { writer, store, flow, closedLogs } = createBench()
     flow()
-    const tip = emptyTip(store.ownLog)
-    const lost = sealCommit(
+    await writer.append([asked(1)], false)
+    const before = present(store.log(store.ownLog.id), 'the own log')
+    const foreign = sealCommit(
       {
-        origin: store.ownLog,
-        firstSeq: 1,
-        previous: tip.hash,
+        origin: before.tip.origin,
+        firstSeq: 2,
+        previous: before.tip.hash,
         recorded: stampAt(NOW + 10 * 365 * 86_400_000),
-        events: [plain(1)]
+        events: [plain(2)]
       },
       SIGNER,
       systemHasher
     )
-    await Promise.all([writer.merge([lost]), writer.append([asked(2)], false)])
-    expect(await writer.append([asked(3)], false)).toEqual([{ type: 'created' }])
-    const own = present(store.log(store.ownLog.id), 'the own log')
-    expect([own.tip.seq, own.tip.recorded > lost.recorded]).toEqual([3, true])
+    await Promise.all([writer.merge([foreign]), writer.append([asked(3)], false)])
+    expect(await writer.append([asked(4)], false)).toEqual([{ type: 'created' }])
+    expect(closedLogs).toEqual([before.tip.origin.id])
+    expect(store.incarnation).toBe(RENEWAL.incarnation)
+    expect(store.log(before.tip.origin.id)?.tip.hash).toEqual(foreign.hash)
+    expect(store.log(store.ownLog.id)?.tip.seq).toBe(2)
+    expect(store.ownLog.id).not.toBe(before.tip.origin.id)
+  })
+
+  test('that our own log holds already do not close it', async () => {
+    const { writer, store, flow, closedLogs, batches } = createBench()
+    flow()
+    await writer.append([asked(1)], false)
+    await writer.append([asked(2)], false)
+    const own = batches.flat()
+    expect(await writer.merge(own)).toBe(0)
+    expect(closedLogs).toEqual([])
+    expect(store.log(store.ownLog.id)?.tip.seq).toBe(2)
   })
 })
 

@@ -10,24 +10,23 @@ import { isRejected } from '../../protocols/rejected.ts'
 import type { Rejected } from '../../protocols/rejected.ts'
 import { present } from '../../src/core/assert.ts'
 import { toHex } from '../../src/core/bytes.ts'
-import { commitHash, lastSeq, sealCommit } from '../../src/core/commit.ts'
+import { commitHash, lastSeq } from '../../src/core/commit.ts'
 import type { Commit, LogId } from '../../src/core/commit.ts'
-import { checkPage, emptyTip, placeCommit, tipAfter, verifySignatures } from '../../src/core/log.ts'
-import type { CheckedPage, LogPage, LogTip } from '../../src/core/log.ts'
+import { checkPage, emptyTip, tipAfter, verifySignatures } from '../../src/core/log.ts'
+import type { FindTip, LogPage, LogTip } from '../../src/core/log.ts'
 import { systemHasher, systemVerifier } from '../../src/node/system.ts'
-import { DATABASE, SIGNERS, commitPlans, makeCommits } from './arbitraries.ts'
+import { DATABASE, commitPlans, makeCommits } from './arbitraries.ts'
 
 describe('an honest page', () => {
-  test('brings exactly the commits that are not held, whatever part of them is', async () => {
+  test('continues what is held, whatever part of the logs that is', async () => {
     await fc.assert(
       fc.asyncProperty(commitPlans(), fc.nat(), async (plans, cut) => {
         const commits = makeCommits(plans)
         const held = commits.slice(0, cut % (commits.length + 1))
-        const tips = tipsAfter(held)
-        const checked = await take(pageOf(commits), tips)
+        const news = commits.slice(held.length)
+        const checked = await take(pageOf(news), holding(held))
         if (isRejected(checked)) throw new Error(checked.detail)
-        expect(checked.forks).toEqual([])
-        expect(hashes(checked.commits)).toEqual(hashes(commits.slice(held.length)))
+        expect(hashes(checked)).toEqual(hashes(news))
       }),
       { numRuns: 40 }
     )
@@ -37,9 +36,9 @@ describe('an honest page', () => {
     await fc.assert(
       fc.asyncProperty(commitPlans(), async (plans) => {
         const commits = makeCommits(plans)
-        const checked = await take(pageOf(commits), new Map())
+        const checked = await take(pageOf(commits), holding([]))
         if (isRejected(checked)) throw new Error(checked.detail)
-        expect(checked.commits.map(shown)).toEqual(commits.map(shown))
+        expect(checked.map(shown)).toEqual(commits.map(shown))
       }),
       { numRuns: 40 }
     )
@@ -64,9 +63,9 @@ describe('a page with one byte changed', () => {
           const written = new Set(hashes(commits))
           const page = decodeDeltaAnswer(frame)
           if (isRejected(page) || page.type !== 'page') return
-          const checked = await take(page, tipsAfter(held))
+          const checked = await take(page, holding(held))
           if (isRejected(checked)) return
-          for (const hash of hashes(checked.commits)) expect(written.has(hash)).toBe(true)
+          for (const hash of hashes(checked)) expect(written.has(hash)).toBe(true)
         }
       ),
       { numRuns: 400 }
@@ -90,43 +89,12 @@ describe('a page with one byte changed', () => {
         refused += 1
         continue
       }
-      const checked = await take(page, new Map())
+      const checked = await take(page, holding([]))
       if (isRejected(checked)) refused += 1
-      else for (const hash of hashes(checked.commits)) expect(written.has(hash)).toBe(true)
+      else for (const hash of hashes(checked)) expect(written.has(hash)).toBe(true)
     }
     // Only `complete` is under no hash and no signature: to believe it costs one more request.
     expect(refused).toBe(frame.length - 1)
-  })
-})
-
-describe('the place of a commit', () => {
-  test('is `next` exactly behind the tip, `held` up to it, `gap` beyond', () => {
-    fc.assert(
-      fc.property(commitPlans(), fc.nat(), fc.nat(), (plans, of, cut) => {
-        const ofOneLog = makeCommits(plans.map((plan) => ({ ...plan, signer: 0 })))
-        const commit = ofOneLog[of % Math.max(1, ofOneLog.length)]
-        if (commit === undefined) return
-        const held = ofOneLog.slice(0, cut % (ofOneLog.length + 1))
-        const tip = tipsAfter(held).get(commit.origin.id) ?? emptyTip(commit.origin)
-        const difference = ofOneLog.indexOf(commit) - held.length
-        const expected = difference === 0 ? 'next' : difference < 0 ? 'held' : 'gap'
-        expect(placeCommit(commit, tip)).toBe(expected)
-      })
-    )
-  })
-
-  test('is `fork` where another commit stands at the same place', () => {
-    fc.assert(
-      fc.property(commitPlans(), (plans) => {
-        const ours = makeCommits(plans.map((plan) => ({ ...plan, signer: 0 })))
-        const last = ours.at(-1)
-        if (last === undefined) return
-        const signer = present(SIGNERS[0], 'a signer')
-        const theirs = sealCommit({ ...last, recorded: last.recorded + 1n }, signer, systemHasher)
-        const tip = present(tipsAfter(ours).get(last.origin.id), 'a tip')
-        expect(placeCommit(theirs, tip)).toBe('fork')
-      })
-    )
   })
 })
 
@@ -182,22 +150,23 @@ function pageOf(commits: readonly Commit[]): LogPage {
   return { type: 'page', complete: true, logs: entries, commits: wire, heads }
 }
 
-function tipsAfter(commits: readonly Commit[]): Map<LogId, LogTip> {
-  const tips = new Map<LogId, LogTip>()
+/** What a receiver that holds these commits finds. */
+function holding(commits: readonly Commit[]): FindTip {
+  const tips = new Map<string, LogTip>()
+  const last = new Map<LogId, LogTip>()
   for (const commit of commits) {
     const { origin } = commit
-    tips.set(origin.id, tipAfter(tips.get(origin.id) ?? emptyTip(origin), commit))
+    const tip = tipAfter(last.get(origin.id) ?? emptyTip(origin), commit)
+    last.set(origin.id, tip)
+    tips.set(toHex(tip.hash), tip)
   }
-  return tips
+  return (_log, _seq, hash) => tips.get(toHex(hash))
 }
 
-async function take(
-  page: LogPage,
-  tips: ReadonlyMap<LogId, LogTip>
-): Promise<CheckedPage | Rejected> {
-  const checked = checkPage(page, DATABASE, (log) => tips.get(log), systemHasher)
-  if (isRejected(checked)) return checked
-  return (await verifySignatures(checked.commits, systemVerifier)) ?? checked
+async function take(page: LogPage, find: FindTip): Promise<readonly Commit[] | Rejected> {
+  const commits = checkPage(page, DATABASE, find, systemHasher)
+  if (isRejected(commits)) return commits
+  return (await verifySignatures(commits, systemVerifier)) ?? commits
 }
 
 function hashes(commits: readonly Commit[]): string[] {

@@ -2,7 +2,7 @@
 
 import { nextStamp, observeStamp } from '../../src/core/hybrid-logical-clock.ts'
 import { present } from '../../src/core/assert.ts'
-import type { Commit } from '../../src/core/commit.ts'
+import type { Commit, LogId } from '../../src/core/commit.ts'
 import { systemHasher } from '../../src/node/system.ts'
 import type { EventStore } from '../../src/store/event-store.ts'
 import { createGroupCommit } from '../../src/store/group-commit.ts'
@@ -11,6 +11,9 @@ import { createMemoryStore } from '../../src/store/memory-store.ts'
 import { DATABASE, SIGNERS, seededRng } from './arbitraries.ts'
 
 /** Wall time of the writer's clock, which stands. */
+/** What a writer is given when its log must be closed. */
+export const RENEWAL = { incarnation: '00112233aabbccdd', nonce: new Uint8Array(16).fill(9) }
+
 export const NOW = 1_793_599_800_000
 /** Whose log the writer writes. */
 export const SIGNER = present(SIGNERS[0], 'a signer')
@@ -19,6 +22,8 @@ export interface Bench {
   readonly writer: GroupCommit
   readonly store: EventStore
   /** Commits of each batch that was written. */
+  /** Own logs that the writer closed. */
+  readonly closedLogs: readonly LogId[]
   readonly batches: (readonly Commit[])[]
   /** Lets the write under way end; waits for one if there is none. */
   release(failure?: Error): Promise<void>
@@ -37,12 +42,21 @@ export function createBench(): Bench {
   let flowing = false
   const slow: EventStore = Object.create(store, {
     incarnation: { value: store.incarnation },
-    ownLog: { value: store.ownLog }
+    ownLog: { get: () => store.ownLog }
   }) as EventStore
-  for (const name of ['logs', 'log', 'eventCount', 'getMany', 'getAll'] as const) {
+  for (const name of [
+    'logs',
+    'log',
+    'branches',
+    'commits',
+    'eventCount',
+    'getMany',
+    'getAll'
+  ] as const) {
     Object.assign(slow, { [name]: store[name].bind(store) })
   }
   const batches: (readonly Commit[])[] = []
+  const closedLogs: LogId[] = []
   slow.write = async (batch) => {
     batches.push(batch.commits)
     if (!flowing) {
@@ -63,12 +77,15 @@ export function createBench(): Bench {
       if (commit !== undefined) clock = observeStamp(clock, commit.recorded, NOW)
       return clock
     },
+    renew: () => RENEWAL,
+    ownLogClosed: (log) => void closedLogs.push(log),
     committed: () => undefined
   })
   return {
     writer,
     store,
     batches,
+    closedLogs,
     release: async (failure) => {
       if (gates.length === 0) await new Promise<void>((resolve) => (arrived = resolve))
       present(gates.shift(), 'a write under way')(failure)

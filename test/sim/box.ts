@@ -78,7 +78,7 @@ export class Box {
       hasher: simHasher,
       verifier: simVerifier,
       peerIdOf: (publicKey) => toHex(publicKey).slice(0, 12),
-      stores: this.disk.place(this.#signer.publicKey),
+      stores: this.disk.place(this.#signer.publicKey, this.#clock),
       makeTransport: () => transport
     })
     // Crashed on the way up: what started is a ghost.

@@ -9,15 +9,22 @@ export class Reader {
   /** What this reader saw broken; kept, because it reads while the run goes on. */
   readonly faults: string[] = []
   #cursor = '0'
-  #reading = false
+  #reading: object | undefined
+
+  /** The box that it may be reading from is gone: what that still answers is not heard. */
+  leave(): void {
+    this.#reading = undefined
+  }
 
   /** Reads one page and remembers where it was; how many events are left. */
   async read(database: Database, limit: number): Promise<number> {
-    if (this.#reading) return 1
-    this.#reading = true
+    if (this.#reading !== undefined) return 1
+    const reading = {}
+    this.#reading = reading
     try {
       const lags = await this.#isAheadOf(database)
       const page = await database.changesPage({ since: this.#cursor, limit })
+      if (this.#reading !== reading) return page.pending
       for (const { event } of page.changes) {
         const identity = `${event.key} ${event.hash}`
         // A box cannot know that an event which it holds in one log also stands in another that
@@ -29,7 +36,7 @@ export class Reader {
       this.#cursor = page.lastVersion
       return page.pending
     } finally {
-      this.#reading = false
+      if (this.#reading === reading) this.#reading = undefined
     }
   }
 
@@ -38,6 +45,6 @@ export class Reader {
     const bytes = Buffer.from(this.#cursor.slice(1), 'base64url')
     const position = this.#cursor === '0' ? undefined : decodePosition(bytes)
     const held = new Map((await database.status()).logs.map((log) => [log.log, log.held]))
-    return [...(position ?? [])].some(([log, seq]) => (held.get(log) ?? 0) < seq)
+    return (position ?? []).some(({ log, seq }) => (held.get(log) ?? 0) < seq)
   }
 }

@@ -7,7 +7,12 @@
 import { createHash } from 'node:crypto'
 
 import type { EventInput, Json } from '../../src/node/laterbase.ts'
+import { createPrng } from '../../scripts/simulate/prng.ts'
+import { isLaterbaseError } from '../../src/errors.ts'
+import { NodeDatabase } from '../../src/node/database.ts'
+import type { LaterbaseNode } from '../../src/node/node.ts'
 import { Box } from './box.ts'
+import type { DiskFaults } from './disk.ts'
 import { checkAgreement } from './invariants.ts'
 import { SimNetwork } from './network.ts'
 import type { NetworkFaults } from './network.ts'
@@ -34,11 +39,13 @@ interface Settings {
   readonly wipeShare: number
   readonly cutShare: number
   readonly clockShare: number
+  readonly disks: DiskFaults
 }
 
 const NO_FAULTS: NetworkFaults = { loss: 0, duplication: 0, gossipLoss: 0, delayMsMax: 20 }
 const YEAR_MS = 365 * 86_400_000
 const NOW_MS = Date.UTC(2026, 5, 1)
+const DISK_SALT = 0xd15f
 /** Simulated time in which boxes must be equal once the faults have stopped. */
 const HEAL_MS_MAX = 180_000
 
@@ -74,7 +81,7 @@ function newRun(seed: number): SimRun {
   return { seed, world, network, boxes, readers, ...sets, trace: [] }
 }
 
-function chooseSettings({ world, network }: SimRun): Settings {
+function chooseSettings({ seed, world, network }: SimRun): Settings {
   const some = (max: number): number => (world.chance(0.5) ? 0 : world.prng.fraction() * max)
   network.faults = {
     loss: some(0.3),
@@ -88,8 +95,15 @@ function chooseSettings({ world, network }: SimRun): Settings {
     crashShare: some(0.15),
     wipeShare: some(0.05),
     cutShare: some(0.3),
-    clockShare: some(0.1)
+    clockShare: some(0.1),
+    disks: chooseDiskFaults(seed)
   }
+}
+
+/** Drawn apart, and salted so that those in seeds.json keep their histories. */
+function chooseDiskFaults(seed: number): DiskFaults {
+  const prng = createPrng(seed ^ DISK_SALT)
+  return { prng, failing: prng.fraction() < 0.5 ? 0 : prng.fraction() * 0.5 }
 }
 
 async function startAll(run: SimRun): Promise<void> {
@@ -106,6 +120,7 @@ function takeStep(run: SimRun, settings: Settings): void {
   const { world } = run
   const box = run.world.prng.pick(run.boxes)
   if (box === undefined) return
+  breakDisk(run, box, settings.disks)
   if (world.chance(settings.crashShare)) void crash(run, box, false)
   else if (world.chance(settings.wipeShare)) void crash(run, box, true)
   else if (world.chance(settings.cutShare)) cutOrHeal(run)
@@ -154,7 +169,12 @@ async function read(run: SimRun, box: Box): Promise<void> {
     ? box.node.database(DATABASE)
     : undefined
   if (reader === undefined || database === undefined) return
-  await reader.read(database, run.world.prng.integer(1, 30))
+  try {
+    await reader.read(database, run.world.prng.integer(1, 30))
+  } catch (error) {
+    if (!isLaterbaseError(error, 'LATERBASE_STORE_FAILED')) throw error
+    note(run, `${box.name} cannot be read`)
+  }
 }
 
 async function crash(run: SimRun, box: Box, wiped: boolean): Promise<void> {
@@ -162,6 +182,7 @@ async function crash(run: SimRun, box: Box, wiped: boolean): Promise<void> {
   note(run, `${box.name} ${wiped ? 'wiped' : 'crashes'}`)
   if (wiped) await forgetWhatOnlyItKnew(run, box)
   await box.crash()
+  for (const reader of run.readers) reader.leave()
   if (wiped) box.disk.wipe()
   await run.world.sleep(run.world.prng.fraction() * 5_000)
   await box.start()
@@ -189,6 +210,15 @@ function cutOrHeal(run: SimRun): void {
   }
 }
 
+/** The disk fails at some writes for a while, or is full for a while, or is well again. */
+function breakDisk(run: SimRun, box: Box, faults: DiskFaults): void {
+  const { failing, prng } = faults
+  if (failing === 0 || prng.fraction() > 0.2) return
+  box.disk.isFull = prng.fraction() < 0.3
+  box.disk.faults = prng.fraction() < 0.5 ? faults : undefined
+  note(run, `${box.name} disk ${box.disk.isFull ? 'full' : ''} ${box.disk.faults ? 'fails' : ''}`)
+}
+
 function breakClock(run: SimRun, box: Box): void {
   const offsets = [0, NOW_MS, NOW_MS + YEAR_MS, NOW_MS - 3_600_000, NOW_MS + 240_000]
   const offsetMs = run.world.prng.pick(offsets) ?? NOW_MS
@@ -202,6 +232,7 @@ async function heal(run: SimRun): Promise<void> {
   note(run, 'faults stop')
   network.faults = NO_FAULTS
   network.healAll()
+  for (const { disk } of boxes) Object.assign(disk, { faults: undefined, isFull: false })
   const areUp = (): boolean => boxes.every((box) => box.node !== undefined)
   if (!(await world.run(world.nowMs + 30_000, areUp))) throw new Error('a box did not come up')
   const started = world.nowMs
@@ -209,11 +240,19 @@ async function heal(run: SimRun): Promise<void> {
     const digests = boxes.map((box) =>
       box.node?.databases().includes(DATABASE) ? box.node.database(DATABASE).digest() : undefined
     )
+    // A box whose last write failed does not know yet what of it is on its disk.
+    const isSettled = boxes.every((box) => box.node === undefined || isWritable(box.node))
     // Undefined on all: the only box that knew of the database was wiped.
-    return digests.every((digest) => digest === digests[0])
+    return isSettled && digests.every((digest) => digest === digests[0])
   })
   if (!equal) throw new Error(`not equal ${HEAL_MS_MAX} ms after the faults stopped`)
   note(run, `equal after ${Math.round(world.nowMs - started)} ms`)
+}
+
+function isWritable(node: LaterbaseNode): boolean {
+  if (!node.databases().includes(DATABASE)) return true
+  const database = node.database(DATABASE)
+  return database instanceof NodeDatabase && database.store.refusal() === undefined
 }
 
 function note(run: SimRun, text: string): void {

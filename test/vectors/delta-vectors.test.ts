@@ -10,14 +10,14 @@ import {
 } from '../../protocols/delta/codec.ts'
 import { isRejected } from '../../protocols/rejected.ts'
 import type { Rejected } from '../../protocols/rejected.ts'
-import type { LogId } from '../../src/core/commit.ts'
-import { checkPage, tipAfter, verifySignatures } from '../../src/core/log.ts'
-import type { CheckedPage, LogTip } from '../../src/core/log.ts'
-import { emptyTip } from '../../src/core/log.ts'
+import type { Commit } from '../../src/core/commit.ts'
+import { verifySignatures } from '../../src/core/log.ts'
 import { formatDigest, fromWireHeads, versionDigest } from '../../src/core/version.ts'
 import { createInvitation, parseInvitation } from '../../src/node/invitation.ts'
 import { systemClock, systemHasher, systemVerifier } from '../../src/node/system.ts'
 import { Perimeter } from '../../src/p2p/perimeter.ts'
+import { KnownLogs, checkAgainst } from '../../src/store/known-logs.ts'
+import { databaseOf } from '../property/forest.ts'
 import { hex, plain, readVectors, unhex } from './vector-files.ts'
 import type { HexVector, InvalidVector, NamedVector } from './vector-files.ts'
 
@@ -41,7 +41,6 @@ interface Valid {
       readonly first_seq: number
       readonly hash: string
     }[]
-    readonly forks: readonly string[]
   })[]
   readonly perimeters: readonly PerimeterVector[]
 }
@@ -117,13 +116,12 @@ describe('pages', () => {
       const receiver = await receiverAfter(vector)
       const taken = await receiver.take(vector.hex)
       if (isRejected(taken)) throw new Error(taken.detail)
-      const news = taken.commits.map(({ origin, firstSeq, hash }) => ({
+      const news = taken.map(({ origin, firstSeq, hash }) => ({
         log: origin.id,
         first_seq: firstSeq,
         hash: hex(hash)
       }))
       expect(news).toEqual(vector.new)
-      expect(taken.forks.map(({ origin }) => origin.id)).toEqual(vector.forks)
     })
   }
   for (const vector of invalid.pages) {
@@ -148,11 +146,11 @@ describe('perimeters', () => {
 })
 
 interface Receiver {
-  take(frame: string): Promise<CheckedPage | Rejected>
+  take(frame: string): Promise<readonly Commit[] | Rejected>
 }
 
 async function receiverAfter(vector: PageVector): Promise<Receiver> {
-  const receiver = createReceiver(vector.database)
+  const receiver = await createReceiver(vector.database)
   for (const earlier of vector.before) {
     const taken = await receiver.take(earlier)
     if (isRejected(taken)) throw new Error(taken.detail)
@@ -161,22 +159,20 @@ async function receiverAfter(vector: PageVector): Promise<Receiver> {
 }
 
 /** What a node does with a page: decode, check, verify, store. */
-function createReceiver(database: string): Receiver {
-  const tips = new Map<LogId, LogTip>()
+async function createReceiver(database: string): Promise<Receiver> {
+  const node = await databaseOf([], { name: database })
   return {
     take: async (frame) => {
       const answer = decodeDeltaAnswer(unhex(frame))
       if (isRejected(answer)) return answer
       if (answer.type !== 'page') throw new Error('not a page')
-      const checked = checkPage(answer, database, (log) => tips.get(log), systemHasher)
-      if (isRejected(checked)) return checked
-      const bad = await verifySignatures(checked.commits, systemVerifier)
+      const context = { database, hasher: systemHasher }
+      const commits = await checkAgainst(new KnownLogs(node.store), answer, context)
+      if (isRejected(commits)) return commits
+      const bad = await verifySignatures(commits, systemVerifier)
       if (bad !== undefined) return bad
-      for (const commit of checked.commits) {
-        const { origin } = commit
-        tips.set(origin.id, tipAfter(tips.get(origin.id) ?? emptyTip(origin), commit))
-      }
-      return checked
+      await node.merge(commits)
+      return commits
     }
   }
 }

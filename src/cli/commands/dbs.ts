@@ -6,6 +6,12 @@ import { addUrlOption, createCommand, type OpenSession } from '../command.ts'
 import { databasePath, NodeClient } from '../node-client.ts'
 import { table } from '../terminal.ts'
 
+interface List {
+  readonly databases: readonly string[]
+  /** Those whose stores do not open; left out when there are none. */
+  readonly unopened?: readonly { readonly name: string; readonly code: string }[]
+}
+
 interface Description {
   readonly name: string
   readonly events: number
@@ -22,7 +28,7 @@ export function dbsCommand(openSession: OpenSession): Command {
   return addUrlOption(command).action(async () => {
     const { terminal, log } = openSession(command)
     const node = new NodeClient(command.opts<{ url: string }>().url, log)
-    const { databases } = await node.json<{ databases: readonly string[] }>('/db')
+    const { databases, unopened = [] } = await node.json<List>('/db')
     const rows: (readonly (string | number)[])[] = []
     for (const name of databases) {
       const { events, digest, disk_bytes } = await node.json<Description>(databasePath(name))
@@ -32,7 +38,11 @@ export function dbsCommand(openSession: OpenSession): Command {
     const [head = '', ...lines] = table([['database', 'events', 'digest'], ...rows])
     if (lines.length > 0) terminal.line(terminal.style('dim', head))
     for (const line of lines) terminal.line(line)
-    if (lines.length === 0) terminal.note(NONE)
+    for (const { name, code } of unopened) {
+      terminal.value({ name, code })
+      terminal.note(`${name} is not open (${code}): see laterbase status`)
+    }
+    if (lines.length === 0 && unopened.length === 0) terminal.note(NONE)
   })
 }
 

@@ -80,7 +80,7 @@ function describePeers(peers: readonly PeerStatus[]): readonly string[] {
 function describeDatabases(databases: readonly DatabaseStatus[]): readonly string[] {
   const rows = databases.map(({ name, events, digest, logs }) => {
     const missing = logs.reduce((sum, { known, held }) => sum + Math.max(0, known - held), 0)
-    const forks = logs.filter((log) => log.forked).length
+    const forks = new Set(logs.filter((log) => log.forked).map((log) => log.log)).size
     const toCome = missing > 0 ? [`${counted(missing, 'event')} still to come`] : []
     const forked = forks > 0 ? [counted(forks, 'forked log')] : []
     return [name, events, logs.length, digest, [...toCome, ...forked].join(', ')]

@@ -1,0 +1,48 @@
+/**
+ * Whether a store on disk could be opened anew, asked before its broken handle is closed: an opening
+ * writes LevelDB's log out as a table, and one that fails leaves nothing to read from.
+ */
+
+import { open, readdir, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import type { DiskSpace } from './disk-reserve.ts'
+import { PROBE_BYTES, REOPEN_BYTES } from './limits.ts'
+
+/** Beside LevelDB's files, which it tells by their names. */
+const PROBE_FILE = 'PROBE'
+
+/** @throws what the disk says where it does not take a write */
+export async function canReopen(
+  location: string,
+  measure: () => Promise<DiskSpace>
+): Promise<boolean> {
+  const { freeBytes, totalBytes } = await measure()
+  const isKnown = totalBytes > 0
+  if (isKnown && freeBytes < (await logBytes(location)) + REOPEN_BYTES) return false
+  await probe(location)
+  return true
+}
+
+async function logBytes(location: string): Promise<number> {
+  let total = 0
+  for (const name of await readdir(location)) {
+    if (name.endsWith('.log')) total += (await stat(join(location, name))).size
+  }
+  return total
+}
+
+async function probe(location: string): Promise<void> {
+  const file = join(location, PROBE_FILE)
+  try {
+    const handle = await open(file, 'w')
+    try {
+      await handle.writeFile(Buffer.alloc(PROBE_BYTES))
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  } finally {
+    await rm(file, { force: true })
+  }
+}

@@ -1,0 +1,124 @@
+/** The stores of a node on a real disk whose writes fail as the test says. */
+
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+
+import { ClassicLevel } from 'classic-level'
+
+import { StoreKeeper } from '../../src/node/store-keeper.ts'
+import { systemClock, systemHasher, systemRng, systemVerifier } from '../../src/node/system.ts'
+import type { EventStore } from '../../src/store/event-store.ts'
+import { openNodeStore } from '../../src/store/node-store.ts'
+import { canReopen } from '../../src/store/reopen-probe.ts'
+import { OWNER, fact, plan, write } from './event-store-suite.ts'
+import { dump } from './store-dump.ts'
+import { createFolder, openAt } from './stores.ts'
+
+const FAILED = { code: 'LATERBASE_STORE_FAILED' }
+const folder = createFolder()
+let location: string
+
+beforeEach(async () => {
+  location = await folder.next()
+})
+afterEach(async () => {
+  vi.restoreAllMocks()
+  await folder.remove()
+})
+
+test('a store goes on by itself after its disk failed at a write, with what it held', async () => {
+  const { store, lines, close } = await openPlace()
+  await write(store, [plan(0, [fact(1), fact(2)])])
+  const before = await dump(store)
+  failWrites(1)
+  await expect(write(store, [plan(1, [fact(3)])])).rejects.toMatchObject(FAILED)
+  await expect(write(store, [plan(1, [fact(3)])])).rejects.toMatchObject(FAILED)
+  await vi.waitFor(() => expect(store.refusal()).toBeUndefined())
+  expect(await dump(store)).toEqual(before)
+  await write(store, [plan(1, [fact(3)])])
+  await close()
+  const reopened = await openAt(join(location, OWNER.database), OWNER, false)
+  expect(reopened.eventCount()).toBe(3)
+  await reopened.close()
+  expect(lines).toEqual([
+    expect.stringMatching(/^warn .*did not take a write \(ENOSPC\).*nothing that was acknowledged/),
+    expect.stringMatching(/^info .*open again after .* s; new events are taken/)
+  ])
+})
+
+test('a scan across the reopening ends with an error, and can be made again', async () => {
+  const { store, close } = await openPlace()
+  await write(store, [plan(0, [fact(1), fact(2)])])
+  const scan = store.scan({ chunk: 1 })[Symbol.asyncIterator]()
+  await scan.next()
+  failWrites(1)
+  await expect(write(store, [plan(1, [fact(3)])])).rejects.toMatchObject(FAILED)
+  await vi.waitFor(() => expect(store.refusal()).toBeUndefined())
+  await expect(scan.next()).rejects.toMatchObject(FAILED)
+  expect((await store.scan({})[Symbol.asyncIterator]().next()).value.length).toBe(2)
+  await close()
+})
+
+test('the node store is opened anew before what comes after a write that failed', async () => {
+  const store = await openNodeStore(location, true)
+  await store.put('one', 1)
+  vi.spyOn(ClassicLevel.prototype, 'put').mockRejectedValueOnce(new Error('ENOSPC'))
+  const closing = vi.spyOn(ClassicLevel.prototype, 'close')
+  const [failed, next] = await Promise.allSettled([store.put('two', 2), store.put('three', 3)])
+  expect(failed).toMatchObject({ status: 'rejected', reason: FAILED })
+  expect(next.status).toBe('fulfilled')
+  expect(closing).toHaveBeenCalledTimes(1)
+  expect(await Promise.all(['one', 'two', 'three'].map((name) => store.get(name)))).toEqual([
+    1,
+    undefined,
+    3
+  ])
+  await store.close()
+})
+
+test('an opening promises to succeed where there is room for the log, and the disk takes a write', async () => {
+  await mkdir(location)
+  await writeFile(join(location, '000003.log'), Buffer.alloc(100_000))
+  const free = (freeBytes: number, totalBytes = 2 ** 40) =>
+    canReopen(location, async () => ({ freeBytes, totalBytes }))
+  expect(await free(1_048_576 + 99_999)).toBe(false)
+  expect(await free(1_048_576 + 100_000)).toBe(true)
+  expect(await free(0, 0)).toBe(true)
+  await rm(location, { recursive: true })
+  await expect(free(2 ** 30)).rejects.toThrow('ENOENT')
+})
+
+async function openPlace(): Promise<{
+  readonly store: EventStore
+  readonly lines: string[]
+  readonly close: () => Promise<void>
+}> {
+  await mkdir(location)
+  const lines: string[] = []
+  const place = new StoreKeeper({
+    folder: location,
+    publicKey: OWNER.publicKey,
+    hasher: systemHasher,
+    rng: systemRng,
+    clock: systemClock,
+    verifier: systemVerifier,
+    log: (level, message) => lines.push(`${level} ${message}`)
+  })
+  const store = await place.open(OWNER.database, true)
+  const close = async (): Promise<void> => {
+    await store.close()
+    await place.close()
+  }
+  return { store, lines, close }
+}
+
+/** The next writes to any LevelDB of this process fail, and nothing of them lands. */
+function failWrites(count: number): void {
+  const batch = vi.spyOn(ClassicLevel.prototype, 'batch')
+  for (let each = 0; each < count; each += 1) {
+    batch.mockImplementationOnce(() => {
+      throw new Error('ENOSPC')
+    })
+  }
+}

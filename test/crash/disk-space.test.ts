@@ -1,0 +1,60 @@
+/**
+ * A disk that is full, and has space again: the node refuses writes meanwhile, takes them again
+ * without a restart, and a power cut afterwards takes nothing that it acknowledged, before or after.
+ */
+
+import { writeFileSync } from 'node:fs'
+
+import { assert, beforeAll, describe, test } from 'vitest'
+
+import { createPrng } from '../../scripts/simulate/prng.ts'
+import { buildCli } from '../fixtures/build.ts'
+import { CrashSite } from './crash-site.ts'
+import { buildShim } from './disk-shim.ts'
+
+const shim = await buildShim()
+/** Refusals after which there is space again. */
+const REFUSALS = 5
+/** Writes of 100 kB by which the disk is full: those that fill the 16 MiB write buffer, and more. */
+const WRITES_MAX = 500
+/** Writes that are acknowledged then, before the power is cut. */
+const MORE = 20
+/** Refusals, one each 50 ms, after which nobody waits any longer: 10 s. */
+const PATIENCE = 200
+
+describe.skipIf(shim === undefined)('a full disk', () => {
+  const library = String(shim)
+
+  beforeAll(async () => {
+    await buildCli()
+  }, 180_000)
+
+  test.each([
+    { what: 'the log', at: 30, only: 'depot/000003.log' },
+    { what: 'the next log', at: 1, only: 'depot/000004.log' },
+    { what: 'a table', at: 10, only: '.ldb' }
+  ])('that refuses $what takes writes again once it has space', async ({ at, only }) => {
+    await using site = await CrashSite.open(library)
+    let [before, refused, after] = [0, 0, 0]
+    await site.live({
+      load: 'stubborn',
+      fault: { action: 'full', at, only },
+      hear: (word) => {
+        if (word.type === 'acknowledged' && refused < REFUSALS) before += 1
+        if (word.type === 'acknowledged' && refused >= REFUSALS) after += 1
+        if (word.type === 'refused') {
+          refused += 1
+          // At once, so that none that is refused later counts as having had space.
+          if (refused === REFUSALS) writeFileSync(String(site.place.space), '')
+        }
+        const isOver = after >= MORE || before > WRITES_MAX || refused > REFUSALS + PATIENCE
+        return isOver ? 'enough' : 'go on'
+      }
+    })
+    assert.isAtLeast(refused, REFUSALS, 'the disk was full')
+    assert.isAtLeast(after, MORE, 'writes are taken again')
+    await site.cutPower('all-lost', createPrng(1))
+    const { faults } = await site.compare()
+    assert.deepEqual(faults, [])
+  })
+})

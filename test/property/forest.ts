@@ -1,0 +1,219 @@
+/**
+ * Logs that were forked: commits of which each follows any earlier one of its log, and databases in
+ * memory that hold parts of them and fetch from one another by the frames that cross the network.
+ */
+
+import fc from 'fast-check'
+
+import { present } from '../../src/core/assert.ts'
+import { lastSeq, sealCommit } from '../../src/core/commit.ts'
+import type { Commit } from '../../src/core/commit.ts'
+import { emptyTip, tipAfter } from '../../src/core/log.ts'
+import type { LogTip } from '../../src/core/log.ts'
+import { NodeDatabase } from '../../src/node/database.ts'
+import { fetchMissing } from '../../src/node/delta-fetch.ts'
+import { DeltaResponder } from '../../src/node/delta-responder.ts'
+import { createRecordedClock } from '../../src/node/recorded-clock.ts'
+import type { VerifyStatus } from '../../src/node/laterbase.ts'
+import { systemClock, systemHasher, systemVerifier } from '../../src/node/system.ts'
+import type { EventStore } from '../../src/store/event-store.ts'
+import { createMemoryStore } from '../../src/store/memory-store.ts'
+import { DATABASE, SIGNERS, clashingEvents, logOf, seededRng } from './arbitraries.ts'
+
+interface ForkedPlan {
+  readonly signer: number
+  readonly events: Commit['events']
+  readonly laterBy: number
+  /** Which of the earlier commits of the log it follows; mostly the last one. */
+  readonly after: number
+}
+
+export function forests(maxLength = 14): fc.Arbitrary<Commit[]> {
+  const plan = fc.record({
+    signer: fc.integer({ min: 0, max: 1 }),
+    events: fc.array(clashingEvents(), { minLength: 1, maxLength: 3 }),
+    laterBy: fc.integer({ min: 1, max: 3 }),
+    after: fc.oneof({ weight: 2, arbitrary: fc.constant(0) }, fc.nat())
+  })
+  return fc.array(plan, { maxLength }).map((plans) => {
+    const commits = plant(plans)
+    return Object.assign(commits, { [fc.toStringMethod]: () => shownForest(commits).join('\n') })
+  })
+}
+
+/** Commits in a few words, for the report of a counterexample. */
+function shownForest(commits: readonly Commit[]): string[] {
+  const name = (hash: Uint8Array): string => Buffer.from(hash).toString('hex', 0, 2)
+  return commits.map((commit) => {
+    const events = commit.events.map(({ key, hash }) => `${key[5]}.${key[15]}=${name(hash)}`)
+    const place = `${commit.origin.id.slice(0, 2)} ${commit.firstSeq}`
+    return `${place} ${name(commit.previous)}>${name(commit.hash)} @${commit.recorded} ${events.join(' ')}`
+  })
+}
+
+/** Sealed commits in an order in which they can arrive. */
+function plant(plans: readonly ForkedPlan[]): Commit[] {
+  const tips = new Map<number, LogTip[]>()
+  const seen = new Set<string>()
+  return plans.flatMap(({ signer, events, laterBy, after }) => {
+    const ofLog = tips.get(signer) ?? [emptyTip(logOf(signer))]
+    tips.set(signer, ofLog)
+    const tip = present(ofLog[ofLog.length - 1 - (after % ofLog.length)], 'an earlier commit')
+    const recorded = tip.recorded + BigInt(laterBy)
+    const draft = {
+      origin: tip.origin,
+      firstSeq: tip.seq + 1,
+      previous: tip.hash,
+      recorded,
+      events
+    }
+    const commit = sealCommit(draft, present(SIGNERS[signer], 'a signer'), systemHasher)
+    const name = Buffer.from(commit.hash).toString('hex')
+    if (seen.has(name)) return []
+    seen.add(name)
+    ofLog.push(tipAfter(tip, commit))
+    return [commit]
+  })
+}
+
+/** Some of the commits, and all that these follow. */
+export function withAncestors(all: readonly Commit[], chosen: readonly Commit[]): Commit[] {
+  const wanted = new Set<Commit>()
+  const add = (commit: Commit): void => {
+    if (wanted.has(commit)) return
+    wanted.add(commit)
+    const before = all.find(({ hash }) => Buffer.compare(hash, commit.previous) === 0)
+    if (before !== undefined) add(before)
+  }
+  for (const commit of chosen) add(commit)
+  return all.filter((commit) => wanted.has(commit))
+}
+
+/** Commits without a later one, as `log seq hash`: what a version is made of. */
+export function leavesOf(commits: readonly Commit[]): string[] {
+  const followed = new Set(commits.map(({ previous }) => Buffer.from(previous).toString('hex')))
+  return commits
+    .map((commit) => ({ commit, hash: Buffer.from(commit.hash).toString('hex') }))
+    .filter(({ hash }) => !followed.has(hash))
+    .map(({ commit, hash }) => `${commit.origin.id} ${lastSeq(commit)} ${hash}`)
+    .sort()
+}
+
+/** A database on a store in memory, of the node whose log is `logOf(2)`. */
+export async function databaseOf(
+  commits: readonly Commit[],
+  { seed = 1, name = DATABASE }: { readonly seed?: number; readonly name?: string } = {}
+): Promise<NodeDatabase> {
+  const rng = seededRng(seed)
+  const owner = { database: name, publicKey: OWNER.publicKey }
+  const store = createMemoryStore({ owner, hasher: systemHasher, rng })
+  const database = databaseOn(store, { seed, name })
+  await database.merge(commits)
+  return database
+}
+
+/** Whose node the databases are of. */
+export const OWNER = present(SIGNERS[2], 'a signer')
+
+/** A database on a store of `OWNER`. */
+export function databaseOn(
+  store: EventStore,
+  { seed = 1, name = DATABASE }: { readonly seed?: number; readonly name?: string } = {}
+): NodeDatabase {
+  const rng = seededRng(seed)
+  return new NodeDatabase({
+    name,
+    store,
+    signer: OWNER,
+    hasher: systemHasher,
+    rng,
+    clock: systemClock,
+    recordedClock: createRecordedClock(systemClock),
+    futureToleranceMs: 0,
+    peerId: (publicKey) => Buffer.from(publicKey).toString('hex'),
+    announce: () => undefined,
+    sync: async () => undefined,
+    heal: async () => false,
+    verify: async () => UNCHECKED,
+    verification: () => UNCHECKED,
+    clockAhead: () => undefined,
+    ownLogClosed: () => undefined
+  })
+}
+
+const UNCHECKED: VerifyStatus = {
+  running: false,
+  done: 0,
+  total: 0,
+  checkedAt: undefined,
+  found: 0,
+  healed: 0,
+  open: 0,
+  findings: []
+}
+
+export interface FetchCost {
+  readonly stored: number
+  readonly requests: number
+}
+
+/** How a database answers the frames of a peer. */
+export function answersOf(from: NodeDatabase): (frame: Uint8Array) => Promise<Uint8Array> {
+  const responder = new DeltaResponder({
+    digests: () => [],
+    database: () => from,
+    isUnopened: () => false,
+    hasher: systemHasher,
+    clock: systemClock
+  })
+  return async (frame) => (await responder.answer('peer', frame)).frame
+}
+
+/** One fetch from one database into another. */
+export async function fetchInto(
+  to: NodeDatabase,
+  from: NodeDatabase,
+  logsMax = 10_000
+): Promise<FetchCost> {
+  const answer = answersOf(from)
+  let requests = 0
+  const stored = await fetchMissing({
+    database: to,
+    clock: systemClock,
+    hasher: systemHasher,
+    verifier: systemVerifier,
+    request: async (frame) => {
+      requests += 1
+      return answer(frame)
+    },
+    signal: new AbortController().signal,
+    seen: () => undefined,
+    logsMax,
+    logsFull: () => undefined
+  })
+  return { stored, requests }
+}
+
+/** What a database holds: its heads as `leavesOf` gives them. */
+export function headsOf(database: NodeDatabase): string[] {
+  return database
+    .version()
+    .map(({ log, seq, hash }) => `${log} ${seq} ${Buffer.from(hash).toString('hex')}`)
+    .sort()
+}
+
+/** Every event of the changes feed, as `key hash`, from a cursor on. */
+export async function fedSince(database: NodeDatabase, since: string, limit = 1_000): Promise<Fed> {
+  const page = await database.changesPage({ since, limit })
+  const events = page.changes.map(({ event }) => `${event.key} ${event.hash}`)
+  return { events, cursor: page.lastVersion, lc: page.lastLc, pending: page.pending }
+}
+
+export interface Fed {
+  readonly events: readonly string[]
+  /** Portable. */
+  readonly cursor: string
+  /** Short. */
+  readonly lc: string
+  readonly pending: number
+}
