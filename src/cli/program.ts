@@ -7,6 +7,7 @@ import type { OpenSession } from './command.ts'
 import { appendCommand } from './commands/append.ts'
 import { dbsCommand } from './commands/dbs.ts'
 import { digestCommand } from './commands/digest.ts'
+import { doctorCommand } from './commands/doctor.ts'
 import { feedCommand } from './commands/feed.ts'
 import { getCommand } from './commands/get.ts'
 import { initCommand } from './commands/init.ts'
@@ -16,6 +17,7 @@ import { renewIdentityCommand } from './commands/renew-identity.ts'
 import { simulateCommand } from './commands/simulate.ts'
 import { startCommand } from './commands/start.ts'
 import { statusCommand } from './commands/status.ts'
+import { verifyCommand } from './commands/verify.ts'
 import { describeFailure, EXIT, type ExitCode } from './failure.ts'
 import { createLog, type LogLevel } from './log.ts'
 import { applySettings } from './settings.ts'
@@ -71,6 +73,8 @@ const COMMANDS = [
   dbsCommand,
   statusCommand,
   digestCommand,
+  verifyCommand,
+  doctorCommand,
   renewIdentityCommand,
   simulateCommand
 ]

@@ -26,7 +26,8 @@ export const DATABASE_ROUTES: readonly Route[] = [
   { path: '/db/:db/_digest', handlers: { GET: getDigest } },
   { path: '/db/:db/_lag', handlers: { GET: getLag } },
   { path: '/db/:db/_conflicts', handlers: { GET: getConflicts } },
-  { path: '/db/:db/_sync', handlers: { POST: syncDatabase } }
+  { path: '/db/:db/_sync', handlers: { POST: syncDatabase } },
+  { path: '/db/:db/_verify', handlers: { GET: getVerification, POST: verifyDatabase } }
 ]
 
 function listDatabases(
@@ -104,6 +105,32 @@ async function getLag(
   const { name, logs } = await database.status()
   const missing = logs.reduce((sum, log) => sum + Math.max(0, log.known - log.held), 0)
   return sendJson(reply, JSON.stringify({ name, missing, logs: logs.map(describeLog) }))
+}
+
+function getVerification(
+  { node }: HttpContext,
+  request: FastifyRequest,
+  reply: FastifyReply
+): FastifyReply {
+  expectNoParameters(request.url)
+  const database = node.database(pathParameter(request, 'db'))
+  return sendJson(reply, JSON.stringify(database.verification()))
+}
+
+/** Begins a check, or joins the one that runs; GET says how far it is. */
+function verifyDatabase(
+  { node, log }: HttpContext,
+  request: FastifyRequest,
+  reply: FastifyReply
+): FastifyReply {
+  refuseOtherThanJson(request)
+  const query = new Query(request.url, ['signatures'])
+  const signatures = query.flag('signatures') ?? false
+  const database = node.database(pathParameter(request, 'db'))
+  database.verify({ signatures }).catch((error: unknown) => {
+    log('error', 'a check failed', { database: database.name, error: String(error) })
+  })
+  return sendJson(reply.code(202), JSON.stringify(database.verification()))
 }
 
 async function getConflicts(

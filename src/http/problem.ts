@@ -153,7 +153,7 @@ function ofLaterbaseError(error: LaterbaseError): HttpProblem {
 }
 
 const FIXED_DETAILS: Partial<Record<ProblemCode, string>> = {
-  'store-corrupt': 'Run `laterbase doctor` on this node; other nodes still serve the event.',
+  'store-corrupt': 'It is healed when a peer is connected; other nodes still serve the event.',
   'store-failed': 'The store of this node cannot be read or written now.',
   'disk-full': 'New events are refused until there is room; reads go on, and nothing is lost.',
   'peer-unreachable': 'The connection to a peer broke.',

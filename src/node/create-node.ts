@@ -6,18 +6,13 @@ import { join } from 'node:path'
 
 import { createLibp2pTransport } from '../p2p/libp2p-transport.ts'
 import { peerIdFromRawPublicKey } from '../p2p/keys.ts'
-import { LevelPlace } from '../store/level-place.ts'
-import { openNodeStore } from '../store/node-store.ts'
-import {
-  DATABASES_FOLDER,
-  NODE_STORE_FOLDER,
-  markStores,
-  openDataDirectory
-} from './data-directory.ts'
+import { DATABASES_FOLDER, markStores, openDataDirectory } from './data-directory.ts'
 import { LaterbaseNode } from './node.ts'
 import type { Laterbase } from './laterbase.ts'
+import { openKeptNodeStore } from './node-store-keeper.ts'
 import { resolveOptions } from './options.ts'
 import type { LaterbaseOptions } from './options.ts'
+import { StoreKeeper } from './store-keeper.ts'
 import { createSigner, systemClock, systemHasher, systemRng, systemVerifier } from './system.ts'
 
 /**
@@ -32,14 +27,20 @@ export async function createLaterbase(options: LaterbaseOptions): Promise<Laterb
   const directory = await openDataDirectory(resolved.dir, resolved.invitation)
   const dir = directory.path
   await mkdir(join(dir, DATABASES_FOLDER), { recursive: true })
-  const nodeStore = await openNodeStore(join(dir, NODE_STORE_FOLDER), !directory.hasStores)
+  const nodeStore = await openKeptNodeStore({
+    dir,
+    create: !directory.hasStores,
+    clock: systemClock,
+    log: resolved.log
+  })
   const signer = createSigner(directory.seed)
-  const stores = new LevelPlace({
+  const stores = new StoreKeeper({
     folder: join(dir, DATABASES_FOLDER),
     publicKey: signer.publicKey,
+    clock: systemClock,
     hasher: systemHasher,
     rng: systemRng,
-    clock: systemClock,
+    verifier: systemVerifier,
     log: resolved.log
   })
   try {
@@ -71,7 +72,7 @@ export async function createLaterbase(options: LaterbaseOptions): Promise<Laterb
         })
     })
   } catch (error) {
-    stores.close()
+    await stores.close()
     await nodeStore.close()
     throw error
   }

@@ -9,6 +9,7 @@ import { LaterbaseError } from '../errors.ts'
 import type { EventStore } from '../store/event-store.ts'
 import type { NodeStore } from '../store/node-store.ts'
 import type { NodeDatabase } from './database.ts'
+import type { DatabaseStatus } from './laterbase.ts'
 import type { UnopenedDatabase } from './laterbase.ts'
 import type { Log } from './options.ts'
 import { UnopenedStores } from './unopened-stores.ts'
@@ -16,7 +17,8 @@ import { UnopenedStores } from './unopened-stores.ts'
 const NAME = /^[a-z][a-z0-9_-]{0,62}$/
 /** Words that routes and files begin with. */
 const RESERVED = new Set(['db'])
-const LIST = 'databases'
+/** Name of the list in the node's own store. */
+export const DATABASE_LIST = 'databases'
 
 /** Where the stores of a node's databases are. */
 export interface StorePlace {
@@ -24,8 +26,14 @@ export interface StorePlace {
   open(database: string, create: boolean): Promise<EventStore>
   /** Deletes what there is of a database's store, which is closed. */
   remove(database: string): Promise<void>
-  /** After the stores, which whoever opened them closes. */
-  close(): void
+  /** A database is open: what its store still lacks of damaged files is taken over. */
+  watch?(database: NodeDatabase): void
+  /** From now on a store, which is closed next, is taken for damaged. */
+  condemn?(database: string, reason: string): Promise<void>
+  /** What a person should know of the stores. */
+  warnings?(databases: readonly DatabaseStatus[]): string[]
+  /** After the databases were closed. */
+  close(): Promise<void>
 }
 
 export interface RegistryInit {
@@ -57,7 +65,8 @@ export class LocalDatabases {
 
   /** Opens every store that was there before, and notes those that do not open. */
   async openAll(): Promise<void> {
-    const listed = (await this.#init.nodeStore.get(LIST)) as Record<string, ListedState> | undefined
+    const listed = (await this.#init.nodeStore.get(DATABASE_LIST)) as
+      Record<string, ListedState> | undefined
     this.#listed = new Map(Object.entries(listed ?? {}))
     for (const [name, state] of this.#listed) {
       if (state !== 'open') continue
@@ -112,7 +121,8 @@ export class LocalDatabases {
     return this.#change(async () => {
       const known = this.#open.get(name)
       if (known !== undefined) return known
-      const wanted = isName(name) && !this.#listed.has(name) && this.#listed.size < DATABASES_MAX
+      const wanted =
+        isDatabaseName(name) && !this.#listed.has(name) && this.#listed.size < DATABASES_MAX
       return wanted ? this.#make(name) : undefined
     })
   }
@@ -129,6 +139,25 @@ export class LocalDatabases {
       this.#init.closed(name)
       await database?.close()
       await this.#init.stores.remove(name)
+    })
+  }
+
+  /**
+   * Closes a database and opens it anew, as another `NodeDatabase`. Meanwhile it counts as closed,
+   * and not as unknown.
+   */
+  reopen(name: string): Promise<void> {
+    return this.#change(async () => {
+      const database = this.#open.get(name)
+      if (database === undefined) return
+      this.#init.closed(name)
+      await database.close()
+      try {
+        this.#add(name, await this.#init.stores.open(name, false))
+      } catch (error) {
+        this.#open.delete(name)
+        this.#unopened.add(name, error)
+      }
     })
   }
 
@@ -173,7 +202,7 @@ export class LocalDatabases {
 
   async #list(name: string, state: ListedState): Promise<void> {
     const listed = new Map(this.#listed).set(name, state)
-    await this.#init.nodeStore.put(LIST, Object.fromEntries(listed))
+    await this.#init.nodeStore.put(DATABASE_LIST, Object.fromEntries(listed))
     this.#listed = listed
   }
 
@@ -184,12 +213,12 @@ export class LocalDatabases {
   }
 }
 
-function isName(name: string): boolean {
+export function isDatabaseName(name: string): boolean {
   return NAME.test(name) && !RESERVED.has(name)
 }
 
 function checkName(name: string): void {
-  if (isName(name)) return
+  if (isDatabaseName(name)) return
   throw new LaterbaseError(
     'LATERBASE_NAME_INVALID',
     `${JSON.stringify(name.slice(0, 80))} is not a name: 1 to 63 of a-z 0-9 _ -, a letter first, not db`

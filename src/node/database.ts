@@ -5,7 +5,6 @@
 
 import type { Commit, LogId } from '../core/commit.ts'
 import { keyMinter } from '../core/event-key.ts'
-import { stampMs } from '../core/hybrid-logical-clock.ts'
 import type { Clock, Hasher, Rng, Signer } from '../core/clock.ts'
 import { present } from '../core/assert.ts'
 import { toHex } from '../core/bytes.ts'
@@ -16,10 +15,9 @@ import { LaterbaseError } from '../errors.ts'
 import { readEnvelope } from '../schema/envelope.ts'
 import type { AcceptedEnvelope, RefusedEnvelope } from '../schema/envelope.ts'
 import { findInexactNumber } from '../schema/exact-numbers.ts'
-import { formatTime } from '../schema/time.ts'
 import { createGroupCommit } from '../store/group-commit.ts'
 import type { GroupCommit } from '../store/group-commit.ts'
-import type { EventStore, StoredEvent } from '../store/event-store.ts'
+import type { EventStore, KeyRange, StoredEvent } from '../store/event-store.ts'
 import {
   appendedResult,
   invalidEvents,
@@ -32,8 +30,10 @@ import { portableCursor, readCursor, shortCursor } from './cursor.ts'
 import { readBound, readFilter, readKey } from './event-filter.ts'
 import { pendingEvents, readFeedPage } from './feed.ts'
 import type { FeedPage, FeedQuery } from './feed.ts'
-import { KNOWN_LOGS_MAX, LIVE_PAGE, PAGE_LIMIT } from './limits.ts'
+import { LIVE_PAGE, PAGE_LIMIT } from './limits.ts'
+import { LogRumours, logStatuses } from './log-status.ts'
 import { headPosition, placesOf, settle } from './position.ts'
+import type { ReaderPosition } from './position.ts'
 import type {
   AppendOptions,
   AppendResult,
@@ -45,12 +45,13 @@ import type {
   Database,
   DatabaseStatus,
   EventInput,
-  LogStatus,
   RangeOptions,
-  RecordedEvent
+  RecordedEvent,
+  VerifyStatus
 } from './laterbase.ts'
 import type { RecordedClock } from './recorded-clock.ts'
 import { recordedAt, recordedFirst, recordedHere } from './recorded-place.ts'
+import { healedRead, healedScan, unlessAborted } from './healed-read.ts'
 import { createSignal } from './signal.ts'
 import type { Signal } from './signal.ts'
 
@@ -68,6 +69,10 @@ export interface DatabaseInit {
   readonly announce: (database: NodeDatabase, commit: Commit) => void
   /** Anti-entropy with all peers, for `sync`. */
   readonly sync: (database: NodeDatabase, signal: AbortSignal | undefined) => Promise<void>
+  /** A read or a write met damage: whether it was healed, so that another try is worth it. */
+  readonly heal: (database: NodeDatabase, error: unknown) => Promise<boolean>
+  readonly verify: (database: NodeDatabase, signatures: boolean) => Promise<VerifyStatus>
+  readonly verification: (database: string) => VerifyStatus
   /** A peer's stamp is too far ahead to be believed. */
   readonly clockAhead: (database: string, commit: Commit) => void
   /** Somebody wrote on in the log of this node: it was closed, and a new one begun. */
@@ -81,8 +86,7 @@ export class NodeDatabase implements Database {
   readonly committed: Signal
   readonly #init: DatabaseInit
   readonly #writer: GroupCommit
-  /** The furthest that any peer was seen to have a log. */
-  readonly #known = new Map<LogId, number>()
+  readonly #rumours = new LogRumours()
   #digest: Uint8Array | undefined
   /** Short cursor of all that is held; requests that share a commit share it too. */
   #lc: string | undefined
@@ -148,12 +152,12 @@ export class NodeDatabase implements Database {
   async *range(options: RangeOptions = {}): AsyncGenerator<RecordedEvent> {
     const from = readBound(options.from)
     const to = readBound(options.to)
-    const { reverse } = options
-    for await (const events of this.#scanning(this.store.scan({ from, to, reverse }))) {
-      for (const event of events) {
-        options.signal?.throwIfAborted()
-        if (!event.alternate) yield await this.#recorded(event)
-      }
+    const scan = (range: KeyRange): AsyncIterable<StoredEvent[]> =>
+      this.#scanning(this.store.scan(range))
+    const heal = (error: unknown): Promise<boolean> => this.#heal(error)
+    for await (const event of healedScan({ from, to, reverse: options.reverse }, scan, heal)) {
+      options.signal?.throwIfAborted()
+      if (!event.alternate) yield await this.#reading(async () => this.#recorded(event))
     }
   }
 
@@ -167,7 +171,7 @@ export class NodeDatabase implements Database {
 
   async *changes(options: ChangesOptions = {}): AsyncGenerator<Change> {
     const { signal } = options
-    let since = await this.#reading(() => readCursor(options.since ?? '0', this.store))
+    let since = await this.#readCursor(options.since)
     const matches = this.#filter(options)
     while (!isAborted(signal) && this.#closed === undefined) {
       const told = this.committed.count()
@@ -186,7 +190,7 @@ export class NodeDatabase implements Database {
   async changesPage(
     options: ChangesOptions & { readonly limit?: number } = {}
   ): Promise<ChangesPage> {
-    const since = await this.#reading(() => readCursor(options.since ?? '0', this.store))
+    const since = await this.#readCursor(options.since)
     const query = {
       position: since,
       limit: options.limit ?? PAGE_LIMIT,
@@ -202,12 +206,12 @@ export class NodeDatabase implements Database {
   }
 
   async changed(since: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    const reader = await this.#reading(() => readCursor(since, this.store))
+    const reader = await this.#readCursor(since)
     for (;;) {
       options.signal?.throwIfAborted()
       if (this.#closed !== undefined) throw closedError(this.name)
       const told = this.committed.count()
-      const { assumed } = await settle(this.store, reader)
+      const { assumed } = await this.#reading(() => settle(this.store, reader))
       if (pendingEvents(this.store, assumed) > 0) return
       await this.committed.after(told, options.signal)
     }
@@ -226,9 +230,22 @@ export class NodeDatabase implements Database {
       lc: shortCursor(position, this.store),
       version: portableCursor(await placesOf(this.store, position)),
       digest: this.digest(),
-      logs: this.#logStatus(),
-      diskBytes: await this.store.diskBytes()
+      logs: logStatuses(this.store, { known: this.#rumours.known(), peerId: this.#init.peerId }),
+      diskBytes: await this.store.diskBytes(),
+      integrity: this.verification()
     }
+  }
+
+  verification(): VerifyStatus {
+    return this.#init.verification(this.name)
+  }
+
+  async verify(
+    options: { readonly signatures?: boolean; readonly signal?: AbortSignal } = {}
+  ): Promise<VerifyStatus> {
+    options.signal?.throwIfAborted()
+    const verified = this.#init.verify(this, options.signatures ?? false)
+    return options.signal === undefined ? verified : unlessAborted(verified, options.signal)
   }
 
   async sync(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
@@ -249,22 +266,12 @@ export class NodeDatabase implements Database {
 
   /** For replication: stores checked commits; resolves with the number that were new. */
   merge(commits: readonly Commit[]): Promise<number> {
-    return this.#writer.merge(commits)
+    return this.#reading(() => this.#writer.merge(commits))
   }
 
   /** For replication: a peer was seen to have these. */
   learn(known: Iterable<{ readonly log: LogId; readonly seq: number }>): void {
-    for (const { log, seq } of known) {
-      if (!this.#known.has(log) && this.#known.size >= KNOWN_LOGS_MAX) this.#forgetRumours()
-      this.#known.set(log, Math.max(seq, this.#known.get(log) ?? 0))
-    }
-  }
-
-  /** Logs that others invented must not keep real ones from being known. */
-  #forgetRumours(): void {
-    for (const log of this.#known.keys()) {
-      if (this.store.log(log) === undefined) this.#known.delete(log)
-    }
+    this.#rumours.learn(this.store, known)
   }
 
   /** Ends feeds, waits for writes under way, closes the store. Idempotent. */
@@ -284,7 +291,8 @@ export class NodeDatabase implements Database {
     if (!partial && refused.length > 0) throw refusal(refused, this.#init)
     const accepted = envelopes.filter((envelope) => envelope.type === 'accepted')
     options.signal?.throwIfAborted()
-    const outcomes = accepted.length === 0 ? [] : await this.#writer.append(accepted, partial)
+    const outcomes =
+      accepted.length === 0 ? [] : await this.#reading(() => this.#writer.append(accepted, partial))
     if (!partial) refuseConflicts(accepted, outcomes, Array.isArray(offered))
     let at = 0
     const results = envelopes.map((envelope, index): AppendedEvent => {
@@ -335,21 +343,28 @@ export class NodeDatabase implements Database {
   /** Undefined once the database is closed: then a feed ends. */
   async #livePage(query: FeedQuery): Promise<FeedPage | undefined> {
     try {
-      return await readFeedPage(this.store, query)
+      return await this.#reading(() => readFeedPage(this.store, query))
     } catch (error) {
       if (this.#closed !== undefined) return undefined
       throw error
     }
   }
 
+  #readCursor(since = '0'): Promise<ReaderPosition> {
+    return this.#reading(() => readCursor(since, this.store))
+  }
+
   #filter(options: ChangesOptions): (event: StoredEvent) => boolean {
     return readFilter(options.filter ?? {}, (event) => recordedHere(this.store, event))
   }
 
-  /** A read that meets the end of the database says so, rather than in the store's words. */
+  /**
+   * A read that meets the end of the database says so, rather than in the store's words. One that
+   * meets damage waits until a peer has healed it, or fails with what the store said.
+   */
   async #reading<T>(read: () => Promise<T>): Promise<T> {
     try {
-      return await read()
+      return await healedRead(read, (error) => this.#heal(error))
     } catch (error) {
       throw this.#closed === undefined ? error : closedError(this.name, error)
     }
@@ -363,29 +378,8 @@ export class NodeDatabase implements Database {
     }
   }
 
-  #logStatus(): LogStatus[] {
-    const statuses = this.store.logs().map((log): LogStatus => {
-      const { tip, fork } = log
-      const { id, genesis } = tip.origin
-      const branches = this.store.branches(id)
-      const isFurthest = branches.every((other) => other.tip.seq <= tip.seq)
-      return {
-        log: id,
-        peer: this.#init.peerId(genesis.publicKey),
-        own: id === this.store.ownLog.id,
-        held: tip.seq,
-        known: isFurthest ? Math.max(tip.seq, this.#known.get(id) ?? 0) : tip.seq,
-        lastRecorded: tip.seq === 0 ? undefined : formatTime(stampMs(tip.recorded)),
-        forked: branches.length > 1,
-        forkedAfter: fork?.seq
-      }
-    })
-    for (const [log, known] of this.#known) {
-      if (this.store.log(log) !== undefined) continue
-      const unknown = { peer: undefined, own: false, held: 0, lastRecorded: undefined }
-      statuses.push({ log, known, forked: false, forkedAfter: undefined, ...unknown })
-    }
-    return statuses
+  async #heal(error: unknown): Promise<boolean> {
+    return this.#closed === undefined && this.#init.heal(this, error)
   }
 }
 

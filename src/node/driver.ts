@@ -56,6 +56,8 @@ export interface DriverInit {
   readonly antiEntropyMs: number
   readonly gossip: boolean
   readonly log: Log
+  /** A page could not be made of what is on our disk. */
+  readonly damaged: () => void
 }
 
 export class Driver {
@@ -296,11 +298,9 @@ export class Driver {
     try {
       return await this.#responder.answer(peer, frame)
     } catch (error) {
-      if (isLaterbaseError(error, 'LATERBASE_STORE_CORRUPT')) {
-        this.#warn(`damaged on this disk: ${error.message}`, { peer })
-      } else if (!isLaterbaseError(error, 'LATERBASE_STORE_FAILED')) {
-        throw error
-      }
+      if (!isLaterbaseError(error, 'LATERBASE_STORE_CORRUPT')) throw error
+      this.#init.log('warn', 'a page for a peer met damage on this disk', { peer })
+      this.#init.damaged()
       const refused = encodeDeltaAnswer({ type: 'refused', reason: 'busy' })
       return { frame: refused, request: undefined, fault: undefined }
     }

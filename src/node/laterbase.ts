@@ -150,6 +150,23 @@ export interface LogStatus {
   readonly forkedAfter: number | undefined
 }
 
+/** What is known of whether the stored bytes are as they were written. */
+export interface VerifyStatus {
+  readonly running: boolean
+  /** Commits looked at, of how many, by the check that runs or ran last. */
+  readonly done: number
+  readonly total: number
+  /** When the last whole check ended, RFC 3339. */
+  readonly checkedAt: string | undefined
+  /** Damages found since the node started, by checks and reads, and how many of them were healed. */
+  readonly found: number
+  readonly healed: number
+  /** Damages that wait for a peer that can give what is damaged. */
+  readonly open: number
+  /** The damages found last, in words. */
+  readonly findings: readonly string[]
+}
+
 export interface DatabaseStatus {
   readonly name: string
   readonly events: number
@@ -161,6 +178,7 @@ export interface DatabaseStatus {
   readonly digest: string
   readonly logs: readonly LogStatus[]
   readonly diskBytes: number
+  readonly integrity: VerifyStatus
 }
 
 /** A database of this node whose store does not open. The others go on without it. */
@@ -217,6 +235,17 @@ export interface Database {
 
   digest(): string
   status(): Promise<DatabaseStatus>
+  /**
+   * Goes through everything that is stored, heals from peers what is damaged, and resolves when it is
+   * through; joins a check that runs already. A store that cannot be healed in place is made anew
+   * from what is whole in it, and this database is closed for that moment.
+   */
+  verify(options?: {
+    /** Check every signature too; a few thousand a second. */
+    readonly signatures?: boolean
+    readonly signal?: AbortSignal
+  }): Promise<VerifyStatus>
+  verification(): VerifyStatus
   /** Anti-entropy of this database with all connected peers now; resolves when they are done. */
   sync(options?: { readonly signal?: AbortSignal }): Promise<void>
 }

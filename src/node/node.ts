@@ -15,6 +15,7 @@ import { LocalDatabases } from './database-registry.ts'
 import type { StorePlace } from './database-registry.ts'
 import { NodeDatabase } from './database.ts'
 import { Driver } from './driver.ts'
+import { Healer } from './healer.ts'
 import { createInvitation } from './invitation.ts'
 import type {
   ClockStatus,
@@ -62,6 +63,7 @@ export class LaterbaseNode implements Laterbase {
   readonly #transport: Transport
   readonly #driver: Driver
   readonly #databases: LocalDatabases
+  readonly #healer: Healer
   readonly #recordedClock: RecordedClock
   readonly #startedAtMs: number
   readonly #traffic: MeteredTransport['traffic']
@@ -107,10 +109,24 @@ export class LaterbaseNode implements Laterbase {
       nodeStore,
       stores: init.stores,
       makeDatabase: (name, store) => this.#makeDatabase(name, store),
-      opened: (database) => this.#driver.follow(database),
+      opened: (database) => {
+        this.#driver.follow(database)
+        this.#healer.follow(database)
+        init.stores.watch?.(database)
+      },
       closed: (name) => this.#driver.unfollow(name),
       clock,
       log: options.log
+    })
+    this.#healer = new Healer({
+      transport: this.#transport,
+      clock,
+      hasher: init.hasher,
+      verifier: init.verifier,
+      log: options.log,
+      databases: () => this.#databases.all(),
+      verifyMs: options.verifyMs,
+      rebuild: (name, reason) => this.#rebuild(name, reason)
     })
     this.#driver = new Driver({
       transport: this.#transport,
@@ -126,7 +142,8 @@ export class LaterbaseNode implements Laterbase {
       verifier: init.verifier,
       antiEntropyMs: options.antiEntropyMs,
       gossip: options.gossip,
-      log: options.log
+      log: options.log,
+      damaged: () => this.#healer.suspect()
     })
   }
 
@@ -156,6 +173,7 @@ export class LaterbaseNode implements Laterbase {
 
   async status(): Promise<NodeStatus> {
     const clock = this.#clockStatus()
+    const databases = await Promise.all(this.#databases.all().map((database) => database.status()))
     return {
       name: this.name,
       peerId: this.peerId,
@@ -165,12 +183,14 @@ export class LaterbaseNode implements Laterbase {
       startedAt: formatTime(this.#startedAtMs),
       offline: this.#offline,
       peers: this.peers(),
-      databases: await Promise.all(this.#databases.all().map((database) => database.status())),
+      databases,
       unopened: this.unopened(),
       clock,
       traffic: { fetches: this.#driver.fetches(), ...this.#traffic() },
       warnings: [
+        ...(this.#init.stores.warnings?.(databases) ?? []),
         ...this.#transport.warnings(),
+        ...this.#healer.warnings(),
         ...this.#driver.warnings(),
         ...this.#diskWarnings(),
         ...this.unopened().map(
@@ -209,6 +229,7 @@ export class LaterbaseNode implements Laterbase {
   async forgetDatabase(name: string): Promise<void> {
     this.#refuseWhenClosed()
     await this.#databases.forget(name)
+    this.#healer.unfollow(name)
   }
 
   async connect(multiaddr: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
@@ -239,6 +260,7 @@ export class LaterbaseNode implements Laterbase {
   async #close(): Promise<void> {
     const stages = [
       () => this.#transport.close(),
+      () => this.#healer.close(),
       () => this.#driver.close(),
       () => this.#databases.close(),
       async () => this.#init.stores.close(),
@@ -271,9 +293,20 @@ export class LaterbaseNode implements Laterbase {
       peerId: peerIdOf,
       announce: (database, commit) => this.#driver.announce(database, commit),
       sync: (database, signal) => this.#driver.sync(database, signal),
+      heal: (database, error) => this.#healer.heal(database, error),
+      verify: (database, signatures) => this.#healer.verify(database, signatures),
+      verification: (database) => this.#healer.status(database),
       clockAhead: (_database, commit) => this.#noteClockAhead(commit),
       ownLogClosed: (database, log) => this.#noteOwnLogClosed(database, log)
     })
+  }
+
+  /** What cannot be healed in place; the database is closed for as long as it takes. */
+  async #rebuild(name: string, reason: string): Promise<void> {
+    const { stores } = this.#init
+    if (stores.condemn === undefined) return
+    await stores.condemn(name, reason)
+    await this.#databases.reopen(name)
   }
 
   #noteClockAhead(commit: Commit): void {

@@ -21,6 +21,8 @@ export interface LaterbaseOptions {
   readonly antiEntropyMs?: number
   /** Announce commits by gossip; default true. Without it, anti-entropy alone carries everything. */
   readonly gossip?: boolean
+  /** Mean interval at which each store is gone through for damage, ms; default a day, 0 for never. */
+  readonly verifyMs?: number
   /** Where log lines go; default nowhere. */
   readonly log?: Log
 }
@@ -42,11 +44,14 @@ export interface ResolvedOptions {
   readonly futureToleranceMs: number
   readonly antiEntropyMs: number
   readonly gossip: boolean
+  readonly verifyMs: number
   readonly log: Log
 }
 
 export const FUTURE_TOLERANCE_MS = 300_000
 export const ANTI_ENTROPY_MS = 10_000
+/** Rot is slow; a check reads the whole store once. */
+export const VERIFY_MS = 86_400_000
 
 /** @throws LATERBASE_OPTION_INVALID */
 export function resolveOptions(options: LaterbaseOptions, hostName: string): ResolvedOptions {
@@ -55,7 +60,8 @@ export function resolveOptions(options: LaterbaseOptions, hostName: string): Res
   }
   const millis = {
     futureToleranceMs: options.futureToleranceMs,
-    antiEntropyMs: options.antiEntropyMs
+    antiEntropyMs: options.antiEntropyMs,
+    verifyMs: options.verifyMs
   }
   for (const [name, value] of Object.entries(millis)) {
     if (value !== undefined && !(Number.isFinite(value) && value >= 0)) {
@@ -72,6 +78,7 @@ export function resolveOptions(options: LaterbaseOptions, hostName: string): Res
     futureToleranceMs: options.futureToleranceMs ?? FUTURE_TOLERANCE_MS,
     antiEntropyMs: options.antiEntropyMs ?? ANTI_ENTROPY_MS,
     gossip: options.gossip ?? true,
+    verifyMs: options.verifyMs ?? VERIFY_MS,
     log: options.log ?? ((): void => undefined)
   }
 }

@@ -7,6 +7,7 @@
 import { join } from 'node:path'
 
 import { keysFromSeed } from '../p2p/keys.ts'
+import { formatTime } from '../schema/time.ts'
 import { openNodeStore } from '../store/node-store.ts'
 import { NODE_STORE_FOLDER, openDataDirectory, replaceIdentity } from './data-directory.ts'
 import { systemClock, systemRng } from './system.ts'
@@ -27,7 +28,8 @@ export async function renewIdentity(dir: string): Promise<RenewedIdentity> {
   const lock = hasStores ? await openNodeStore(join(path, NODE_STORE_FOLDER), false) : undefined
   try {
     const renewed = systemRng.bytes(32)
-    const kept = await replaceIdentity(path, renewed, systemClock.nowMs())
+    const time = formatTime(systemClock.nowMs()).replaceAll(/[-:]/g, '')
+    const kept = await replaceIdentity(path, renewed, `old-${time}`)
     const [before, after] = [keysFromSeed(seed).peerId, keysFromSeed(renewed).peerId]
     return { path, before, after, kept }
   } finally {

@@ -3,7 +3,8 @@
  * others go on without them; nobody is answered about them as if they were empty, and they are
  * tried again where that may help.
  *
- * `remedyFor` is the one place that decides what is done about a store that does not open.
+ * What can be recovered by itself was recovered before: `store-keeper.ts`. `remedyFor` is the one
+ * place that decides what is done about a store that does not open all the same.
  */
 
 import type { Clock, Timer } from '../core/clock.ts'
@@ -109,7 +110,10 @@ const FROM_PEERS =
 function remedyFor(code: ErrorCode): Remedy {
   switch (code) {
     case 'LATERBASE_STORE_LOST':
-      return { isRetried: true, wayOut: `Put its folder back, or ${FROM_PEERS}` }
+      return {
+        isRetried: true,
+        wayOut: `Put its folder back (is its disk mounted?), or ${FROM_PEERS}`
+      }
     case 'LATERBASE_STORE_LOCKED':
       return { isRetried: true, wayOut: 'Stop the other process; it is then opened by itself.' }
     case 'LATERBASE_STORE_CORRUPT':

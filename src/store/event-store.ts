@@ -14,6 +14,7 @@
  */
 
 import type { Commit, LogId, LogOrigin } from '../core/commit.ts'
+import type { Verifier } from '../core/clock.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import type { LogTip } from '../core/log.ts'
@@ -78,11 +79,58 @@ export interface EventStore {
    */
   occurrences(event: StoredEvent): Promise<readonly Occurrence[]>
 
+  /**
+   * Stretches of logs that are damaged where a read said so: the commits that hold a key or that
+   * stand at a place, and every commit that cannot be read. To be fetched again, and healed.
+   */
+  damagedAt(where: DamagePlace): Promise<readonly Stretch[]>
+  /**
+   * Writes the records of a commit that is held anew, whatever became of them. Durable, like `write`,
+   * and takes its turn with it.
+   *
+   * @param log the stored log in whose own part the commit stands
+   * @param commit checked by the caller against the chain
+   */
+  heal(log: StoredLog, commit: Commit): Promise<void>
+  /** Goes through all that is stored; see `integrity.ts`. */
+  check(options: CheckOptions): AsyncIterable<CheckStep>
+
   diskBytes(): Promise<number>
   /** Idempotent; waits for a write under way. */
   close(): Promise<void>
 }
 
+/** What a LATERBASE_STORE_CORRUPT names in its facts. */
+export interface DamagePlace {
+  /** ULID text. */
+  readonly key?: string | undefined
+  /** Number of a log here. */
+  readonly log?: number | undefined
+  readonly seq?: number | undefined
+}
+
+/** Events `after.seq + 1` to `toSeq` of a log: whole commits. */
+export interface Stretch {
+  readonly log: StoredLog
+  /** The commit before, or the beginning of the log. */
+  readonly after: { readonly seq: number; readonly hash: Uint8Array }
+  readonly toSeq: number
+  /** Hash of the last commit of the stretch, as what follows it names it. */
+  readonly hash: Uint8Array
+}
+
+export interface CheckOptions {
+  /** Checks signatures too, at 150 µs each. */
+  readonly verifier?: Verifier | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export type CheckStep =
+  | { readonly type: 'progress'; readonly done: number; readonly total: number }
+  /** Can be fetched from a peer and healed. */
+  | { readonly type: 'stretch'; readonly detail: string; readonly stretch: Stretch }
+  /** The store has to be made anew from what is whole in it. */
+  | { readonly type: 'rebuild'; readonly detail: string }
 /** `restored`: put back from an older copy; its own log was closed, and another is begun. */
 export type StoreFound = 'new' | 'known' | 'restored'
 

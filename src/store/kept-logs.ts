@@ -13,7 +13,7 @@
  * for any more, because all of it is in tables, is not put back.
  */
 
-import { link, readFile, readdir, rename, rm, stat } from 'node:fs/promises'
+import { copyFile, link, readFile, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /**
@@ -30,7 +30,7 @@ export async function keepLogs(location: string): Promise<readonly number[]> {
     if (number === undefined) continue
     const file = join(location, name)
     if ((await stat(file)).size === 0) continue
-    await link(file, `${file}${KEPT}`).catch(ignoreExisting)
+    await keep(file)
     kept.push(number)
   }
   return kept
@@ -97,8 +97,15 @@ function fileName(number: number): string {
   return `${String(number).padStart(6, '0')}.log`
 }
 
-function ignoreExisting(error: unknown): void {
-  if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+async function keep(file: string): Promise<void> {
+  try {
+    await link(file, `${file}${KEPT}`)
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return
+    // A file system without hard links: logs are small.
+    await copyFile(file, `${file}${KEPT}.new`)
+    await rename(`${file}${KEPT}.new`, `${file}${KEPT}`)
+  }
 }
 
 const KEPT = '.kept'

@@ -2,6 +2,9 @@
  * The on-disk layout, format 1: keys begin with one byte that names the kind of record, numbers
  * are big-endian so that byte order is their order. README.md beside this file is the description
  * for people; a change of either is a new format.
+ *
+ * Records other than an event's are sealed with their check (`checksum.ts`) when they are put, and
+ * unsealed when they are read; what is encoded and decoded here is what is between.
  */
 
 import { NONCE_BYTES } from '../../protocols/commit/codec.ts'
@@ -11,21 +14,11 @@ import { eventKey } from '../core/event-key.ts'
 import type { Hasher } from '../core/clock.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
+import { CHECK_BYTES, recordCheck } from './checksum.ts'
 import type { Occurrence, StoredCommit, StoredEvent, StoredLog } from './event-store.ts'
+import { KIND } from './record-name.ts'
 
 export const STORE_FORMAT = 1
-
-export const KIND = {
-  meta: 0x00,
-  event: 0x01,
-  commit: 0x02,
-  arrival: 0x03,
-  log: 0x04,
-  /** 0x05 is kept for views. */
-  occurrence: 0x06,
-  conflict: 0x07,
-  content: 0x08
-} as const
 
 /** Who a store is: written when it is made, opened, or begins another own log. */
 export interface StoreIdentity {
@@ -47,20 +40,31 @@ export interface StoreCounters {
 export const IDENTITY_KEY = Buffer.from([KIND.meta, 0x69])
 export const COUNTERS_KEY = Buffer.from([KIND.meta, 0x63])
 
+/** JSON, so that a version of any other format can say what it found; its check is a member. */
 export function encodeIdentity(identity: StoreIdentity): Buffer {
-  return Buffer.from(
-    JSON.stringify({ ...identity, nonce: Buffer.from(identity.nonce).toString('hex') })
-  )
+  const { format, incarnation, epoch } = identity
+  const nonce = Buffer.from(identity.nonce).toString('hex')
+  const check = identityCheck(`${incarnation} ${nonce} ${epoch}`)
+  return Buffer.from(JSON.stringify({ format, incarnation, nonce, epoch, check }))
 }
 
 export function decodeIdentity(bytes: Buffer): StoreIdentity {
   const fields = JSON.parse(bytes.toString()) as Record<string, unknown>
-  const { format, incarnation, nonce, epoch } = fields
+  const { format, incarnation, nonce, epoch, check } = fields
   assert(typeof format === 'number' && typeof incarnation === 'string', 'a store identity')
   const bytesOfNonce = Buffer.from(String(nonce), 'hex')
-  // Another nonce would silently make another log of the node.
-  assert(format !== STORE_FORMAT || bytesOfNonce.length === NONCE_BYTES, 'a nonce has 16 bytes')
+  if (format === STORE_FORMAT) {
+    // Another nonce would silently make another log of the node.
+    assert(bytesOfNonce.length === NONCE_BYTES, 'a nonce has 16 bytes')
+    const told = identityCheck(`${incarnation} ${String(nonce)} ${String(epoch)}`)
+    assert(check === told, 'an identity matches its check')
+  }
   return { format, incarnation, nonce: bytesOfNonce, epoch: String(epoch) }
+}
+
+function identityCheck(text: string): number {
+  const bytes = Buffer.from(text)
+  return recordCheck(IDENTITY_KEY, bytes, bytes.length)
 }
 
 export function encodeCounters(counters: StoreCounters): Buffer {
@@ -98,6 +102,11 @@ export function isAlternate(recordKey: Buffer): boolean {
   return recordKey.length > EVENT_KEY_BYTES
 }
 
+/** Whether an event's record says that its key has several contents. */
+export function isContested(record: Buffer): boolean {
+  return ((record[0] ?? 0) & FLAG_CONFLICT) !== 0
+}
+
 export function keyOfRecord(recordKey: Buffer): EventKey {
   return eventKey(recordKey.subarray(1, EVENT_KEY_BYTES))
 }
@@ -124,7 +133,7 @@ function bytesText(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
 }
 
-/** Everything in a record's value but the event's own bytes, 27 bytes before them. */
+/** Everything in a record's value but the event's own bytes, 31 bytes before them. */
 export interface EventHeader {
   readonly log: number
   readonly seq: number
@@ -143,7 +152,7 @@ export interface EventHeader {
 export function writeEventRecord(
   into: Buffer,
   at: number,
-  header: EventHeader,
+  header: EventHeader & { readonly recordKey: Buffer },
   value: Uint8Array
 ): void {
   into[at] = (header.conflict ? FLAG_CONFLICT : 0) | (header.repeated ? FLAG_REPEATED : 0)
@@ -153,6 +162,8 @@ export function writeEventRecord(
   for (let index = 0; index < CHECKSUM_BYTES; index += 1) {
     into[at + 19 + index] = header.hash[index] ?? 0
   }
+  const check = recordCheck(header.recordKey, into, at + CHECKED_BYTES, at)
+  into.writeUInt32BE(check, at + CHECKED_BYTES)
   into.set(value, at + EVENT_HEADER_BYTES)
 }
 
@@ -176,9 +187,15 @@ export function readEventRecord(
   }
 }
 
-/** The hash of a record's value, if the value is the one that was written. */
-export function intactHash(bytes: Buffer, hasher: Hasher): Uint8Array | undefined {
+/** The hash of a record's value, if key, header and value are those that were written. */
+export function intactHash(
+  recordKey: Uint8Array,
+  bytes: Buffer,
+  hasher: Hasher
+): Uint8Array | undefined {
   if (bytes.length <= EVENT_HEADER_BYTES) return undefined
+  const check = recordCheck(recordKey, bytes, CHECKED_BYTES)
+  if (check !== bytes.readUInt32BE(CHECKED_BYTES)) return undefined
   const hash = hasher.sha256(bytes.subarray(EVENT_HEADER_BYTES))
   for (let index = 0; index < CHECKSUM_BYTES; index += 1) {
     if (hash[index] !== bytes[19 + index]) return undefined
@@ -241,6 +258,13 @@ export function encodePlace(place: Occurrence): Buffer {
 }
 
 /** A place of an event but for the first; it has no value. */
+/** Of records whose key says everything. */
+export const NO_VALUE = Buffer.alloc(0)
+
+export function decodePlace(bytes: Buffer): Occurrence {
+  return { log: bytes.readUInt32BE(0), seq: bytes.readUIntBE(4, 6) }
+}
+
 export function occurrenceRecordKey(event: EventIdentity, place: Occurrence): Buffer {
   return Buffer.concat([occurrencePrefix(event), encodePlace(place)])
 }
@@ -317,7 +341,9 @@ export interface LogContext {
   readonly hasher: Hasher
 }
 
-export const EVENT_HEADER_BYTES = 27
+/** What the check of an event's record covers besides its key; the value is under its hash. */
+const CHECKED_BYTES = 27
+export const EVENT_HEADER_BYTES = CHECKED_BYTES + CHECK_BYTES
 const EVENT_KEY_BYTES = 17
 const CHECKSUM_BYTES = 8
 const FLAG_CONFLICT = 1

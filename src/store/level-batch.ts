@@ -7,9 +7,11 @@ import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import { regionBytes } from '../../protocols/event/codec.ts'
 import { LaterbaseError } from '../errors.ts'
+import { seal } from './checksum.ts'
 import type { ForkPoint, Occurrence } from './event-store.ts'
 import {
   COUNTERS_KEY,
+  NO_VALUE,
   IDENTITY_KEY,
   EVENT_HEADER_BYTES,
   alternateRecordKey,
@@ -72,25 +74,27 @@ export class LevelBatch {
     const keys = commit.events.map((event) => event.key)
     const bytes = regionBytes(commit.events)
     const head = { log: log.number, firstSeq, arrival: this.#arrival, recorded }
-    this.#put(
+    this.#seal(
       commitRecordKey(log.number, firstSeq),
       encodeCommitRecord({ ...head, previous, hash, signature, bytes, keys })
     )
     const place = encodePlace({ log: log.number, seq: firstSeq })
-    this.#put(arrivalRecordKey(this.#arrival), place)
+    this.#seal(arrivalRecordKey(this.#arrival), place)
   }
 
   /** Adds the keys that were held already, the logs' new tips, and the counters, which it returns. */
   finish(clockCeiling: Stamp): StoreCounters {
     for (const [held, changed] of this.#touched) this.#putHeld(held, changed)
-    for (const log of this.logs.changed()) this.#put(logRecordKey(log.number), encodeLogRecord(log))
+    for (const log of this.logs.changed()) {
+      this.#seal(logRecordKey(log.number), encodeLogRecord(log))
+    }
     const counters = {
       eventCount: this.#eventCount,
       arrival: this.#arrival,
       highestKey: this.#highestKey,
       clockCeiling
     }
-    this.#put(COUNTERS_KEY, encodeCounters(counters))
+    this.#seal(COUNTERS_KEY, encodeCounters(counters))
     return counters
   }
 
@@ -127,9 +131,11 @@ export class LevelBatch {
       const held = this.#held.size === 0 ? undefined : this.#held.get(keyText(event.key))
       if (held === undefined) {
         const end = at + EVENT_HEADER_BYTES + event.value.length
-        const header = { log, seq, recorded, hash: event.hash, conflict: false, repeated: false }
+        const recordKey = eventRecordKey(event.key)
+        const { hash } = event
+        const header = { recordKey, log, seq, recorded, hash, conflict: false, repeated: false }
         writeEventRecord(slab, at, header, event.value)
-        this.#put(eventRecordKey(event.key), slab.subarray(at, end))
+        this.#put(recordKey, slab.subarray(at, end))
         at = end
         this.#count(event.key)
       } else {
@@ -156,7 +162,7 @@ export class LevelBatch {
     this.#touched.set(held, changed.add(content))
     // Which of several contents came first is on disk, and not known here: then each place is told.
     const isFirst = held.before?.conflict !== true && content === firstContent(held)
-    if (!isFirst) this.#put(contentRecordKey(at.place), Buffer.from(content.hash))
+    if (!isFirst) this.#seal(contentRecordKey(at.place), content.hash)
   }
 
   /** Only what changed: a key with very many contents costs no more than its new ones. */
@@ -167,11 +173,11 @@ export class LevelBatch {
       // Its record says no more than that there are others.
       if (content.stored !== 'repeated') this.#putContent(held, content, further.length > 0)
       for (const place of further) {
-        this.#put(occurrenceRecordKey({ key, hash: content.hash }, place), NO_VALUE)
+        this.#seal(occurrenceRecordKey({ key, hash: content.hash }, place), NO_VALUE)
       }
     }
     const becomesConflict = before?.conflict !== true && contents.size > 1
-    if (becomesConflict) this.#put(conflictRecordKey(key), Buffer.from(firstContent(held).hash))
+    if (becomesConflict) this.#seal(conflictRecordKey(key), firstContent(held).hash)
     if (before === undefined) return
     const answered = present(contents.get(hashText(before.hash)), 'what answered is loaded')
     // It is told of the conflict, or makes room for a lower one.
@@ -186,9 +192,14 @@ export class LevelBatch {
     const { log, seq } = present(places[0], 'a content stands somewhere')
     const record = Buffer.allocUnsafe(EVENT_HEADER_BYTES + value.length)
     const conflict = held.before?.conflict === true || held.contents.size > 1
-    writeEventRecord(record, 0, { log, seq, recorded, hash, conflict, repeated }, value)
     const answers = content === held.lowest
-    this.#put(answers ? eventRecordKey(held.key) : alternateRecordKey(held.key, hash), record)
+    const recordKey = answers ? eventRecordKey(held.key) : alternateRecordKey(held.key, hash)
+    writeEventRecord(record, 0, { recordKey, log, seq, recorded, hash, conflict, repeated }, value)
+    this.#put(recordKey, record)
+  }
+
+  #seal(key: Buffer, value: Uint8Array): void {
+    this.#put(key, seal(key, value))
   }
 
   #put(key: Buffer, value: Buffer): void {
@@ -196,8 +207,6 @@ export class LevelBatch {
     this.#bytes += key.length + value.length
   }
 }
-
-const NO_VALUE = Buffer.alloc(0)
 
 /** What came first of a key that had one content at the most. */
 function firstContent(held: HeldKey): Content {

@@ -1,30 +1,31 @@
 /**
- * Where the stores of a node's databases are: one LevelDB each, in a folder of its name. They share
- * the disk, and so its reserve; each is opened anew by itself after a write that failed.
+ * The disk that the stores of a node's databases share: part of it is kept free, and each store is
+ * opened anew by itself after a write that failed. Leaves out how a store is opened, and what is done
+ * about one that is damaged: `../node/store-keeper.ts`.
  */
 
-import { rm, stat, statfs } from 'node:fs/promises'
+import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import type { Clock, Hasher, Rng } from '../core/clock.ts'
-import { LaterbaseError } from '../errors.ts'
+import type { Clock } from '../core/clock.ts'
 import { DiskReserve } from './disk-reserve.ts'
 import type { DiskNews, DiskSpace } from './disk-reserve.ts'
 import type { EventStore } from './event-store.ts'
-import { MARKER_SUFFIX, openLevelStore } from './level-store.ts'
 import { canReopen } from './reopen-probe.ts'
 import { createReopeningStore } from './reopening-store.ts'
 import type { StoreNews } from './reopening-store.ts'
 
 export interface LevelPlaceInit {
-  /** Made already. */
+  /** Made already. One folder for each store, of the database's name. */
   readonly folder: string
-  /** Raw Ed25519 public key of the node. */
-  readonly publicKey: Uint8Array
-  readonly hasher: Hasher
-  readonly rng: Rng
   readonly clock: Clock
   readonly log: (level: 'info' | 'warn', message: string) => void
+}
+
+export interface StoreOpenings {
+  readonly first: () => Promise<EventStore>
+  /** After a write that failed: the same store, or an error, never one that was made anew. */
+  readonly again: () => Promise<EventStore>
 }
 
 export class LevelPlace {
@@ -40,16 +41,17 @@ export class LevelPlace {
     })
   }
 
-  /**
-   * @param create makes the store when it is missing; false for one that is known to exist
-   * @throws what `openLevelStore` throws; LATERBASE_DISK_FULL for a store to be made
-   */
-  async open(database: string, create: boolean): Promise<EventStore> {
-    if (create) await this.#reserve.admit()
+  /** @throws LATERBASE_DISK_FULL where nothing that can wait should be written */
+  admit(): Promise<void> {
+    return this.#reserve.admit()
+  }
+
+  /** @throws what the first opening throws */
+  async open(database: string, { first, again }: StoreOpenings): Promise<EventStore> {
     const location = join(this.#init.folder, database)
-    return createReopeningStore(await this.#open(database, create), {
+    return createReopeningStore(await first(), {
       name: `Database ${database}`,
-      open: () => this.#open(database, false),
+      open: again,
       canReopen: () => canReopen(location, () => measureDisk(location)),
       reserve: this.#reserve,
       clock: this.#init.clock,
@@ -57,24 +59,9 @@ export class LevelPlace {
     })
   }
 
-  /** Deletes what there is of a database's store, which is closed. */
-  async remove(database: string): Promise<void> {
-    const location = join(this.#init.folder, database)
-    await rm(location, { recursive: true, force: true })
-    await rm(`${location}${MARKER_SUFFIX}`, { force: true })
-  }
-
   /** The stores are closed by those who opened them. */
   close(): void {
     this.#reserve.close()
-  }
-
-  async #open(database: string, create: boolean): Promise<EventStore> {
-    const { folder, publicKey, hasher, rng } = this.#init
-    const location = join(folder, database)
-    if (!create) await expectStore(location)
-    const owner = { database, publicKey }
-    return openLevelStore({ location, owner, create, hasher, rng })
   }
 
   #logDisk(news: DiskNews): void {
@@ -90,18 +77,6 @@ export class LevelPlace {
     const seconds = (news.failedForMs / 1_000).toFixed(1)
     const message = `Database ${database}: open again after ${seconds} s; new events are taken.`
     this.#init.log('info', message)
-  }
-}
-
-/** LevelDB would leave a folder where a store is missing, in the way of whoever puts it back. */
-async function expectStore(location: string): Promise<void> {
-  try {
-    await stat(join(location, 'CURRENT'))
-  } catch (cause) {
-    const isMissing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
-    const code = isMissing ? 'LATERBASE_STORE_LOST' : 'LATERBASE_STORE_FAILED'
-    const what = isMissing ? 'is gone or has lost its CURRENT file' : 'cannot be looked at'
-    throw new LaterbaseError(code, `${location} ${what}; nothing was changed`, { cause })
   }
 }
 

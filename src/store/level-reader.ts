@@ -7,6 +7,7 @@ import { formatEventKey, keyTimeMs } from '../core/event-key.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import { LaterbaseError } from '../errors.ts'
+import { unseal } from './checksum.ts'
 import type {
   CommitSlice,
   KeyRange,
@@ -16,7 +17,6 @@ import type {
   StoredLog
 } from './event-store.ts'
 import {
-  KIND,
   alternateRecordKey,
   commitRecordKey,
   conflictRecordKey,
@@ -31,11 +31,13 @@ import {
   keyText,
   logRecordKey,
   occurrenceRange,
+  occurrenceRecordKey,
   placeOfRecord,
   readEventRecord
 } from './key-layout.ts'
 import { RANGE_READ_KEYS_MIN, RANGE_READ_WASTE, SCAN_BYTES, SCAN_CHUNK } from './limits.ts'
 import type { Level } from './open-level.ts'
+import { KIND, recordName } from './record-name.ts'
 
 /** A place in a commit whose key has several contents. */
 interface ContestedPlace extends Occurrence {
@@ -59,17 +61,18 @@ export class LevelReader {
     for await (const [key, value] of this.#db.iterator(range)) {
       const context = { number: logs.length, database, hasher: this.#hasher }
       assert(equalBytes(key, logRecordKey(logs.length)), 'log numbers are dense')
-      logs.push(decodeLogRecord(value, context))
+      logs.push(decodeLogRecord(unseal(key, value), context))
     }
     return logs
   }
 
   async getMany(keys: readonly EventKey[]): Promise<(StoredEvent | undefined)[]> {
     if (keys.length === 0) return []
-    const records = await this.#db.getMany(keys.map(eventRecordKey))
+    const recordKeys = keys.map(eventRecordKey)
+    const records = await this.#db.getMany(recordKeys)
     return records.map((record, index) => {
       if (record === undefined) return undefined
-      return this.#readIntact(present(keys[index], 'as many answers as questions'), record)
+      return this.#readIntact(present(recordKeys[index], 'as many answers as questions'), record)
     })
   }
 
@@ -78,7 +81,7 @@ export class LevelReader {
     const lte = alternateRecordKey(key, Buffer.alloc(32, 0xff))
     const events: StoredEvent[] = []
     for await (const [recordKey, record] of this.#db.iterator({ gte, lte })) {
-      events.push(this.#readIntact(key, record, isAlternate(recordKey)))
+      events.push(this.#readIntact(recordKey, record))
     }
     return events
   }
@@ -91,9 +94,7 @@ export class LevelReader {
       for (;;) {
         const entries = await iterator.nextv(range.chunk ?? SCAN_CHUNK)
         if (entries.length === 0) return
-        yield entries.map(([key, record]) => {
-          return this.#readIntact(keyOfRecord(key), record, isAlternate(key))
-        })
+        yield entries.map(([recordKey, record]) => this.#readIntact(recordKey, record))
       }
     } finally {
       await iterator.close()
@@ -106,7 +107,7 @@ export class LevelReader {
     const options = { gte, lt, limit: countMax, highWaterMarkBytes: SCAN_BYTES }
     const commits: StoredCommit[] = []
     for (const [key, record] of await this.#db.iterator(options).all()) {
-      commits.push(decodeCommitRecord(key, record))
+      commits.push(decodeCommitRecord(key, unseal(key, record)))
     }
     // Whoever goes on from a commit's end, as nearly everybody does, needs no second look.
     if (commits[0]?.firstSeq === afterSeq + 1) return commits
@@ -156,10 +157,11 @@ export class LevelReader {
   async occurrences(event: StoredEvent): Promise<readonly Occurrence[]> {
     const places = [{ log: event.log, seq: event.seq }]
     if (!event.repeated) return places
-    for await (const recordKey of this.#db.keys(occurrenceRange(event))) {
+    for await (const [recordKey, record] of this.#db.iterator(occurrenceRange(event))) {
+      unseal(recordKey, record)
       places.push(placeOfRecord(recordKey))
     }
-    assert(places.length > 1, 'a repeated event has further places')
+    if (places.length === 1) missingRecord(occurrenceRecordKey(event, event))
     return places
   }
 
@@ -172,7 +174,7 @@ export class LevelReader {
     const records = await this.#db.getMany(keys)
     return records.map((record, index) => {
       if (record === undefined) return undefined
-      return this.#readIntact(present(asked[index], 'a question').key, record, true)
+      return this.#readIntact(present(keys[index], 'as many answers as questions'), record)
     })
   }
 
@@ -236,7 +238,7 @@ export class LevelReader {
             const difference = compareBytes(keyAt(next), key)
             if (difference > 0) break
             if (difference === 0) {
-              found[present(order[next], 'an index')] = this.#readIntact(key, record)
+              found[present(order[next], 'an index')] = this.#readIntact(recordKey, record)
             }
           }
         }
@@ -263,11 +265,12 @@ export class LevelReader {
 
   /** Hashes of what stands at places: told for the place, or else what came first of the key. */
   async #contentHashes(places: readonly ContestedPlace[]): Promise<(Uint8Array | undefined)[]> {
-    const told = await this.#db.getMany(places.map(contentRecordKey))
+    const told = await this.#getSealed(places.map(contentRecordKey))
     const firsts = new Map<string, Buffer | undefined>()
     for (const [index, { answers }] of places.entries()) {
       if (told[index] !== undefined || firsts.has(keyText(answers.key))) continue
-      firsts.set(keyText(answers.key), await this.#db.get(conflictRecordKey(answers.key)))
+      const [first] = await this.#getSealed([conflictRecordKey(answers.key)])
+      firsts.set(keyText(answers.key), first)
     }
     return places.map(({ answers }, index) => told[index] ?? firsts.get(keyText(answers.key)))
   }
@@ -280,24 +283,41 @@ export class LevelReader {
       limit: 1
     }
     const [entry] = await this.#db.iterator(options).all()
-    return entry === undefined ? undefined : decodeCommitRecord(entry[0], entry[1])
+    if (entry === undefined) return undefined
+    const [key, record] = entry
+    return decodeCommitRecord(key, unseal(key, record))
   }
 
-  #readIntact(key: EventKey, record: Buffer, alternate = false): StoredEvent {
-    const hash = intactHash(record, this.#hasher)
+  async #getSealed(keys: readonly Buffer[]): Promise<(Buffer | undefined)[]> {
+    const records = await this.#db.getMany([...keys])
+    return records.map((record, index) => {
+      if (record === undefined) return undefined
+      return unseal(present(keys[index], 'as many answers as questions'), record)
+    })
+  }
+
+  #readIntact(recordKey: Buffer, record: Buffer): StoredEvent {
+    const hash = intactHash(recordKey, record, this.#hasher)
     if (hash === undefined) {
-      throw new LaterbaseError(
-        'LATERBASE_STORE_CORRUPT',
-        `event ${formatEventKey(key)} does not match its checksum`
-      )
+      const { name, facts } = recordName(recordKey)
+      const message = `${name} does not match its checksum`
+      throw new LaterbaseError('LATERBASE_STORE_CORRUPT', message, { facts })
     }
-    return readEventRecord(key, record, { hash, alternate })
+    const key = keyOfRecord(recordKey)
+    return readEventRecord(key, record, { hash, alternate: isAlternate(recordKey) })
   }
 
   #missing(key: EventKey): never {
-    const message = `event ${formatEventKey(key)} is in a commit but not in the store`
-    throw new LaterbaseError('LATERBASE_STORE_CORRUPT', message)
+    const text = formatEventKey(key)
+    const message = `event ${text} is in a commit but not in the store`
+    throw new LaterbaseError('LATERBASE_STORE_CORRUPT', message, { facts: { key: text } })
   }
+}
+
+function missingRecord(recordKey: Buffer): never {
+  const { name, facts } = recordName(recordKey)
+  const message = `${name} is not in the store`
+  throw new LaterbaseError('LATERBASE_STORE_CORRUPT', message, { facts })
 }
 
 /**

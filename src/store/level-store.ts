@@ -8,16 +8,19 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import { AssertionError, assert } from '../core/assert.ts'
+import { AssertionError, assert, present } from '../core/assert.ts'
 import { logOrigin } from '../core/commit.ts'
-import type { LogId, LogOrigin } from '../core/commit.ts'
+import type { Commit, LogId, LogOrigin } from '../core/commit.ts'
 import type { Hasher, Rng } from '../core/clock.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
-import { NONCE_BYTES } from '../../protocols/commit/codec.ts'
 import { LaterbaseError } from '../errors.ts'
+import { unseal } from './checksum.ts'
 import type {
+  CheckOptions,
+  CheckStep,
   CommitSlice,
+  DamagePlace,
   EventStore,
   KeyRange,
   Occurrence,
@@ -26,27 +29,21 @@ import type {
   StoredEvent,
   StoredLog,
   StoreFound,
-  StoreOwner
+  StoreOwner,
+  Stretch
 } from './event-store.ts'
-import {
-  COUNTERS_KEY,
-  IDENTITY_KEY,
-  STORE_FORMAT,
-  decodeCounters,
-  decodeIdentity,
-  encodeIdentity
-} from './key-layout.ts'
+import { COUNTERS_KEY, decodeCounters } from './key-layout.ts'
 import type { StoreCounters, StoreIdentity } from './key-layout.ts'
 import { loadHeldKeys } from './held-keys.ts'
+import { checkStore } from './integrity.ts'
 import { LevelBatch } from './level-batch.ts'
+import { healingPuts } from './level-heal.ts'
 import { LevelReader } from './level-reader.ts'
 import { LogDraft, LogTable } from './merge-batch.ts'
-import { readMarker, writeMarker } from './marker.ts'
-import { openLevel } from './open-level.ts'
+import { isLevelDamage, openLevel } from './open-level.ts'
 import type { Level } from './open-level.ts'
-
-/** What the marker's path has behind the store's. */
-export const MARKER_SUFFIX = '.marker'
+import { identify } from './store-identity.ts'
+import { findStretches } from './stretches.ts'
 
 export interface LevelStoreOptions {
   readonly location: string
@@ -55,6 +52,25 @@ export interface LevelStoreOptions {
   readonly create: boolean
   readonly hasher: Hasher
   readonly rng: Rng
+  /** Looks at a store before anybody else does: it throws to refuse it, or answers who is told. */
+  readonly opened?: (db: Level, store: EventStore) => Promise<StoreObserver>
+}
+
+/** Is told of what is on disk. */
+export interface StoreObserver {
+  note(now: StoreExtent): void
+  /** The store was closed with nothing under way. */
+  close(): Promise<void>
+}
+
+export interface StoreExtent {
+  readonly incarnation: string
+  readonly arrival: number
+  readonly events: number
+  /** The log that the store's node writes from now on. */
+  readonly ownLog: LogId
+  /** Sequence number of its last event. */
+  readonly ownSeq: number
 }
 
 /**
@@ -68,7 +84,9 @@ export async function openLevelStore(options: LevelStoreOptions): Promise<EventS
     const reader = new LevelReader(db, options.hasher)
     const logs = await reader.logs(options.owner.database)
     const counters = await readCounters(db)
-    return new LevelStore({ db, reader, identity, found, logs, options, counters })
+    const store = new LevelStore({ db, reader, identity, found, logs, options, counters })
+    store.observer = await options.opened?.(db, store)
+    return store
   } catch (error) {
     await db.close()
     throw unreadable(error) ? damaged(options.location, error) : error
@@ -87,6 +105,7 @@ interface Opened {
 
 class LevelStore implements EventStore {
   readonly found: StoreFound
+  observer: StoreObserver | undefined
   readonly #options: LevelStoreOptions
   readonly #db: Level
   readonly #reader: LevelReader
@@ -95,7 +114,13 @@ class LevelStore implements EventStore {
   #ownLog: LogOrigin
   readonly #logs: LogTable
   #counters: StoreCounters
+  readonly #hasher: Hasher
   #writing = false
+  /** A write or a heal failed: what is written behind a torn record may be hidden by it. */
+  #isTorn = false
+  #healing: Promise<void> | undefined
+  /** Heals that wait for a write to end. */
+  readonly #waiting: (() => void)[] = []
   #closed: Promise<void> | undefined
 
   constructor(opened: Opened) {
@@ -106,6 +131,7 @@ class LevelStore implements EventStore {
     this.#db = opened.db
     this.#reader = opened.reader
     this.#location = opened.options.location
+    this.#hasher = opened.options.hasher
     this.#logs = new LogTable(opened.logs)
     this.#counters = opened.counters
   }
@@ -150,6 +176,8 @@ class LevelStore implements EventStore {
     assert(!this.#writing, 'one writer at a time')
     this.#writing = true
     try {
+      await this.#healing
+      this.#refuseWhenTorn()
       const held = await loadHeldKeys(this.#reader, batch, this.#counters.highestKey)
       const writing = new LevelBatch({
         logs: new LogDraft(this.#logs),
@@ -161,14 +189,15 @@ class LevelStore implements EventStore {
       const identity =
         batch.renewal === undefined ? this.#identity : { ...this.#identity, ...batch.renewal }
       if (batch.renewal !== undefined) writing.identify(identity)
-      await writing.write(this.#db)
+      await this.#put(() => writing.write(this.#db))
       this.#logs.apply(writing.logs)
       this.#counters = counters
-      if (identity === this.#identity) return
+      if (identity !== this.#identity) this.#ownLog = ownLogOf(identity, this.#options)
       this.#identity = identity
-      this.#ownLog = ownLogOf(identity, this.#options)
+      this.#tellObserver()
     } finally {
       this.#writing = false
+      for (const resolve of this.#waiting.splice(0)) resolve()
     }
   }
 
@@ -181,35 +210,57 @@ class LevelStore implements EventStore {
   }
 
   getMany(keys: readonly EventKey[]): Promise<(StoredEvent | undefined)[]> {
-    return this.#reader.getMany(keys)
+    return this.#reader.getMany(keys).catch(readFailed)
   }
 
   getAll(key: EventKey): Promise<StoredEvent[]> {
-    return this.#reader.getAll(key)
+    return this.#reader.getAll(key).catch(readFailed)
   }
 
   scan(range: KeyRange): AsyncIterable<StoredEvent[]> {
-    return this.#reader.scan(range)
+    return readingAll(this.#reader.scan(range))
   }
 
   commits(log: StoredLog, afterSeq: number, countMax: number): Promise<StoredCommit[]> {
-    return this.#reader.commits(log.number, afterSeq, countMax)
+    return this.#reader.commits(log.number, afterSeq, countMax).catch(readFailed)
   }
 
   seqBefore(log: StoredLog, stamp: Stamp): Promise<number> {
-    return this.#reader.seqBefore(log, stamp)
+    return this.#reader.seqBefore(log, stamp).catch(readFailed)
   }
 
   readEvents(slices: readonly CommitSlice[]): Promise<StoredEvent[][]> {
-    return this.#reader.readEvents(slices)
+    return this.#reader.readEvents(slices).catch(readFailed)
   }
 
   conflicts(): AsyncIterable<EventKey> {
-    return this.#reader.conflicts()
+    return readingAll(this.#reader.conflicts())
   }
 
   occurrences(event: StoredEvent): Promise<readonly Occurrence[]> {
-    return this.#reader.occurrences(event)
+    return this.#reader.occurrences(event).catch(readFailed)
+  }
+
+  damagedAt(where: DamagePlace): Promise<readonly Stretch[]> {
+    return findStretches(this.#db, this.logs(), where).catch(readFailed)
+  }
+
+  /** Between two writes: what it reads must not change before it writes. */
+  async heal(log: StoredLog, commit: Commit): Promise<void> {
+    while (this.#writing || this.#healing !== undefined) await this.#turn()
+    this.#refuseWhenTorn()
+    const healing = this.#heal(log.number, commit)
+    this.#healing = healing.catch(() => undefined)
+    try {
+      await healing
+    } finally {
+      this.#healing = undefined
+    }
+  }
+
+  check(options: CheckOptions): AsyncIterable<CheckStep> {
+    const init = { db: this.#db, store: this, location: this.#location, hasher: this.#hasher }
+    return readingAll(checkStore({ ...init, ...options }))
   }
 
   async diskBytes(): Promise<number> {
@@ -225,8 +276,62 @@ class LevelStore implements EventStore {
   }
 
   close(): Promise<void> {
-    this.#closed ??= this.#db.close()
+    this.#closed ??= this.#db.close().then(() => this.observer?.close())
     return this.#closed
+  }
+
+  async #turn(): Promise<void> {
+    await this.#healing
+    if (this.#writing) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+  }
+
+  async #heal(number: number, commit: Commit): Promise<void> {
+    const log = present(this.logs()[number], 'a commit of a log that is held')
+    const puts = await healingPuts({ db: this.#db, logs: this.logs(), log, commit })
+    try {
+      await this.#put(() => this.#db.batch(puts, { sync: true }))
+    } catch (cause) {
+      const message = 'the store did not take what was to heal it'
+      throw new LaterbaseError('LATERBASE_STORE_FAILED', message, { cause })
+    }
+  }
+
+  #tellObserver(): void {
+    const { arrival, eventCount: events } = this.#counters
+    const { incarnation, ownLog } = this
+    const ownSeq = this.log(ownLog.id)?.tip.seq ?? 0
+    this.observer?.note({ incarnation, arrival, events, ownLog: ownLog.id, ownSeq })
+  }
+
+  async #put(put: () => Promise<void>): Promise<void> {
+    try {
+      await put()
+    } catch (error) {
+      this.#isTorn = true
+      throw error
+    }
+  }
+
+  /** Heals and writes come from several hands: not all of them know what failed before them. */
+  #refuseWhenTorn(): void {
+    if (!this.#isTorn) return
+    const message = `${this.#location}: a write failed before; the store has to be opened anew`
+    throw new LaterbaseError('LATERBASE_STORE_FAILED', message)
+  }
+}
+
+/** What LevelDB cannot make sense of is damage like any other. */
+function readFailed(error: unknown): never {
+  if (!isLevelDamage(error)) throw error
+  const message = `LevelDB cannot read one of its files: ${String(error)}`
+  throw new LaterbaseError('LATERBASE_STORE_CORRUPT', message, { cause: error })
+}
+
+async function* readingAll<T>(source: AsyncIterable<T>): AsyncGenerator<T> {
+  try {
+    yield* source
+  } catch (error) {
+    readFailed(error)
   }
 }
 
@@ -237,7 +342,10 @@ function ownLogOf({ nonce }: StoreIdentity, { owner, hasher }: LevelStoreOptions
 /** Whether a record of the store itself was not what its format says. */
 function unreadable(error: unknown): boolean {
   return (
-    error instanceof AssertionError || error instanceof SyntaxError || error instanceof RangeError
+    isLevelDamage(error) ||
+    error instanceof AssertionError ||
+    error instanceof SyntaxError ||
+    error instanceof RangeError
   )
 }
 
@@ -246,57 +354,8 @@ function damaged(location: string, cause: unknown): LaterbaseError {
   return new LaterbaseError('LATERBASE_STORE_CORRUPT', message, { cause })
 }
 
-/** Reads who the store is, tells whether it was restored, and begins its next epoch. */
-async function identify(
-  db: Level,
-  options: LevelStoreOptions
-): Promise<{ identity: StoreIdentity; found: StoreFound }> {
-  const { rng, location } = options
-  const held = await readIdentity(db, options)
-  const markerPath = `${location}${MARKER_SUFFIX}`
-  const marker = held === undefined ? undefined : await readMarker(markerPath)
-  const isKnown = marker !== undefined && [marker.before, marker.epoch].includes(held?.epoch ?? '')
-  const identity =
-    held === undefined || !isKnown
-      ? { format: STORE_FORMAT, incarnation: hex(rng.bytes(8)), nonce: rng.bytes(NONCE_BYTES) }
-      : held
-  const epoch = hex(rng.bytes(8))
-  await writeMarker(markerPath, { before: held?.epoch ?? epoch, epoch })
-  const renewed = { ...identity, epoch }
-  await db.put(IDENTITY_KEY, encodeIdentity(renewed), { sync: true })
-  // From here on a store with the epoch before is an older copy.
-  await writeMarker(markerPath, { before: epoch, epoch })
-  return { identity: renewed, found: held === undefined ? 'new' : isKnown ? 'known' : 'restored' }
-}
-
-/** Undefined for a store that is new. */
-async function readIdentity(
-  db: Level,
-  options: LevelStoreOptions
-): Promise<StoreIdentity | undefined> {
-  const bytes = await db.get(IDENTITY_KEY)
-  if (bytes !== undefined) {
-    const identity = decodeIdentity(bytes)
-    if (identity.format <= STORE_FORMAT) return identity
-    throw new LaterbaseError(
-      'LATERBASE_STORE_FORMAT',
-      `${options.location} has store format ${identity.format}, this version reads up to ` +
-        `${STORE_FORMAT}: run the newer version of Laterbase that wrote it`
-    )
-  }
-  if (options.create) return undefined
-  throw new LaterbaseError(
-    'LATERBASE_STORE_LOST',
-    `${options.location} is an empty store where there was one with events`
-  )
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex')
-}
-
 async function readCounters(db: Level): Promise<StoreCounters> {
   const bytes = await db.get(COUNTERS_KEY)
-  if (bytes !== undefined) return decodeCounters(bytes)
+  if (bytes !== undefined) return decodeCounters(unseal(COUNTERS_KEY, bytes))
   return { eventCount: 0, arrival: 0, clockCeiling: 0n, highestKey: undefined }
 }

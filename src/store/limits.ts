@@ -23,6 +23,21 @@ export const RANGE_READ_WASTE = 2
 /** Requests that wait for one writer; more are refused as overload. */
 export const QUEUED_WRITES_MAX = 65_536
 
+/**
+ * Bytes of tables whose checksums are looked at before a store is opened, the newest first; what
+ * is beyond is looked at while the node runs. A quarter of a gigabyte a second: a second at the most.
+ */
+export const TABLES_CHECKED_BYTES_MAX = 256 * 1_048_576
+/** Commits read of a damaged store at a time. */
+export const SALVAGE_COMMITS = 256
+/** Bytes of commits after which no more are read of a damaged store at a time. */
+export const SALVAGE_BYTES = 1_048_576
+/** Bytes that the smallest commit takes in LevelDB's log: how many a log file can hold at the most. */
+export const COMMIT_LOG_BYTES_MIN = 390
+/** Bytes of commits whose events a check holds in memory at a time. */
+export const CHECK_BYTES_MAX = 1_048_576
+/** Milliseconds by which what is noted of a store may be behind it. */
+export const PROGRESS_MS = 50
 /** First and last wait before a store that failed is opened anew once more, ms. */
 export const REOPEN_MS = 100
 export const REOPEN_MS_MAX = 3_000

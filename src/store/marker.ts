@@ -8,6 +8,9 @@
 import { open, readFile, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
+/** What the marker's path has behind the store's. */
+export const MARKER_SUFFIX = '.marker'
+
 export interface Marker {
   /** The epoch that the store had before; the same as `epoch` once the store is known to have that. */
   readonly before: string

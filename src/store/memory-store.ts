@@ -4,14 +4,15 @@
  */
 
 import { assert, present } from '../core/assert.ts'
-import { compareBytes, toHex } from '../core/bytes.ts'
+import { compareBytes, equalBytes, toHex } from '../core/bytes.ts'
 import type { Hasher, Rng } from '../core/clock.ts'
 import { logOrigin } from '../core/commit.ts'
-import type { LogId, LogOrigin } from '../core/commit.ts'
+import type { Commit, LogId, LogOrigin } from '../core/commit.ts'
 import type { EventKey } from '../core/event-key.ts'
 import { regionBytes } from '../../protocols/event/codec.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import type {
+  CheckStep,
   CommitSlice,
   EventStore,
   KeyRange,
@@ -20,7 +21,8 @@ import type {
   StoredCommit,
   StoredEvent,
   StoredLog,
-  StoreOwner
+  StoreOwner,
+  Stretch
 } from './event-store.ts'
 import { hashText } from './key-layout.ts'
 import { SCAN_CHUNK } from './limits.ts'
@@ -196,6 +198,23 @@ class MemoryStore implements EventStore {
     const [first, ...further] = places
     const sorted = further.sort((a, b) => a.log - b.log || a.seq - b.seq)
     return [present(first, 'a content stands somewhere'), ...sorted]
+  }
+
+  /** Memory is not what is watched for damage here. */
+  async damagedAt(): Promise<readonly Stretch[]> {
+    return []
+  }
+
+  async heal(log: StoredLog, commit: Commit): Promise<void> {
+    const held = this.#commits.find(
+      ({ log: number, firstSeq }) => number === log.number && firstSeq === commit.firstSeq
+    )
+    assert(held !== undefined && equalBytes(held.hash, commit.hash), 'a commit that is held')
+  }
+
+  async *check(): AsyncGenerator<CheckStep> {
+    const total = this.#commits.length
+    yield { type: 'progress', done: total, total }
   }
 
   async diskBytes(): Promise<number> {

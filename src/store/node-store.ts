@@ -7,9 +7,14 @@
  * LevelDB's log would hide what is written behind it, synced or not.
  */
 
+import { rm } from 'node:fs/promises'
+
 import { LaterbaseError } from '../errors.ts'
-import { openLevel } from './open-level.ts'
+import { seal, unsealed } from './checksum.ts'
+import { isLevelDamage, openLevel } from './open-level.ts'
 import type { Level } from './open-level.ts'
+import { openRepaired } from './repaired-level.ts'
+import { firstTableFault } from './table-scan.ts'
 
 export interface NodeStore {
   get(name: string): Promise<unknown>
@@ -35,12 +40,35 @@ export async function openNodeStore(location: string, create: boolean): Promise<
   let lock: Level | undefined
   try {
     lock = await openLevel(`${location}${LOCK_SUFFIX}`, true)
+    const fault = await firstTableFault(location, Infinity)
+    if (fault !== undefined) {
+      throw damaged(`${location}: ${fault}`)
+    }
     return new LevelNodeStore(location, lock, await openLevel(location, create))
   } catch (error) {
     await lock?.close()
     openLocations.delete(location)
     throw error
   }
+}
+
+/** The values that a damaged node store still has; its files are only read. */
+export async function salvageNodeStore(location: string): Promise<Map<string, unknown>> {
+  const copy = `${location}.salvage`
+  const values = new Map<string, unknown>()
+  try {
+    const db = await openRepaired(location, copy)
+    for await (const [key, sealed] of db.iterator()) {
+      const bytes = unsealed(key, sealed)
+      if (bytes !== undefined) values.set(key.toString(), JSON.parse(bytes.toString()))
+    }
+    await db.close()
+  } catch {
+    // What cannot be read is not in the answer, and the caller says what that comes to.
+  } finally {
+    await rm(copy, { recursive: true, force: true })
+  }
+  return values
 }
 
 class LevelNodeStore implements NodeStore {
@@ -60,16 +88,24 @@ class LevelNodeStore implements NodeStore {
 
   get(name: string): Promise<unknown> {
     return this.#next(async () => {
-      const bytes = await this.#db.get(Buffer.from(name))
-      return bytes === undefined ? undefined : JSON.parse(bytes.toString())
+      const key = Buffer.from(name)
+      const sealed = await this.#db.get(key).catch((cause: unknown) => {
+        if (!isLevelDamage(cause)) throw cause
+        throw damaged(`${this.#location}: ${String(cause)}`, cause)
+      })
+      if (sealed === undefined) return undefined
+      const bytes = unsealed(key, sealed)
+      if (bytes !== undefined) return JSON.parse(bytes.toString())
+      throw damaged(`${this.#location}: ${JSON.stringify(name)} does not match its checksum`)
     })
   }
 
   put(name: string, value: unknown): Promise<void> {
-    const bytes = Buffer.from(JSON.stringify(value))
+    const key = Buffer.from(name)
+    const sealed = seal(key, Buffer.from(JSON.stringify(value)))
     return this.#next(async () => {
       try {
-        await this.#db.put(Buffer.from(name), bytes, { sync: true })
+        await this.#db.put(key, sealed, { sync: true })
       } catch (cause) {
         this.#isBroken = true
         const message = `${this.#location}: the store of the node did not take a write`
@@ -99,6 +135,10 @@ class LevelNodeStore implements NodeStore {
     this.#db = await openLevel(this.#location, false)
     this.#isBroken = false
   }
+}
+
+function damaged(message: string, cause?: unknown): LaterbaseError {
+  return new LaterbaseError('LATERBASE_STORE_CORRUPT', message, { cause })
 }
 
 /** The lock last, whatever becomes of the store. */

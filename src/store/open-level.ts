@@ -73,15 +73,20 @@ async function openOnce(location: string, create: boolean): Promise<Level> {
 }
 
 /** Whether nothing was ever written to what is there: no table, and nothing in a log. */
-async function isBlank(location: string): Promise<boolean> {
-  for (const name of await readdir(location)) {
+export async function isBlank(location: string): Promise<boolean> {
+  const names = await readdir(location).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return []
+    throw error
+  })
+  for (const name of names) {
     if (/\.(ldb|sst|kept)$/.test(name)) return false
     if (name.endsWith('.log') && (await stat(join(location, name))).size > 0) return false
   }
   return true
 }
 
-async function syncFolder(path: string): Promise<void> {
+/** Names in a folder are on disk when this resolves. */
+export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r')
   try {
     await folder.sync()
@@ -118,8 +123,18 @@ function openError(location: string, error: unknown): LaterbaseError {
     const message = `${location} is gone or has lost its CURRENT file; nothing was changed`
     return new LaterbaseError('LATERBASE_STORE_LOST', message, { cause })
   }
-  if (code === 'LEVEL_CORRUPTION' || text.includes('Corruption')) {
+  // CURRENT names a MANIFEST that is gone, or a MANIFEST tables that are.
+  const isIncomplete = /No such file|missing files/.test(text)
+  if (code === 'LEVEL_CORRUPTION' || isIncomplete || text.includes('Corruption')) {
     return new LaterbaseError('LATERBASE_STORE_CORRUPT', `${location}: ${text}`, { cause })
   }
   return new LaterbaseError('LATERBASE_STORE_FAILED', `${location}: ${text}`, { cause })
+}
+
+/** Whether LevelDB could not make sense of its files, rather than reach them. */
+export function isLevelDamage(error: unknown): boolean {
+  if (!(error instanceof Error) || !('code' in error)) return false
+  if (error.code === 'LEVEL_CORRUPTION') return true
+  // A file that is shorter than it was reads as an invalid argument; one that is gone, as itself.
+  return error.code === 'LEVEL_IO_ERROR' && /Invalid argument|No such file/.test(error.message)
 }

@@ -10,12 +10,15 @@
 
 import { assert } from '../core/assert.ts'
 import type { Clock, Timer } from '../core/clock.ts'
-import type { LogId, LogOrigin } from '../core/commit.ts'
+import type { Commit, LogId, LogOrigin } from '../core/commit.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import { LaterbaseError, isLaterbaseError } from '../errors.ts'
 import type {
+  CheckOptions,
+  CheckStep,
   CommitSlice,
+  DamagePlace,
   EventStore,
   KeyRange,
   Occurrence,
@@ -24,7 +27,8 @@ import type {
   StoreFound,
   StoredCommit,
   StoredEvent,
-  StoredLog
+  StoredLog,
+  Stretch
 } from './event-store.ts'
 import { REOPEN_MS, REOPEN_MS_MAX, REOPEN_READ_MS_MAX } from './limits.ts'
 import { namedError } from './open-level.ts'
@@ -124,17 +128,7 @@ class ReopeningStore implements EventStore {
   }
 
   async write(batch: StoreBatch): Promise<void> {
-    const refusal = this.refusal()
-    if (refusal !== undefined) throw refusal
-    await this.#init.reserve.admit()
-    try {
-      await this.#store.write(batch)
-      this.#attempts = 0
-    } catch (error) {
-      // Other errors are of the reads that come before a batch: nothing was written, nothing is torn.
-      if (isLaterbaseError(error, 'LATERBASE_STORE_FAILED')) this.#fail(error, batch.renewal)
-      throw namedError(error)
-    }
+    await this.#written((store) => store.write(batch), batch.renewal)
   }
 
   refusal(): LaterbaseError | undefined {
@@ -178,6 +172,18 @@ class ReopeningStore implements EventStore {
     return this.#read((store) => store.occurrences(event))
   }
 
+  damagedAt(where: DamagePlace): Promise<readonly Stretch[]> {
+    return this.#read((store) => store.damagedAt(where))
+  }
+
+  async heal(log: StoredLog, commit: Commit): Promise<void> {
+    await this.#written((store) => store.heal(log, commit), undefined)
+  }
+
+  check(options: CheckOptions): AsyncIterable<CheckStep> {
+    return this.#iterate((store) => store.check(options))
+  }
+
   diskBytes(): Promise<number> {
     return this.#store.diskBytes()
   }
@@ -185,6 +191,26 @@ class ReopeningStore implements EventStore {
   close(): Promise<void> {
     this.#closed ??= this.#close()
     return this.#closed
+  }
+
+  /** Heals come beside writes, so that one may end after the other has failed. */
+  async #written(
+    write: (store: EventStore) => Promise<void>,
+    renewal: OwnLogRenewal | undefined
+  ): Promise<void> {
+    const refusal = this.refusal()
+    if (refusal !== undefined) throw refusal
+    await this.#init.reserve.admit()
+    const store = this.#store
+    try {
+      await write(store)
+      this.#attempts = 0
+    } catch (error) {
+      // Other errors are of the reads that come before a batch: nothing was written, nothing is torn.
+      const isTorn = isLaterbaseError(error, 'LATERBASE_STORE_FAILED')
+      if (isTorn && !this.#isReplaced(store)) this.#fail(error, renewal)
+      throw namedError(error)
+    }
   }
 
   async #close(): Promise<void> {
@@ -240,6 +266,10 @@ class ReopeningStore implements EventStore {
   }
 
   #fail(error: LaterbaseError, renewal: OwnLogRenewal | undefined): void {
+    if (this.#failure !== undefined) {
+      this.#failure = { ...this.#failure, renewal: renewal ?? this.#failure.renewal }
+      return
+    }
     const sinceMs = this.#init.clock.monotonicMs()
     this.#failure = { cause: error.cause ?? error, sinceMs, renewal }
     this.#init.told({ type: 'write-failed', error: failedError(this.#init.name, error.cause) })

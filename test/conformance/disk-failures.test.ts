@@ -1,14 +1,15 @@
 /** The stores of a node on a real disk whose writes fail as the test says. */
 
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 
 import { ClassicLevel } from 'classic-level'
 
-import { systemClock, systemHasher, systemRng } from '../../src/node/system.ts'
+import { StoreKeeper } from '../../src/node/store-keeper.ts'
+import { systemClock, systemHasher, systemRng, systemVerifier } from '../../src/node/system.ts'
 import type { EventStore } from '../../src/store/event-store.ts'
-import { LevelPlace } from '../../src/store/level-place.ts'
 import { openNodeStore } from '../../src/store/node-store.ts'
 import { canReopen } from '../../src/store/reopen-probe.ts'
 import { OWNER, fact, plan, write } from './event-store-suite.ts'
@@ -45,6 +46,25 @@ test('a store goes on by itself after its disk failed at a write, with what it h
     expect.stringMatching(/^warn .*did not take a write \(ENOSPC\).*nothing that was acknowledged/),
     expect.stringMatching(/^info .*open again after .* s; new events are taken/)
   ])
+})
+
+test('a store that is found damaged when it is opened anew stays closed, and a start recovers it', async () => {
+  const { store, close } = await openPlace()
+  await write(store, [plan(0, [fact(1), fact(2)])])
+  const { ownLog } = store
+  const batch = vi.spyOn(ClassicLevel.prototype, 'batch')
+  batch.mockImplementationOnce(() => {
+    rmSync(join(location, OWNER.database, 'CURRENT'))
+    throw new Error('EIO')
+  })
+  await expect(write(store, [plan(1, [fact(3)])])).rejects.toMatchObject(FAILED)
+  await vi.waitFor(() => expect(store.refusal()?.message).toContain('a restart takes over'))
+  await close()
+  expect((await readdir(location)).filter((name) => name.includes('damaged'))).toEqual([])
+  const started = await openPlace(false)
+  expect(started.store.eventCount()).toBe(2)
+  expect(started.store.ownLog.id).not.toBe(ownLog.id)
+  await started.close()
 })
 
 test('a scan across the reopening ends with an error, and can be made again', async () => {
@@ -89,25 +109,26 @@ test('an opening promises to succeed where there is room for the log, and the di
   await expect(free(2 ** 30)).rejects.toThrow('ENOENT')
 })
 
-async function openPlace(): Promise<{
+async function openPlace(create = true): Promise<{
   readonly store: EventStore
   readonly lines: string[]
   readonly close: () => Promise<void>
 }> {
-  await mkdir(location)
+  await mkdir(location, { recursive: true })
   const lines: string[] = []
-  const place = new LevelPlace({
+  const place = new StoreKeeper({
     folder: location,
     publicKey: OWNER.publicKey,
     hasher: systemHasher,
     rng: systemRng,
     clock: systemClock,
+    verifier: systemVerifier,
     log: (level, message) => lines.push(`${level} ${message}`)
   })
-  const store = await place.open(OWNER.database, true)
+  const store = await place.open(OWNER.database, create)
   const close = async (): Promise<void> => {
     await store.close()
-    place.close()
+    await place.close()
   }
   return { store, lines, close }
 }

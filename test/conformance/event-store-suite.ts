@@ -12,6 +12,7 @@ import type { Commit, CommitEvent } from '../../src/core/commit.ts'
 import { eventKey } from '../../src/core/event-key.ts'
 import type { EventKey } from '../../src/core/event-key.ts'
 import type { EventStore, StoreOwner } from '../../src/store/event-store.ts'
+import { systemVerifier } from '../../src/node/system.ts'
 import { DATABASE, SIGNERS, commitPlans, event, makeCommits } from '../property/arbitraries.ts'
 import type { CommitPlan } from '../property/arbitraries.ts'
 import { allCommits, collect, dump, scanAll, shownEvent } from './store-dump.ts'
@@ -311,6 +312,35 @@ export function eventStoreSuite(factory: StoreFactory): void {
       }
       await write(store, [plan(1, [fact(4)])])
       expect(store.eventCount()).toBe(4)
+    })
+
+    test('to heal any commit that is as it was changes nothing', async () => {
+      await fc.assert(
+        fc.asyncProperty(commitPlans(), async (plans) => {
+          const each = await factory.open(OWNER)
+          const commits = await write(each, plans)
+          const before = await dump(each)
+          for (const commit of commits.toReversed()) {
+            await each.heal(present(each.log(commit.origin.id), 'its log'), commit)
+          }
+          expect(await dump(each)).toEqual(before)
+        }),
+        { numRuns: 20 }
+      )
+    })
+
+    test('a check of what was written finds nothing and goes through every commit', async () => {
+      await fc.assert(
+        fc.asyncProperty(commitPlans(), async (plans) => {
+          const each = await factory.open(OWNER)
+          await write(each, plans)
+          const steps = await collect(each.check({ verifier: systemVerifier }))
+          expect(steps.filter(({ type }) => type !== 'progress')).toEqual([])
+          const total = plans.length
+          if (total > 0) expect(steps.at(-1)).toEqual({ type: 'progress', done: total, total })
+        }),
+        { numRuns: 20 }
+      )
     })
 
     test('closing is idempotent', async () => {

@@ -3,8 +3,7 @@
 import { cp, rename, rm } from 'node:fs/promises'
 import { afterEach, describe, expect, test } from 'vitest'
 
-import { MARKER_SUFFIX } from '../../src/store/level-store.ts'
-import { readMarker, writeMarker } from '../../src/store/marker.ts'
+import { MARKER_SUFFIX, readMarker, writeMarker } from '../../src/store/marker.ts'
 import { OWNER } from './event-store-suite.ts'
 import { createFolder, openAt } from './stores.ts'
 

@@ -19,6 +19,8 @@ const COMMANDS = [
   'dbs',
   'status',
   'digest',
+  'verify',
+  'doctor',
   'renew-identity',
   'simulate'
 ]

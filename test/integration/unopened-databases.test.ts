@@ -10,7 +10,6 @@ import { ask } from '../fixtures/http-server.ts'
 import { connect, startNetwork, startNode, until, untilEqual } from '../fixtures/nodes.ts'
 
 const LOST = { code: 'LATERBASE_STORE_LOST' }
-const CORRUPT = { code: 'LATERBASE_STORE_CORRUPT' }
 
 test('a store that is gone is not taken for a new one, and the other databases go on', async () => {
   const { node, lines } = await restartAfter((folder) => rm(folder, { recursive: true }))
@@ -40,9 +39,9 @@ test('a store that is put back is opened without a restart, and the warning goes
 })
 
 test('over HTTP it is listed apart, every operation on it says why, and it can be forgotten', async () => {
-  const { node } = await restartAfter(damageManifest)
+  const { node } = await restartAfter((folder) => rm(folder, { recursive: true }))
   await using server = await createHttpServer(node, { port: 0 })
-  const listed = { databases: ['yard'], unopened: [{ name: 'stock', code: 'store-corrupt' }] }
+  const listed = { databases: ['yard'], unopened: [{ name: 'stock', code: 'store-failed' }] }
   expect((await ask(`${server.url}/db`)).json()).toEqual(listed)
   expect((await ask(`${server.url}/_ready`)).json().unopened).toEqual(['stock'])
   for (const [method, path] of [
@@ -52,7 +51,7 @@ test('over HTTP it is listed apart, every operation on it says why, and it can b
     ['GET', '/_digest']
   ] as const) {
     const answer = await ask(`${server.url}/db/stock${path}`, { method })
-    expect([answer.status, answer.json().code]).toEqual([500, 'store-corrupt'])
+    expect([answer.status, answer.json().code]).toEqual([503, 'store-failed'])
   }
   const gone = await ask(`${server.url}/db/stock?confirm=stock`, { method: 'DELETE' })
   expect(gone.status).toBe(204)
@@ -67,9 +66,9 @@ test('peers are not answered as if it were empty, and bring it back when it is m
   await connect(b, a)
   await untilEqual([a, b], 'stock')
   await a.close()
-  await damageManifest(join(a.dir, 'databases', 'stock'))
+  await rm(join(a.dir, 'databases', 'stock'), { recursive: true })
   const again = await startNode({ dir: a.dir })
-  expect(again.unopened()).toMatchObject([{ ...CORRUPT, retried: false }])
+  expect(again.unopened()).toMatchObject([LOST])
   await connect(b, again)
   await b.database('stock').append({ data: 3 })
   await b.database('stock').sync()
@@ -79,6 +78,20 @@ test('peers are not answered as if it were empty, and bring it back when it is m
   await again.createDatabase('stock')
   await untilEqual([again, b], 'stock')
   expect((await again.database('stock').status()).events).toBe(3)
+})
+
+test('a store whose MANIFEST is damaged is made anew from its tables and logs, and is open', async () => {
+  const { node } = await restartAfter(damageManifest)
+  expect([node.databases(), node.unopened()]).toEqual([['stock', 'yard'], []])
+  expect((await node.database('stock').status()).events).toBe(1)
+  const { warnings } = await node.status()
+  expect(warnings).toEqual([expect.stringMatching(/^stock was found damaged at .*1 of 1 events/)])
+  // It is not told as one that was put back from an older copy, and goes on in a log of its own.
+  await node.database('stock').append({ data: 2 })
+  expect((await node.database('stock').status()).logs.map(({ own, held }) => [own, held])).toEqual([
+    [false, 1],
+    [true, 1]
+  ])
 })
 
 /** A node with two databases, of which one is changed while it is down. */

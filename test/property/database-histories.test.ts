@@ -51,10 +51,10 @@ test('whatever is done to a database in memory, it answers as the model does', a
     const rng = seededRng(5)
     const store = createMemoryStore({ owner: OWNER, hasher: systemHasher, rng })
     const setup: Setup = {
-      database: databaseOn(store, rng),
+      database: databaseOn(store, { rng }),
       // What is in memory outlives its node only here: the node begins anew on the same store.
       reopen: async () => {
-        setup.database = databaseOn(store, rng)
+        setup.database = databaseOn(store, { rng })
       }
     }
     return setup
@@ -66,10 +66,10 @@ test('whatever is done to a database on disk, it answers as the model does, reop
     const location = await folder.next()
     const rng = seededRng(6)
     const setup: Setup = {
-      database: databaseOn(await openAt(location, OWNER), rng),
+      database: databaseOn(await openAt(location, OWNER), { rng }),
       reopen: async () => {
         await setup.database.close()
-        setup.database = databaseOn(await openAt(location, OWNER, false), rng)
+        setup.database = databaseOn(await openAt(location, OWNER, false), { rng })
       }
     }
     return setup

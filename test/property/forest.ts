@@ -15,6 +15,7 @@ import { NodeDatabase } from '../../src/node/database.ts'
 import { fetchMissing } from '../../src/node/delta-fetch.ts'
 import { DeltaResponder } from '../../src/node/delta-responder.ts'
 import { createRecordedClock } from '../../src/node/recorded-clock.ts'
+import type { VerifyStatus } from '../../src/node/laterbase.ts'
 import { systemClock, systemHasher, systemVerifier } from '../../src/node/system.ts'
 import type { EventStore } from '../../src/store/event-store.ts'
 import { createMemoryStore } from '../../src/store/memory-store.ts'
@@ -107,7 +108,7 @@ export async function databaseOf(
   const rng = seededRng(seed)
   const owner = { database: name, publicKey: OWNER_SIGNER.publicKey }
   const store = createMemoryStore({ owner, hasher: systemHasher, rng })
-  const database = databaseOn(store, rng, name)
+  const database = databaseOn(store, { rng, name })
   await database.merge(commits)
   return database
 }
@@ -115,7 +116,11 @@ export async function databaseOf(
 /** Whose databases these are. */
 export const OWNER_SIGNER = present(SIGNERS[2], 'a signer')
 
-export function databaseOn(store: EventStore, rng: Rng, name = DATABASE): NodeDatabase {
+/** A database on a store of `OWNER_SIGNER`. */
+export function databaseOn(
+  store: EventStore,
+  { rng = seededRng(1), name = DATABASE }: { readonly rng?: Rng; readonly name?: string } = {}
+): NodeDatabase {
   return new NodeDatabase({
     name,
     store,
@@ -128,14 +133,40 @@ export function databaseOn(store: EventStore, rng: Rng, name = DATABASE): NodeDa
     peerId: (publicKey) => Buffer.from(publicKey).toString('hex'),
     announce: () => undefined,
     sync: async () => undefined,
+    heal: async () => false,
+    verify: async () => UNCHECKED,
+    verification: () => UNCHECKED,
     clockAhead: () => undefined,
     ownLogClosed: () => undefined
   })
 }
 
+const UNCHECKED: VerifyStatus = {
+  running: false,
+  done: 0,
+  total: 0,
+  checkedAt: undefined,
+  found: 0,
+  healed: 0,
+  open: 0,
+  findings: []
+}
+
 export interface FetchCost {
   readonly stored: number
   readonly requests: number
+}
+
+/** How a database answers the frames of a peer. */
+export function answersOf(from: NodeDatabase): (frame: Uint8Array) => Promise<Uint8Array> {
+  const responder = new DeltaResponder({
+    digests: () => [],
+    database: () => from,
+    isUnopened: () => false,
+    hasher: systemHasher,
+    clock: systemClock
+  })
+  return async (frame) => (await responder.answer('peer', frame)).frame
 }
 
 /** One fetch from one database into another. */
@@ -144,13 +175,7 @@ export async function fetchInto(
   from: NodeDatabase,
   verifier: Verifier = systemVerifier
 ): Promise<FetchCost> {
-  const responder = new DeltaResponder({
-    digests: () => [],
-    database: () => from,
-    isUnopened: () => false,
-    hasher: systemHasher,
-    clock: systemClock
-  })
+  const answer = answersOf(from)
   let requests = 0
   const stored = await fetchMissing({
     database: to,
@@ -159,7 +184,7 @@ export async function fetchInto(
     verifier,
     request: async (frame) => {
       requests += 1
-      return (await responder.answer('peer', frame)).frame
+      return answer(frame)
     },
     signal: new AbortController().signal,
     seen: () => undefined,

@@ -68,7 +68,7 @@ class Bench {
     this.scheduler = scheduler
     this.plan = plan
     this.disk = scheduledStore(scheduler, 1)
-    this.database = databaseOn(this.disk.store, seededRng(1))
+    this.database = databaseOn(this.disk.store)
   }
 
   /** What everybody does, each begun when the scheduler says so. */
@@ -147,7 +147,7 @@ class Bench {
 
   async #peer(part: readonly boolean[], seed: number): Promise<NodeDatabase> {
     const { store } = scheduledStore(this.scheduler, seed)
-    const database = databaseOn(store, seededRng(seed))
+    const database = databaseOn(store, { rng: seededRng(seed) })
     await database.merge(this.#part(part))
     return database
   }

@@ -142,7 +142,12 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'PROBE_BYTES',
     'REOPEN_BYTES',
     'REOPEN_MS',
-    'REOPEN_MS_MAX'
+    'REOPEN_MS_MAX',
+    'SALVAGE_COMMITS',
+    'SALVAGE_BYTES',
+    'COMMIT_LOG_BYTES_MIN',
+    'CHECK_BYTES_MAX',
+    'PROGRESS_MS'
   ],
   'src/p2p/limits.ts': [
     'OUTBOUND_STREAMS_MAX',
@@ -187,7 +192,7 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
 export const UNREACHED: Readonly<Record<string, readonly string[]>> = {
   'protocols/limits.ts': [],
   'src/core/limits.ts': ['FETCH_PAGES_MAX'],
-  'src/store/limits.ts': [],
+  'src/store/limits.ts': ['TABLES_CHECKED_BYTES_MAX'],
   'src/p2p/limits.ts': [
     'CONNECTIONS_MAX',
     'INBOUND_STREAMS_MAX',

@@ -14,7 +14,8 @@ import {
 import { decodeEvents } from '../../protocols/event/codec.ts'
 import * as limits from '../../protocols/limits.ts'
 import { isRejected } from '../../protocols/rejected.ts'
-import { KIND, STORE_FORMAT } from '../../src/store/key-layout.ts'
+import { STORE_FORMAT } from '../../src/store/key-layout.ts'
+import { KIND } from '../../src/store/record-name.ts'
 
 const FOLDERS = ['event', 'commit', 'delta', 'announce']
 

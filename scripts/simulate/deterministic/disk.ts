@@ -157,7 +157,7 @@ export class SimDisk {
           clock,
           told: () => undefined
         }),
-      close: () => undefined,
+      close: async () => undefined,
       remove: async (database) => {
         await life.sleep(this.#world.prng.fraction())
         this.#images.delete(database)

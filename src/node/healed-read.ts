@@ -1,0 +1,65 @@
+/** Reads that wait for damage that they met to be healed, and then go on where they were. */
+
+import { keyAfter } from '../core/event-key.ts'
+import type { EventKey } from '../core/event-key.ts'
+import type { KeyRange, StoredEvent } from '../store/event-store.ts'
+
+/** How often one read may meet damage, be healed, and meet more. */
+const ATTEMPTS_MAX = 8
+
+/**
+ * @param heal whether what the read threw was healed
+ * @throws what the read threw, where it was not
+ */
+export async function healedRead<T>(
+  read: () => Promise<T>,
+  heal: (error: unknown) => Promise<boolean>
+): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await read()
+    } catch (error) {
+      if (attempt >= ATTEMPTS_MAX || !(await heal(error))) throw error
+    }
+  }
+}
+
+/** @param heal whether what a scan threw was healed */
+export async function* healedScan(
+  range: KeyRange,
+  scan: (range: KeyRange) => AsyncIterable<StoredEvent[]>,
+  heal: (error: unknown) => Promise<boolean>
+): AsyncGenerator<StoredEvent> {
+  let rest: KeyRange | undefined = range
+  while (rest !== undefined) {
+    let last: EventKey | undefined
+    try {
+      for await (const events of scan(rest)) {
+        for (const event of events) {
+          last = event.key
+          yield event
+        }
+      }
+      return
+    } catch (error) {
+      if (!(await heal(error))) throw error
+      rest = last === undefined ? rest : beyond(rest, last)
+    }
+  }
+}
+
+/** What of a range lies beyond a key; undefined where nothing can. */
+function beyond(range: KeyRange, last: EventKey): KeyRange | undefined {
+  if (range.reverse === true) return { ...range, to: last }
+  const from = keyAfter(last)
+  return from === undefined ? undefined : { ...range, from }
+}
+
+/** The result of what goes on anyway, or the end of waiting for it. */
+export function unlessAborted<T>(result: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    result.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}

@@ -1,0 +1,279 @@
+/**
+ * Keeps the stores of a running node whole: goes through them now and then, and has what is damaged
+ * from peers, be it found by such a check or by a read. What cannot be healed in place, because
+ * LevelDB's own files are damaged, is for a new store.
+ */
+
+import type { Clock, Hasher, Timer, Verifier } from '../core/clock.ts'
+import { isLaterbaseError } from '../errors.ts'
+import type { Transport } from '../p2p/transport.ts'
+import { formatTime } from '../schema/time.ts'
+import type { DamagePlace, Stretch } from '../store/event-store.ts'
+import type { NodeDatabase } from './database.ts'
+import type { VerifyStatus } from './laterbase.ts'
+import type { Log } from './options.ts'
+import { refetch } from './refetch.ts'
+
+export interface HealerInit {
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly hasher: Hasher
+  readonly verifier: Verifier
+  readonly log: Log
+  readonly databases: () => readonly NodeDatabase[]
+  /** Mean interval between checks of a database, ms; 0 for none. */
+  readonly verifyMs: number
+  /** Makes a database's store anew from what is whole in it. */
+  readonly rebuild: (database: string, reason: string) => Promise<void>
+}
+
+/** Milliseconds between attempts to have damaged commits from whoever is connected then. */
+const RETRY_MS = 5_000
+/** Milliseconds of rest after each piece of a check, so that it is never in the way of anybody. */
+const REST_MS = 2
+/** Findings shown: a rotten disk has any number. */
+const FINDINGS_MAX = 64
+/** Damaged stretches that are remembered; more are found by the next check. */
+const OPEN_MAX = 1_024
+
+interface Watch {
+  running: Promise<VerifyStatus> | undefined
+  done: number
+  total: number
+  checkedAt: string | undefined
+  found: number
+  healed: number
+  open: Stretch[]
+  findings: string[]
+  dueMs: number
+}
+
+export class Healer {
+  readonly #init: HealerInit
+  readonly #watches = new Map<string, Watch>()
+  readonly #healing = new Map<string, Promise<boolean>>()
+  readonly #closing = new AbortController()
+  readonly #tasks = new Set<Promise<unknown>>()
+  #timer: Timer | undefined
+
+  constructor(init: HealerInit) {
+    this.#init = init
+  }
+
+  /** A database is open: it gets its turn, at a time of its own within the interval. */
+  follow({ name }: NodeDatabase): void {
+    const { hasher, transport, clock, verifyMs } = this.#init
+    const spread = hasher.sha256(Buffer.from(`${transport.peerId} ${name}`))[0] ?? 0
+    const dueMs = clock.monotonicMs() + (verifyMs * (spread + 1)) / 256
+    this.#watch(name).dueMs = verifyMs === 0 ? Infinity : dueMs
+    this.#arm()
+  }
+
+  unfollow(name: string): void {
+    this.#watches.delete(name)
+  }
+
+  status(name: string): VerifyStatus {
+    const { running, open, ...counts } = this.#watch(name)
+    const { done, total, checkedAt, found, healed, findings } = counts
+    const shown = { done, total, checkedAt, found, healed, findings: [...findings] }
+    return { running: running !== undefined, ...shown, open: open.length }
+  }
+
+  warnings(): string[] {
+    return [...this.#watches].flatMap(([name, { open, findings }]) => {
+      if (open.length === 0) return []
+      const last = findings.at(-1) ?? ''
+      const places = open.length === 1 ? 'one place' : `${open.length} places`
+      return [
+        `${name} is damaged on this disk in ${places} that no connected peer can heal: ${last}`
+      ]
+    })
+  }
+
+  /**
+   * Heals what a read met, from any connected peer. Concurrent reads share it.
+   *
+   * @returns whether the read is worth another try
+   */
+  heal(database: NodeDatabase, error: unknown): Promise<boolean> {
+    if (!isLaterbaseError(error, 'LATERBASE_STORE_CORRUPT')) return Promise.resolve(false)
+    const under = this.#healing.get(database.name)
+    if (under !== undefined) return under
+    const { key, log, seq } = error.facts
+    const where = { key, log, seq } as DamagePlace
+    const healing = this.#healAt(database, where, error.message).finally(() => {
+      this.#healing.delete(database.name)
+    })
+    this.#healing.set(database.name, healing)
+    this.#keep(healing)
+    return healing
+  }
+
+  /** Something of these stores could not be served: look for it. */
+  suspect(): void {
+    for (const database of this.#init.databases()) this.#keep(this.verify(database))
+  }
+
+  /** Goes through a store and heals what it can; joins a check that runs. */
+  verify(database: NodeDatabase, signatures = false): Promise<VerifyStatus> {
+    const watch = this.#watch(database.name)
+    watch.running ??= this.#check(database, watch, signatures).finally(() => {
+      watch.running = undefined
+    })
+    this.#keep(watch.running)
+    return watch.running
+  }
+
+  /** Idempotent. */
+  async close(): Promise<void> {
+    this.#closing.abort()
+    this.#timer?.cancel()
+    await Promise.allSettled(this.#tasks)
+  }
+
+  #watch(name: string): Watch {
+    const held = this.#watches.get(name)
+    if (held !== undefined) return held
+    const counts = { done: 0, total: 0, found: 0, healed: 0, dueMs: Infinity }
+    const watch = { running: undefined, checkedAt: undefined, open: [], findings: [], ...counts }
+    this.#watches.set(name, watch)
+    return watch
+  }
+
+  async #check(database: NodeDatabase, watch: Watch, signatures: boolean): Promise<VerifyStatus> {
+    const { clock, verifier, verifyMs, log } = this.#init
+    const { signal } = this.#closing
+    const options = signatures ? { verifier, signal } : { signal }
+    let rebuild: string | undefined
+    watch.done = 0
+    for await (const step of database.store.check(options)) {
+      if (step.type === 'progress') {
+        watch.done = step.done
+        watch.total = step.total
+        await this.#rest()
+        continue
+      }
+      this.#found(database.name, step.detail)
+      if (step.type === 'rebuild') rebuild ??= step.detail
+      else await this.#healOrKeep(database, step.stretch)
+    }
+    watch.checkedAt = formatTime(clock.nowMs())
+    watch.dueMs = verifyMs === 0 ? Infinity : clock.monotonicMs() + verifyMs
+    this.#arm()
+    if (rebuild !== undefined) {
+      const facts = { database: database.name, reason: rebuild }
+      log('error', 'a store is damaged and is made anew', facts)
+      await this.#init.rebuild(database.name, rebuild)
+      watch.healed += 1
+      watch.open = []
+    }
+    return this.status(database.name)
+  }
+
+  async #healAt(database: NodeDatabase, where: DamagePlace, detail: string): Promise<boolean> {
+    this.#found(database.name, detail)
+    const isNamed = where.key !== undefined || where.seq !== undefined
+    const stretches = isNamed ? await database.store.damagedAt(where).catch(() => []) : []
+    if (stretches.length === 0) {
+      // It is nothing that a commit holds, or LevelDB itself: only a look at everything tells.
+      this.#keep(this.verify(database))
+      return false
+    }
+    let isHealed = true
+    for (const stretch of stretches) {
+      if (!(await this.#healOrKeep(database, stretch))) isHealed = false
+    }
+    return isHealed
+  }
+
+  async #healOrKeep(database: NodeDatabase, stretch: Stretch): Promise<boolean> {
+    const watch = this.#watch(database.name)
+    const isHealed = await this.#healStretch(database, stretch)
+    watch.open = watch.open.filter((each) => !isSame(each, stretch))
+    if (isHealed) watch.healed += 1
+    else if (watch.open.length < OPEN_MAX) watch.open.push(stretch)
+    this.#arm()
+    return isHealed
+  }
+
+  /** Whether any connected peer had it. */
+  async #healStretch(database: NodeDatabase, stretch: Stretch): Promise<boolean> {
+    const { transport, clock, hasher, verifier, log } = this.#init
+    for (const { peer } of transport.peers()) {
+      try {
+        const commits = await refetch({
+          database,
+          stretch,
+          clock,
+          hasher,
+          verifier,
+          request: (frame, options) => transport.request(peer, frame, options),
+          signal: this.#closing.signal
+        })
+        if (commits === undefined) continue
+        for (const commit of commits) await database.store.heal(stretch.log, commit)
+        const events = [stretch.after.seq + 1, stretch.toSeq]
+        const id = stretch.log.tip.origin.id
+        log('warn', 'healed from a peer', { database: database.name, log: id, events, peer })
+        return true
+      } catch (error) {
+        log('debug', 'a peer could not heal', { peer, error: String(error) })
+      }
+    }
+    return false
+  }
+
+  #found(database: string, detail: string): void {
+    const watch = this.#watch(database)
+    watch.found += 1
+    watch.findings.push(detail)
+    if (watch.findings.length > FINDINGS_MAX) watch.findings.shift()
+    this.#init.log('error', 'damaged on this disk', { database, detail })
+  }
+
+  #rest(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#init.clock.setTimer(REST_MS, resolve)
+    })
+  }
+
+  /** One timer for the checks that are due and the damages that wait for a peer. */
+  #arm(): void {
+    this.#timer?.cancel()
+    if (this.#closing.signal.aborted) return
+    const nowMs = this.#init.clock.monotonicMs()
+    let dueMs = Infinity
+    for (const watch of this.#watches.values()) {
+      dueMs = Math.min(dueMs, watch.open.length > 0 ? nowMs + RETRY_MS : watch.dueMs)
+    }
+    if (dueMs === Infinity) return
+    this.#timer = this.#init.clock.setTimer(Math.max(0, dueMs - nowMs), () => {
+      this.#keep(this.#wake())
+    })
+  }
+
+  async #wake(): Promise<void> {
+    const nowMs = this.#init.clock.monotonicMs()
+    for (const database of this.#init.databases()) {
+      const watch = this.#watch(database.name)
+      for (const stretch of watch.open) await this.#healOrKeep(database, stretch)
+      if (watch.dueMs <= nowMs) await this.verify(database)
+    }
+    this.#arm()
+  }
+
+  /** Kept until it ends, so that `close` can wait for it; what fails was found, and is found again. */
+  #keep(task: Promise<unknown>): void {
+    const kept = task.catch((error: unknown) => {
+      if (this.#closing.signal.aborted || isLaterbaseError(error, 'LATERBASE_CLOSED')) return
+      this.#init.log('error', 'a check of a store failed', { error: String(error) })
+    })
+    this.#tasks.add(kept)
+    void kept.finally(() => this.#tasks.delete(kept))
+  }
+}
+
+function isSame(a: Stretch, b: Stretch): boolean {
+  return a.log.number === b.log.number && a.after.seq === b.after.seq && a.toSeq === b.toSeq
+}

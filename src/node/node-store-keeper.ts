@@ -1,0 +1,99 @@
+/**
+ * The node's own small store when it is damaged: set aside, made anew, with the values that can still
+ * be read. The list of databases is made whole from the folders that there are, so that no store is
+ * left unopened because a list forgot it.
+ */
+
+import { readdir, rename, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import type { Clock } from '../core/clock.ts'
+import { isLaterbaseError } from '../errors.ts'
+import { formatTime } from '../schema/time.ts'
+import { MARKER_SUFFIX } from '../store/marker.ts'
+import { openNodeStore, salvageNodeStore } from '../store/node-store.ts'
+import type { NodeStore } from '../store/node-store.ts'
+import { DATABASES_FOLDER, NODE_STORE_FOLDER } from './data-directory.ts'
+import { DATABASE_LIST, isDatabaseName } from './database-registry.ts'
+import type { Log } from './options.ts'
+
+export interface NodeStoreInit {
+  /** Data directory. */
+  readonly dir: string
+  /** Make it when it is not there; false where stores were made before. */
+  readonly create: boolean
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** @throws LATERBASE_STORE_LOCKED, LATERBASE_STORE_FAILED */
+export async function openKeptNodeStore(init: NodeStoreInit): Promise<NodeStore> {
+  const store = await openOrRemake(init)
+  try {
+    await completeList(store, init)
+    return store
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+async function openOrRemake(init: NodeStoreInit): Promise<NodeStore> {
+  const location = join(init.dir, NODE_STORE_FOLDER)
+  try {
+    const store = await openNodeStore(location, init.create)
+    try {
+      await store.get(DATABASE_LIST)
+      return store
+    } catch (error) {
+      await store.close()
+      throw error
+    }
+  } catch (error) {
+    if (!isDamage(error)) throw error
+    return remake(init, location, error)
+  }
+}
+
+async function remake(init: NodeStoreInit, location: string, cause: unknown): Promise<NodeStore> {
+  const values = await salvageNodeStore(location)
+  const kept = `${location}.damaged-${formatTime(init.clock.nowMs()).replaceAll(/[:.]/g, '-')}`
+  const isThere = await stat(location).then(
+    () => true,
+    () => false
+  )
+  if (isThere) await rename(location, kept)
+  const store = await openNodeStore(location, true)
+  for (const [name, value] of values) await store.put(name, value)
+  const facts = { reason: String(cause), kept, values: [...values.keys()] }
+  init.log('error', 'the store of the node itself was damaged and was made anew', facts)
+  return store
+}
+
+/**
+ * Every store is listed, but for those that the list says were forgotten. A folder without a store's
+ * marker beside it is something that a person has put there: a copy, or one that was moved away.
+ */
+async function completeList(store: NodeStore, { dir, log }: NodeStoreInit): Promise<void> {
+  const listed = (await store.get(DATABASE_LIST)) as Record<string, string> | undefined
+  const entries = await readdir(join(dir, DATABASES_FOLDER), { withFileTypes: true })
+  const names = new Set(entries.map(({ name }) => name))
+  const list = { ...listed }
+  const found = entries
+    .filter((entry) => entry.isDirectory() && isDatabaseName(entry.name))
+    .map((entry) => entry.name)
+    .filter((name) => listed === undefined || names.has(`${name}${MARKER_SUFFIX}`))
+    .filter((name) => !Object.hasOwn(list, name))
+  if (found.length === 0) return
+  for (const name of found) list[name] = 'open'
+  await store.put(DATABASE_LIST, list)
+  log('warn', 'databases were missing from the list of them and are opened', { databases: found })
+}
+
+function isDamage(error: unknown): boolean {
+  return (
+    isLaterbaseError(error, 'LATERBASE_STORE_CORRUPT') ||
+    isLaterbaseError(error, 'LATERBASE_STORE_LOST') ||
+    error instanceof SyntaxError
+  )
+}

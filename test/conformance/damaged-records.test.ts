@@ -1,0 +1,168 @@
+/** Any record of a store on disk with any of its bytes changed: refused aloud, or without effect. */
+
+import fc from 'fast-check'
+import { ClassicLevel } from 'classic-level'
+import { afterEach, describe, expect, test } from 'vitest'
+
+import { isLaterbaseError } from '../../src/errors.ts'
+import { recordCheck, seal, unsealed } from '../../src/store/checksum.ts'
+import { KIND } from '../../src/store/record-name.ts'
+import { OWNER, fact, plan, write } from './event-store-suite.ts'
+import { collect, dump } from './store-dump.ts'
+import { createFolder, openAt } from './stores.ts'
+
+const folder = createFolder()
+afterEach(() => folder.remove())
+
+describe('the check of a record', () => {
+  test('tells any one byte changed, in the key or in the bytes', () => {
+    const bytes = fc.uint8Array({ minLength: 1, maxLength: 60 })
+    fc.assert(
+      fc.property(
+        bytes,
+        bytes,
+        fc.nat(),
+        fc.integer({ min: 1, max: 255 }),
+        (key, value, at, by) => {
+          const sealed = seal(key, value)
+          expect(unsealed(key, sealed)).toEqual(Buffer.from(value))
+          const place = at % (key.length + sealed.length)
+          const [badKey, bad] = [Buffer.from(key), Buffer.from(sealed)]
+          if (place < key.length) badKey[place] = (key[place] ?? 0) ^ by
+          else bad[place - key.length] = (sealed[place - key.length] ?? 0) ^ by
+          expect(unsealed(badKey, bad)).toBeUndefined()
+        }
+      )
+    )
+  })
+
+  test('is not zero for zeros, and stands for the bytes alone, wherever they are', () => {
+    expect(unsealed(Buffer.alloc(17), Buffer.alloc(40))).toBeUndefined()
+    const [key, bytes] = [Buffer.from('key'), Buffer.from('..bytes..')]
+    expect(recordCheck(key, bytes, 7, 2)).toBe(recordCheck(key, Buffer.from('bytes'), 5))
+  })
+})
+
+test('a record of any kind with a byte changed is refused, or nothing is answered differently', async () => {
+  const location = await folder.next()
+  const store = await openAt(location, OWNER)
+  // Repeated, contested, contested twice in one commit: every kind of record there is.
+  await write(store, [
+    plan(0, [fact(1), fact(2)]),
+    plan(1, [fact(2), fact(3, 7), fact(3, 8)]),
+    plan(2, [fact(3), fact(1)])
+  ])
+  const before = JSON.stringify(await dump(store), withoutBigInts)
+  await store.close()
+  const records = await readRaw(location)
+  expect(new Set(records.map(([key]) => key[0]))).toEqual(new Set(Object.values(KIND)))
+  let refused = 0
+  for (const [key, value] of records) {
+    for (const at of [0, 4, 10, 18, value.length >> 1, value.length - 1]) {
+      const bad = Buffer.from(value)
+      bad[at] = (bad[at] ?? 0) ^ 1
+      await putRaw(location, key, bad)
+      const answer = await answers(location)
+      if (answer === undefined) refused += 1
+      else expect(answer, key.toString('hex')).toBe(before)
+    }
+    await putRaw(location, key, value)
+  }
+  expect(refused).toBeGreaterThan(records.length * 3)
+  expect(await answers(location)).toBe(before)
+})
+
+test('what is damaged of a commit is found by a check, and healed by the commit', async () => {
+  const location = await folder.next()
+  const store = await openAt(location, OWNER)
+  const commits = await write(store, [
+    plan(0, [fact(1), fact(2)]),
+    plan(1, [fact(2), fact(3, 7), fact(3, 8)]),
+    plan(2, [fact(3), fact(1)]),
+    plan(0, [fact(4)])
+  ])
+  const before = JSON.stringify(await dump(store), withoutBigInts)
+  await store.close()
+  const records = await readRaw(location)
+  const ofCommits = records.filter(([key]) => key[0] !== KIND.meta && key[0] !== KIND.log)
+  for (const [key, value] of ofCommits) {
+    const bad = Buffer.from(value)
+    const at = Math.min(5, bad.length - 1)
+    bad[at] = (bad[at] ?? 0) ^ 1
+    for (const damaged of [bad, undefined]) {
+      const name = `${key.toString('hex')} ${damaged === undefined ? 'gone' : 'changed'}`
+      await putRaw(location, key, damaged)
+      const opened = await openAt(location, OWNER, false)
+      const steps = await collect(opened.check({}))
+      expect(
+        steps.some(({ type }) => type !== 'progress'),
+        name
+      ).toBe(true)
+      const stretches = steps.flatMap((step) => (step.type === 'stretch' ? [step.stretch] : []))
+      // Twice: what one commit needs to be healed may be healed by another.
+      for (const stretch of [...stretches, ...stretches]) {
+        const { id } = stretch.log.tip.origin
+        for (const commit of commits.filter(({ origin }) => origin.id === id)) {
+          const isIn = commit.firstSeq > stretch.after.seq && commit.firstSeq <= stretch.toSeq
+          if (isIn) await opened.heal(stretch.log, commit).catch(notYet)
+        }
+      }
+      const clean = await collect(opened.check({}))
+      expect(
+        clean.filter(({ type }) => type !== 'progress'),
+        name
+      ).toEqual([])
+      expect(JSON.stringify(await dump(opened), withoutBigInts), name).toBe(before)
+      await opened.close()
+    }
+  }
+})
+
+function notYet(error: unknown): void {
+  if (!isLaterbaseError(error, 'LATERBASE_STORE_CORRUPT')) throw error
+}
+
+/** Everything that the store answers, as text; undefined when it refused, saying why. */
+async function answers(location: string): Promise<string | undefined> {
+  try {
+    const store = await openAt(location, OWNER, false)
+    try {
+      return JSON.stringify(await dump(store), withoutBigInts)
+    } finally {
+      await store.close()
+    }
+  } catch (error) {
+    const codes = ['LATERBASE_STORE_CORRUPT', 'LATERBASE_STORE_FORMAT'] as const
+    if (codes.some((code) => isLaterbaseError(error, code))) return undefined
+    throw error
+  }
+}
+
+function withoutBigInts(_name: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? String(value) : value
+}
+
+type RawLevel = ClassicLevel<Buffer, Buffer>
+
+async function readRaw(location: string): Promise<[Buffer, Buffer][]> {
+  return withRaw(location, (raw) => raw.iterator().all())
+}
+
+async function putRaw(location: string, key: Buffer, value: Buffer | undefined): Promise<void> {
+  await withRaw(location, (raw) => (value === undefined ? raw.del(key) : raw.put(key, value)))
+}
+
+async function withRaw<T>(location: string, use: (raw: RawLevel) => Promise<T>): Promise<T> {
+  const options = {
+    keyEncoding: 'buffer',
+    valueEncoding: 'buffer',
+    createIfMissing: false
+  } as const
+  const raw: RawLevel = new ClassicLevel(location, options)
+  await raw.open()
+  try {
+    return await use(raw)
+  } finally {
+    await raw.close()
+  }
+}

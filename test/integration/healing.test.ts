@@ -1,0 +1,123 @@
+/** A running node that meets damage on its disk has what is damaged from a peer, or says so. */
+
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import { ClassicLevel } from 'classic-level'
+import { expect, test } from 'vitest'
+
+import { present } from '../../src/core/assert.ts'
+import { parseEventKey } from '../../src/core/event-key.ts'
+import type { Laterbase } from '../../src/index.ts'
+import { commitRecordKey, eventRecordKey } from '../../src/store/key-layout.ts'
+import { allEvents, connect, startNode, until, untilEqual } from '../fixtures/nodes.ts'
+
+type RawLevel = ClassicLevel<Buffer, Buffer>
+
+const CORRUPT = { code: 'LATERBASE_STORE_CORRUPT' }
+
+test('a damaged event is had from a peer by whoever reads it, by key, in order or in a feed', async () => {
+  const { peer, restart, keys } = await damagedPair()
+  const reads: ((node: Laterbase) => Promise<unknown>)[] = [
+    async (node) => node.database('stock').get(keys[3] ?? ''),
+    async (node) => allEvents(node.database('stock')),
+    async (node) => node.database('stock').changesPage()
+  ]
+  for (const read of reads) {
+    const node = await restart((raw) => flip(raw, eventRecordKey(keyOf(keys[3]))))
+    await expect(read(node)).rejects.toMatchObject(CORRUPT)
+    await connect(node, peer)
+    await read(node)
+    expect(await allEvents(node.database('stock'))).toEqual(await allEvents(peer.database('stock')))
+    const { found, healed, open } = node.database('stock').verification()
+    expect([found > 0, healed > 0, open]).toEqual([true, true, 0])
+  }
+})
+
+test('an event and a commit that are gone are found by a check, and healed when a peer comes', async () => {
+  const { peer, restart, keys } = await damagedPair()
+  const node = await restart(async (raw) => {
+    await raw.del(eventRecordKey(keyOf(keys[2])))
+    await raw.del(commitRecordKey(0, 4))
+  })
+  const alone = await node.database('stock').verify()
+  expect(alone.open).toBeGreaterThan(0)
+  expect((await node.status()).warnings.join()).toContain('no connected peer can heal')
+  await connect(node, peer)
+  await until(() => node.database('stock').verification().open === 0)
+  const clean = await node.database('stock').verify({ signatures: true })
+  expect(clean.found).toBe(alone.found)
+  expect(await allEvents(node.database('stock'))).toEqual(await allEvents(peer.database('stock')))
+})
+
+test('what no commit has is found by a check, and the store is made anew without it', async () => {
+  const { restart, peer } = await damagedPair()
+  const node = await restart(async (raw) => raw.put(Buffer.from('010203', 'hex'), Buffer.alloc(9)))
+  const { incarnation } = await incarnationOf(node)
+  const before = await allEvents(peer.database('stock'))
+  const status = await node.database('stock').verify()
+  expect(status.found).toBeGreaterThan(0)
+  expect(await allEvents(node.database('stock'))).toEqual(before)
+  expect((await node.status()).warnings.join()).toContain('stock was found damaged')
+  expect((await incarnationOf(node)).incarnation).not.toBe(incarnation)
+  const kept = (await readdir(join(node.dir, 'databases'))).filter((name) => /damaged/.test(name))
+  expect(kept.length).toBe(1)
+  await node.database('stock').append({ data: 'goes on' })
+  await connect(node, peer)
+  await untilEqual([node, peer], 'stock')
+})
+
+/** A node to be damaged between two lives, and its peer, with the same ten commits. */
+async function damagedPair(): Promise<{
+  readonly peer: Laterbase
+  readonly keys: readonly string[]
+  readonly restart: (damage: (raw: RawLevel) => Promise<void>) => Promise<Laterbase>
+}> {
+  const peer = await startNode({ antiEntropyMs: 500 })
+  let node = await startNode({ invitation: peer.invitation() })
+  const { dir } = node
+  const { database } = await node.createDatabase('stock')
+  const keys: string[] = []
+  for (let commit = 0; commit < 10; commit += 1) {
+    const { results } = await database.append({ data: { commit } })
+    for (const result of results) if ('key' in result) keys.push(result.key)
+  }
+  await connect(node, peer)
+  await untilEqual([node, peer], 'stock')
+  const restart = async (damage: (raw: RawLevel) => Promise<void>): Promise<Laterbase> => {
+    await node.close()
+    // As a life without writes does: what was in the log file is in a table, and was checked.
+    await (await startNode({ dir })).close()
+    await edit(join(dir, 'databases', 'stock'), damage)
+    node = await startNode({ dir, antiEntropyMs: 500 })
+    return node
+  }
+  return { peer, keys, restart }
+}
+
+async function edit(location: string, damage: (raw: RawLevel) => Promise<void>): Promise<void> {
+  const options = {
+    keyEncoding: 'buffer',
+    valueEncoding: 'buffer',
+    createIfMissing: false
+  } as const
+  const raw: RawLevel = new ClassicLevel(location, options)
+  await raw.open()
+  await damage(raw)
+  await raw.close()
+}
+
+async function flip(raw: RawLevel, key: Buffer): Promise<void> {
+  const record = present(await raw.get(key), 'a record')
+  record[record.length - 2] = (record[record.length - 2] ?? 0) ^ 1
+  await raw.put(key, record)
+}
+
+function keyOf(text: string | undefined) {
+  return present(parseEventKey(text ?? ''), 'a key')
+}
+
+/** The short cursor names the incarnation of the store. */
+async function incarnationOf(node: Laterbase): Promise<{ readonly incarnation: string }> {
+  return { incarnation: (await node.database('stock').status()).lc.slice(0, 12) }
+}
