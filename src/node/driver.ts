@@ -298,9 +298,12 @@ export class Driver {
     try {
       return await this.#responder.answer(peer, frame)
     } catch (error) {
-      if (!isLaterbaseError(error, 'LATERBASE_STORE_CORRUPT')) throw error
-      this.#init.log('warn', 'a page for a peer met damage on this disk', { peer })
-      this.#init.damaged()
+      if (isLaterbaseError(error, 'LATERBASE_STORE_CORRUPT')) {
+        this.#warn(`damaged on this disk: ${error.message}`, { peer })
+        this.#init.damaged()
+      } else if (!isLaterbaseError(error, 'LATERBASE_STORE_FAILED')) {
+        throw error
+      }
       const refused = encodeDeltaAnswer({ type: 'refused', reason: 'busy' })
       return { frame: refused, request: undefined, fault: undefined }
     }

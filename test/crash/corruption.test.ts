@@ -15,7 +15,7 @@ import { isLaterbaseError } from '../../src/errors.ts'
 import type { Laterbase } from '../../src/index.ts'
 import { createLaterbase } from '../../src/index.ts'
 import type { Rng } from '../../src/core/clock.ts'
-import { allEvents, connect, temporaryDirectory } from '../fixtures/nodes.ts'
+import { allEvents, reconnect, temporaryDirectory } from '../fixtures/nodes.ts'
 import { seededRng } from '../property/arbitraries.ts'
 import { makeBoxes } from './boxes.ts'
 import type { Boxes } from './boxes.ts'
@@ -114,7 +114,7 @@ async function run(dir: string, { peer }: Case): Promise<string> {
   }
   onTestFinished(() => node.close())
   if (peer && node.invitation() === boxes.peer.invitation()) {
-    await connect(node, boxes.peer)
+    await reconnect(node, boxes.peer)
     await vi.waitFor(async () => expect(await eventsOf(node)).toEqual(expected), {
       timeout: HEALED_MS_MAX,
       interval: 50

@@ -8,7 +8,7 @@ import { expect, test } from 'vitest'
 
 import type { Laterbase } from '../../src/index.ts'
 import { commitRecordKey } from '../../src/store/key-layout.ts'
-import { allEvents, connect, startNode, until, untilEqual } from '../fixtures/nodes.ts'
+import { allEvents, connect, reconnect, startNode, until, untilEqual } from '../fixtures/nodes.ts'
 
 test('what lies beyond a hole comes from the old files once a peer has filled the hole', async () => {
   const peer = await startNode({ antiEntropyMs: 500 })
@@ -28,7 +28,7 @@ test('what lies beyond a hole comes from the old files once a peer has filled th
   const node = await startNode({ dir: first.dir, antiEntropyMs: 500 })
   expect((await allEvents(node.database('stock'))).length).toBe(2)
   expect((await node.status()).warnings.join()).toContain('2 of 10 events were read back, 8')
-  await connect(node, peer)
+  await reconnect(node, peer)
   await until(async () => (await allEvents(node.database('stock'))).length === 10)
   expect(await allEvents(node.database('stock'))).toEqual(written)
   await untilEqual([node, peer], 'stock')

@@ -10,7 +10,7 @@ import { present } from '../../src/core/assert.ts'
 import { parseEventKey } from '../../src/core/event-key.ts'
 import type { Laterbase } from '../../src/index.ts'
 import { commitRecordKey, eventRecordKey } from '../../src/store/key-layout.ts'
-import { allEvents, connect, startNode, until, untilEqual } from '../fixtures/nodes.ts'
+import { allEvents, reconnect, startNode, until, untilEqual } from '../fixtures/nodes.ts'
 
 type RawLevel = ClassicLevel<Buffer, Buffer>
 
@@ -26,7 +26,7 @@ test('a damaged event is had from a peer by whoever reads it, by key, in order o
   for (const read of reads) {
     const node = await restart((raw) => flip(raw, eventRecordKey(keyOf(keys[3]))))
     await expect(read(node)).rejects.toMatchObject(CORRUPT)
-    await connect(node, peer)
+    await reconnect(node, peer)
     await read(node)
     expect(await allEvents(node.database('stock'))).toEqual(await allEvents(peer.database('stock')))
     const { found, healed, open } = node.database('stock').verification()
@@ -43,7 +43,7 @@ test('an event and a commit that are gone are found by a check, and healed when 
   const alone = await node.database('stock').verify()
   expect(alone.open).toBeGreaterThan(0)
   expect((await node.status()).warnings.join()).toContain('no connected peer can heal')
-  await connect(node, peer)
+  await reconnect(node, peer)
   await until(() => node.database('stock').verification().open === 0)
   const clean = await node.database('stock').verify({ signatures: true })
   expect(clean.found).toBe(alone.found)
@@ -63,7 +63,7 @@ test('what no commit has is found by a check, and the store is made anew without
   const kept = (await readdir(join(node.dir, 'databases'))).filter((name) => /damaged/.test(name))
   expect(kept.length).toBe(1)
   await node.database('stock').append({ data: 'goes on' })
-  await connect(node, peer)
+  await reconnect(node, peer)
   await untilEqual([node, peer], 'stock')
 })
 
@@ -82,7 +82,7 @@ async function damagedPair(): Promise<{
     const { results } = await database.append({ data: { commit } })
     for (const result of results) if ('key' in result) keys.push(result.key)
   }
-  await connect(node, peer)
+  await reconnect(node, peer)
   await untilEqual([node, peer], 'stock')
   const restart = async (damage: (raw: RawLevel) => Promise<void>): Promise<Laterbase> => {
     await node.close()
