@@ -168,10 +168,10 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'failed-fetch-is-never-retried',
     file: SESSION,
-    find: `  database.fetching = false
+    find: `  database.fetching = undefined
   database.again = 'no'
   database.retryAtMs =`,
-    replace: `  if (database.fetching) return []
+    replace: `  if (database.fetching !== undefined) return []
   database.again = 'no'
   database.retryAtMs =`,
     caughtBy: ['convergence', 'bounded', 'quiet']
@@ -228,8 +228,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'branches-are-never-located',
     file: 'src/node/delta-fetch.ts',
-    find: 'const isMore = page.complete ? await locate(fetch, page) : isNews',
-    replace: 'const isMore = page.complete ? false : isNews',
+    find: 'page.complete ? await locate(fetch, heads) : isNews',
+    replace: 'page.complete ? false : isNews',
     caughtBy: ['convergence', 'exchanges', 'quiet']
   },
   {

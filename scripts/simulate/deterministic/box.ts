@@ -1,5 +1,6 @@
 /** One simulated box: the production node on a simulated clock, disk and network. */
 
+import { equalBytes } from '../../../src/core/bytes.ts'
 import type { Signer } from '../../../src/core/clock.ts'
 import { LaterbaseNode } from '../../../src/node/node.ts'
 import type { NodeDatabase } from '../../../src/node/database.ts'
@@ -51,7 +52,10 @@ export class Box {
     this.#init = init
     this.#signer = simSigner(init.identity)
     this.wall = new WallClock(network.world, init.wallMs)
-    this.#stamps = new StampWitness(network, this.wall, init.name)
+    this.#stamps = new StampWitness(network, this.wall, {
+      name: init.name,
+      publicKey: this.#signer.publicKey
+    })
     this.disk = new SimDisk(network.world, simHasher, this.#stamps)
   }
 
@@ -190,22 +194,31 @@ export class Box {
   }
 }
 
+interface BoxIdentity {
+  readonly name: string
+  readonly publicKey: Uint8Array
+}
+
 /** Watches the stamps of one box, and hands what its disk takes to the ledger. */
 class StampWitness implements DiskWitness {
   readonly #network: SimNetwork
   readonly #wall: WallClock
   readonly #name: string
+  readonly #publicKey: Uint8Array
   /** The highest stamp of its own on its disk. */
   #own = 0n
   /** The highest stamp of its own that this process asked to write. */
   #asked = 0n
   /** The highest stamp on its disk that it believed. */
   #seen = 0n
+  /** Logs of its own on which it has met what another box wrote. */
+  readonly #closed = new Set<LogId>()
 
-  constructor(network: SimNetwork, wall: WallClock, name: string) {
+  constructor(network: SimNetwork, wall: WallClock, init: BoxIdentity) {
     this.#network = network
     this.#wall = wall
-    this.#name = name
+    this.#name = init.name
+    this.#publicKey = init.publicKey
   }
 
   /** A new process. */
@@ -218,6 +231,7 @@ class StampWitness implements DiskWitness {
     this.#own = 0n
     this.#asked = 0n
     this.#seen = 0n
+    this.#closed.clear()
   }
 
   submitted(batch: StoreBatch, ownLog: LogId): readonly boolean[] {
@@ -228,6 +242,10 @@ class StampWitness implements DiskWitness {
       // Its own log may come back to a box from others, as theirs do.
       if (origin.id === ownLog && !this.#network.ledger.knows(commit)) {
         this.#checkOwn(recorded, seen)
+        if (this.#closed.has(origin.id)) {
+          const detail = `${this.#name} writes on in log ${origin.id}, which another box has written in`
+          this.#network.ledger.violate('one-place-one-commit', detail)
+        }
         this.#asked = recorded
         return true
       }
@@ -241,7 +259,10 @@ class StampWitness implements DiskWitness {
     return batch.commits.map((commit, index) => {
       const { recorded, origin } = commit
       const isOwn = origin.id === ownLog
-      const isNew = isOwn && !this.#network.ledger.knows(commit)
+      const isKnown = this.#network.ledger.knows(commit)
+      const isNew = isOwn && !isKnown
+      if (isKnown && equalBytes(origin.genesis.publicKey, this.#publicKey))
+        this.#closed.add(origin.id)
       if (isNew && recorded > this.#own) this.#own = recorded
       if (believed[index] === true && recorded > this.#seen) this.#seen = recorded
       return this.#network.ledger.meet(database, commit, isOwn)

@@ -108,8 +108,7 @@ export async function checkWanderer(run: SimRun, name: string): Promise<void> {
   const wanderer = run.wanderers.get(name)
   if (database === undefined || wanderer === undefined) return
   while ((await wanderer.read(database, 100)) > 0 && !run.ledger.isBroken);
-  const fed = await database.changesPage({ limit: 1_000_000 })
-  wanderer.check(fed.changes.map(({ event }) => `${event.key} ${event.hash}`))
+  await wanderer.check(database)
 }
 
 async function readAll(database: NodeDatabase): Promise<RecordedEvent[]> {
