@@ -31,7 +31,7 @@ const ALL = {
   },
   ci: {
     lossSeeds: 3,
-    crowd: 30,
+    crowd: 16,
     partitionNodes: 12,
     partitionEvents: 1_200,
     simulatedNodes: 50,
