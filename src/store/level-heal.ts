@@ -189,10 +189,15 @@ async function placeHashes(db: Level, heal: KeyHeal): Promise<Uint8Array[]> {
   const { key, places, commit, log } = heal
   const conflictKey = conflictRecordKey(key)
   const told = await db.get(conflictKey)
-  const first = told === undefined ? undefined : unsealed(conflictKey, told)
   const records = await db.getMany(places.map(contentRecordKey))
   const own = (place: KeyPlace): Uint8Array | undefined =>
     place.log === log ? commit.events[place.seq - commit.firstSeq]?.hash : undefined
+  // A place of which nothing is told has the content that came first: where the record that says so
+  // is damaged, the commit knows, if one of its own places is such a one.
+  const untold = places.find((place, index) => records[index] === undefined && own(place))
+  const first =
+    (told === undefined ? undefined : unsealed(conflictKey, told)) ??
+    (untold === undefined ? undefined : own(untold))
   // Without several contents, every place has the one that the commit has.
   const mine = commit.events.find((event) => equalBytes(event.key, key))
   const isContested = told !== undefined || records.some((record) => record !== undefined)
