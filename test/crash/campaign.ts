@@ -15,7 +15,7 @@ import type { NamePromise } from './journal.ts'
 import { CUT_KINDS } from './power-cut.ts'
 
 /** Cycles that are part of every run of the tests; a campaign asks for more by CRASH_CYCLES. */
-const CYCLES_DEFAULT = 4
+const CYCLES_DEFAULT = 2
 /** Each cycle takes some seconds, ms. */
 export const CYCLE_MS_MAX = 30_000
 

@@ -64,7 +64,7 @@ function caseOf(seed: number): Case {
 }
 
 const SEED = Number(process.env['SEED'] ?? -1)
-const CASES = Number(process.env['CASES'] ?? 24)
+const CASES = Number(process.env['CASES'] ?? 12)
 const SEEDS = SEED >= 0 ? [SEED] : Array.from({ length: CASES }, (_, index) => index)
 
 let boxes: Boxes

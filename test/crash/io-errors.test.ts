@@ -16,7 +16,7 @@ import type { Call } from './journal.ts'
 
 const shim = await buildShim()
 /** Which part of the cases is tried: each n-th, from the one that the seed says. */
-const EACH = Number(process.env['CRASH_FAULTS_EACH'] ?? 40)
+const EACH = Number(process.env['CRASH_FAULTS_EACH'] ?? 120)
 const OFFSET = Number(process.env['CRASH_SEED'] ?? 1)
 
 /** Calls that a fault can happen to, as the shim counts them. */

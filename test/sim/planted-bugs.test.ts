@@ -37,7 +37,12 @@ test('there are at least twelve, each with a name of its own', () => {
   expect(names.size).toBeGreaterThanOrEqual(12)
 })
 
-test.each(PLANTED_BUGS)(
+/** A few with every run of the tests, which stay quick; all of them with PLANTED=all. */
+const HUNTED = PLANTED_BUGS.filter(
+  (_, index) => process.env['PLANTED'] === 'all' || index % 6 === 0
+)
+
+test.each(HUNTED)(
   `the simulator finds $name within ${SEEDS_MAX} seeds`,
   async ({ name, caughtBy }: PlantedBug) => {
     const { simulateSeed, Violation } = await loadSimulator(name)

@@ -15,7 +15,7 @@ import { loadSimulator } from './load-simulator.ts'
 
 const ONE = process.env['SEED']
 const SETTINGS = JSON.parse(process.env['SETTINGS'] ?? '{}') as Partial<Settings>
-const FRESH = Number(process.env['SEEDS'] ?? 300)
+const FRESH = Number(process.env['SEEDS'] ?? 150)
 const FIRST = Number(process.env['FIRST_SEED'] ?? 1)
 const SECONDS_MAX = Number(process.env['SIM_SECONDS'] ?? 1_200)
 /** Real time spent on making a failure smaller, ms; 0 for none. */
