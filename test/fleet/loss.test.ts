@@ -19,7 +19,11 @@ import { report, seeds, SIZES } from './sizes.ts'
 
 type Loss = 'wiped' | 'restored' | 'cloned'
 
-const LOSSES: readonly Loss[] = ['wiped', 'restored', 'cloned']
+/**
+ * Not `cloned` with readers: the copy of a store takes the short cursors of the other for its own, and a
+ * reader who goes from one to the other misses events, as the README says.
+ */
+const LOSSES: readonly Loss[] = ['wiped', 'restored']
 
 const DATABASE = 'stock'
 /** Events between two steps. */
