@@ -46,7 +46,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'write-on-after-a-failed-write',
     file: 'src/store/reopening-store.ts',
-    find: "if (isLaterbaseError(error, 'LATERBASE_STORE_FAILED')) this.#fail(error, batch.renewal)",
+    find: 'if (isTorn && !this.#isReplaced(store)) this.#fail(error, renewal)',
     replace: '',
     caughtBy: ['durability', 'digest', 'count']
   },
@@ -61,7 +61,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'batch-is-split',
     file: DATABASE,
-    find: 'await this.#writer.append(accepted, partial)',
+    find: 'await this.#reading(() => this.#writer.append(accepted, partial))',
     replace: `(await Promise.all(accepted.map(async (event, index) => {
       for (let wait = 0; wait < index * 20; wait += 1) await undefined
       return this.#writer.append([event], partial)
@@ -153,9 +153,9 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'receivers-clock-filters-commits',
     file: DATABASE,
-    find: '    return this.#writer.merge(commits)',
-    replace: `    const nowMs = this.#init.clock.nowMs()
-    return this.#writer.merge(commits.filter(({ recorded }) => stampMs(recorded) <= nowMs + 300_000))`,
+    find: '    return this.#reading(() => this.#writer.merge(commits))',
+    replace: `    const latest = BigInt(this.#init.clock.nowMs() + 300_000) << 16n
+    return this.#writer.merge(commits.filter(({ recorded }) => recorded <= latest))`,
     caughtBy: ['convergence', 'unexpected-failure']
   },
   {
