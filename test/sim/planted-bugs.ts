@@ -238,12 +238,5 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     find: 'const isReady = prepared?.name === pageName(request, position)',
     replace: 'const isReady = prepared !== undefined',
     caughtBy: ['honest-cut-off', 'convergence', 'exchanges', 'no-phantom']
-  },
-  {
-    name: 'database-is-listed-too-late',
-    file: 'src/node/database-registry.ts',
-    find: "    await this.#list(name, 'open')\n",
-    replace: "    void this.#list(name, 'open')\n",
-    caughtBy: ['durability', 'unexpected-failure', 'feed']
   }
 ]
