@@ -34,7 +34,7 @@ function progressFault({ store, progress }: OpenCheck): string | undefined {
   // that was renewed in the last moment before a crash has another name than what was noted of it.
   if (progress?.incarnation !== store.incarnation) return undefined
   const lost = progress.arrival - store.arrival()
-  return lost > 0 ? `its last ${lost} commits are gone` : undefined
+  return lost > 0 ? `its last ${lost === 1 ? 'commit is' : `${lost} commits are`} gone` : undefined
 }
 
 /** Commits from the last one back: none is left out, each is followed by the one that names it. */

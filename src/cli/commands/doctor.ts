@@ -6,7 +6,7 @@ import { Option, type Command } from 'commander'
 
 import { examineDirectory } from '../../node/directory-doctor.ts'
 import type { DirectoryFinding } from '../../node/directory-doctor.ts'
-import { createCommand, type OpenSession } from '../command.ts'
+import { addDirOption, createCommand, type OpenSession } from '../command.ts'
 import { CommandFailure } from '../failure.ts'
 import { counted, type Terminal } from '../terminal.ts'
 import { requireNode } from './verify.ts'
@@ -15,16 +15,15 @@ export function doctorCommand(openSession: OpenSession): Command {
   const command = createCommand({
     name: 'doctor',
     summary: "say what is wrong with a stopped node's data directory, and repair it",
-    example: 'laterbase doctor ./laterbase-data\nlaterbase doctor ./laterbase-data --repair'
+    example: 'laterbase doctor\nlaterbase doctor --dir ./laterbase-data --repair'
   })
-  return command
-    .argument('[dir]', 'data directory', './laterbase-data')
+  return addDirOption(command)
     .addOption(new Option('--repair', 'do what it says').default(false))
     .addOption(new Option('--new-identity', 'with --repair: go on as a new node').default(false))
-    .action(async (given: string) => {
+    .action(async () => {
       const { terminal, log } = openSession(command)
-      const { repair, newIdentity } = command.opts<{ repair: boolean; newIdentity: boolean }>()
-      const dir = resolve(given)
+      const { repair, newIdentity, ...given } = command.opts<DoctorOptions>()
+      const dir = resolve(given.dir)
       await requireNode(dir)
       const progress = (text: string): void => terminal.progress(`looking at ${text}`)
       const options = { dir, signatures: true, repair, newIdentity, log, progress }
@@ -32,6 +31,12 @@ export function doctorCommand(openSession: OpenSession): Command {
       terminal.clearProgress()
       report(findings, { dir, repair, terminal })
     })
+}
+
+interface DoctorOptions {
+  readonly dir: string
+  readonly repair: boolean
+  readonly newIdentity: boolean
 }
 
 /** @throws CommandFailure where something is left to be repaired */

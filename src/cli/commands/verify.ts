@@ -17,18 +17,24 @@ export function verifyCommand(openSession: OpenSession): Command {
     name: 'verify',
     summary: 'go through all stored events, of a stopped node or of one that runs',
     example:
-      'laterbase verify                     # the node that runs here\n' +
-      'laterbase verify ./laterbase-data    # a node that is stopped'
+      'laterbase verify                           # the node that runs here\n' +
+      'laterbase verify --dir ./laterbase-data    # a node that is stopped'
   })
   return addUrlOption(command)
-    .argument('[dir]', 'data directory of a stopped node')
+    .addOption(new Option('--dir <dir>', 'data directory of a stopped node, in place of --url'))
     .addOption(new Option('--signatures', 'check every signature too').default(false))
-    .action(async (dir: string | undefined) => {
+    .action(async () => {
       const session = openSession(command)
-      const { url, signatures } = command.opts<{ url: string; signatures: boolean }>()
+      const { url, dir, signatures } = command.opts<VerifyOptions>()
       if (dir === undefined) await verifyRunning(session, url, signatures)
       else await verifyStopped(session, resolve(dir), signatures)
     })
+}
+
+interface VerifyOptions {
+  readonly url: string
+  readonly dir?: string
+  readonly signatures: boolean
 }
 
 /** @throws CommandFailure where no node is in the directory */
