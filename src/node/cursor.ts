@@ -1,24 +1,26 @@
 /**
  * Cursors of the changes feed. Behind both forms is a position: how far the reader has each log.
  *
- * The short form (`s…`) names logs by their number in this store and carries the store's
- * incarnation; the portable one (`v…`) names them by id, with a few bytes of a hash that tell the
- * branches of a forked log apart, and is good on any node. Both stay good for ever, because logs
- * only grow.
+ * The short form (`s…`) names logs by their number in this store, and carries a check over the
+ * commits at its places: a store that was wiped, restored or copied, and numbers logs otherwise or has
+ * other commits there, refuses it. The portable one (`v…`) names logs by id, with a few bytes of a
+ * hash that tell the branches of a forked log apart, and is good on any node. Both stay good for
+ * ever, because logs only grow.
  */
 
 import { Writer, decode } from '../../protocols/wire.ts'
 import type { Reader } from '../../protocols/wire.ts'
 import { isRejected } from '../../protocols/rejected.ts'
 import { VERSION_HEADS_MAX } from '../../protocols/limits.ts'
+import { present } from '../core/assert.ts'
 import { stampAt } from '../core/hybrid-logical-clock.ts'
 import { decodePosition, encodePosition } from '../core/version.ts'
 import type { Place } from '../core/version.ts'
 import { LaterbaseError } from '../errors.ts'
 import { parseTime } from '../schema/time.ts'
 import type { EventStore } from '../store/event-store.ts'
-import { headPosition, passedOf, settle } from './position.ts'
-import type { Position, ReaderPosition } from './position.ts'
+import { headPosition, passedOf, placesOf, readerAt, settle, tagsOf, tipTags } from './position.ts'
+import type { Position, ReaderPosition, Tags } from './position.ts'
 
 /**
  * The position that a text means: `0`, `now`, an RFC 3339 time of recording, or a cursor.
@@ -26,36 +28,51 @@ import type { Position, ReaderPosition } from './position.ts'
  * @throws LATERBASE_CURSOR_INVALID, LATERBASE_CURSOR_FOREIGN
  */
 export async function readCursor(text: string, store: EventStore): Promise<ReaderPosition> {
-  if (text === '0') return { passed: new Map(), beyond: [] }
-  if (text === 'now') return { passed: headPosition(store), beyond: [] }
+  if (text === '0') return readerAt(new Map())
+  if (text === 'now') return readerAt(headPosition(store))
   const timeMs = parseTime(text)
-  if (timeMs !== undefined) return { passed: await positionAt(timeMs, store), beyond: [] }
+  if (timeMs !== undefined) return readerAt(await positionAt(timeMs, store))
   const bytes = BASE64URL.test(text) ? Buffer.from(text.slice(1), 'base64url') : undefined
-  if (bytes !== undefined && text.startsWith(SHORT)) {
-    return { passed: readShort(bytes, store), beyond: [] }
-  }
+  if (bytes !== undefined && text.startsWith(SHORT)) return readShort(bytes, store)
   const places =
     bytes !== undefined && text.startsWith(PORTABLE) ? decodePosition(bytes) : undefined
-  if (places !== undefined) return settle(store, { passed: new Map(), beyond: places })
+  if (places !== undefined) return settle(store, { ...readerAt(new Map()), beyond: places })
   throw new LaterbaseError(
     'LATERBASE_CURSOR_INVALID',
     'not a cursor: give 0, now, an RFC 3339 time, or what a feed handed out'
   )
 }
 
-/** The short form; where a reader has places beyond this store, only the portable one can say so. */
-export function shortCursor(passed: Position, store: EventStore): string {
+/**
+ * The short form; where a reader has places beyond this store, only the portable one can say so.
+ *
+ * @param tags of the commits that hold the last events passed
+ */
+export function shortCursor(passed: Position, tags: Tags, store: EventStore): string {
   const logs = store.logs()
-  const writer = new Writer(8 + 12 * logs.length)
-  writer.fixed(Buffer.from(store.incarnation, 'hex').subarray(0, INCARNATION_BYTES))
-  let before = -1
+  const writer = new Writer(CHECK_BYTES + 12 * logs.length)
+  writer.fixed(new Uint8Array(CHECK_BYTES))
+  let [check, before] = [0, -1]
   for (const log of logs) {
     const seq = passedOf(passed, log)
     if (seq === (log.fork?.seq ?? 0)) continue
     writer.varint(log.number - before - 1).varint(seq)
+    check ^= checkOf(present(tags.get(log.number), 'the tag of a place is known'))
     before = log.number
   }
-  return SHORT + toBase64url(writer.finish())
+  const bytes = writer.finish()
+  new DataView(bytes.buffer, bytes.byteOffset).setInt32(0, check)
+  return SHORT + toBase64url(bytes)
+}
+
+/** Short, of everything that a store holds. */
+export function headCursor(store: EventStore): string {
+  return shortCursor(headPosition(store), tipTags(store), store)
+}
+
+/** Portable, of everything that a store holds. */
+export function headVersion(store: EventStore): string {
+  return portableCursor(placesOf(store, headPosition(store), tipTags(store)))
 }
 
 export function portableCursor(places: readonly Place[]): string {
@@ -69,19 +86,35 @@ async function positionAt(timeMs: number, store: EventStore): Promise<Map<number
   return position
 }
 
-function readShort(bytes: Uint8Array, store: EventStore): Map<number, number> {
-  const own = Buffer.from(store.incarnation, 'hex').subarray(0, INCARNATION_BYTES)
-  if (Buffer.compare(bytes.subarray(0, INCARNATION_BYTES), own) !== 0) throw foreign()
-  const entries = decode(bytes.subarray(INCARNATION_BYTES), (reader) => readEntries(reader))
-  if (isRejected(entries)) {
-    throw new LaterbaseError('LATERBASE_CURSOR_INVALID', `a damaged cursor: ${entries.detail}`)
+/** @throws LATERBASE_CURSOR_INVALID, LATERBASE_CURSOR_FOREIGN */
+async function readShort(bytes: Uint8Array, store: EventStore): Promise<ReaderPosition> {
+  const told = decode(bytes, (reader) => ({
+    check: reader.fixed(CHECK_BYTES),
+    passed: new Map(readEntries(reader))
+  }))
+  if (isRejected(told)) {
+    throw new LaterbaseError('LATERBASE_CURSOR_INVALID', `a damaged cursor: ${told.detail}`)
   }
+  const { check, passed } = told
   const logs = store.logs()
-  for (const [number, seq] of entries) {
+  for (const [number, seq] of passed) {
     const log = logs[number]
-    if (log === undefined || seq > log.tip.seq) throw foreign()
+    if (log === undefined || seq <= (log.fork?.seq ?? 0) || seq > log.tip.seq) throw foreign()
   }
-  return new Map(entries)
+  const tags = await tagsOf(store, passed)
+  let found = 0
+  for (const tag of tags.values()) found ^= checkOf(tag)
+  if (found !== checkOf(check)) throw foreign()
+  return { passed, tags, beyond: [] }
+}
+
+/**
+ * Of a place in a log what goes into a cursor's check. The check is the exclusive or of all: whatever
+ * their order is, and however a store numbers its logs, the same commits have the same.
+ */
+function checkOf(tag: Uint8Array): number {
+  const [a = 0, b = 0, c = 0, d = 0] = tag
+  return (a << 24) | (b << 16) | (c << 8) | d
 }
 
 function readEntries(reader: Reader): [number, number][] {
@@ -98,8 +131,8 @@ function readEntries(reader: Reader): [number, number][] {
 function foreign(): LaterbaseError {
   return new LaterbaseError(
     'LATERBASE_CURSOR_FOREIGN',
-    'this cursor is of another store, or of one that was replaced: go on from the last_version ' +
-      'that came with it, or start again from 0'
+    'this cursor has passed what this store does not hold: it is of another node, or the disk is ' +
+      'another or an older one. Go on from the last_version that came with it, or start again from 0'
   )
 }
 
@@ -110,4 +143,5 @@ function toBase64url(bytes: Uint8Array): string {
 const SHORT = 's'
 const PORTABLE = 'v'
 const BASE64URL = /^[sv][A-Za-z0-9_-]*$/
-const INCARNATION_BYTES = 4
+/** A cursor of another copy passes for one of this in one of four thousand million cases. */
+const CHECK_BYTES = 4

@@ -26,13 +26,13 @@ import {
   refuseConflicts,
   rejectedResult
 } from './append-outcome.ts'
-import { portableCursor, readCursor, shortCursor } from './cursor.ts'
+import { headCursor, headVersion, readCursor } from './cursor.ts'
 import { readBound, readFilter, readKey } from './event-filter.ts'
 import { pendingEvents, readFeedPage } from './feed.ts'
 import type { FeedPage, FeedQuery } from './feed.ts'
 import { LIVE_PAGE, PAGE_LIMIT } from './limits.ts'
 import { LogRumours, logStatuses } from './log-status.ts'
-import { headPosition, placesOf, settle } from './position.ts'
+import { settle } from './position.ts'
 import type { ReaderPosition } from './position.ts'
 import type {
   AppendOptions,
@@ -222,13 +222,12 @@ export class NodeDatabase implements Database {
   }
 
   async status(): Promise<DatabaseStatus> {
-    const position = headPosition(this.store)
     return {
       name: this.name,
       events: this.store.eventCount(),
       commits: this.store.arrival(),
-      lc: shortCursor(position, this.store),
-      version: portableCursor(await placesOf(this.store, position)),
+      lc: headCursor(this.store),
+      version: headVersion(this.store),
       digest: this.digest(),
       logs: logStatuses(this.store, { known: this.#rumours.known(), peerId: this.#init.peerId }),
       diskBytes: await this.store.diskBytes(),
@@ -302,7 +301,7 @@ export class NodeDatabase implements Database {
       const pointer = Array.isArray(offered) ? `/${index}` : ''
       return appendedResult(envelope, outcome, pointer)
     })
-    this.#lc ??= shortCursor(headPosition(this.store), this.store)
+    this.#lc ??= headCursor(this.store)
     return { lc: this.#lc, results }
   }
 

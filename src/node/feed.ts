@@ -22,7 +22,7 @@ import type {
 import { mergedCommits } from './commit-merge.ts'
 import { portableCursor, shortCursor } from './cursor.ts'
 import { FEED_PAGE_BYTES, FEED_PAGE_READS } from './limits.ts'
-import { passedOf, placesOf, settle } from './position.ts'
+import { passedOf, placesOf, settle, tagsOf } from './position.ts'
 import type { Position, ReaderPosition, SettledPosition } from './position.ts'
 
 export interface FeedRow {
@@ -57,7 +57,8 @@ export interface FeedQuery {
 /** The next page; empty, at the same position, when there is nothing beyond it. */
 export async function readFeedPage(store: EventStore, query: FeedQuery): Promise<FeedPage> {
   const settled = await settle(store, query.position)
-  const trail = new FeedTrail(settled)
+  const { passed: start, tags: known } = settled
+  const trail = new FeedTrail(settled, await tagsOf(store, start, known))
   const rows: FeedRow[] = []
   let slices: CommitSlice[] = []
   let [reads, bytes, pendingReads] = [0, 0, 0]
@@ -79,10 +80,10 @@ export async function readFeedPage(store: EventStore, query: FeedQuery): Promise
     if (to < commit.keys.length) break
   }
   await flush()
-  const { passed, beyond } = trail
-  const cursors = { lc: await trail.lc(store), version: await trail.version(store) }
+  const { passed, tags, beyond } = trail
+  const cursors = { lc: trail.lc(store), version: trail.version(store) }
   const pending = pendingEvents(store, trail.assumed)
-  return { rows, position: { passed, beyond }, ...cursors, pending }
+  return { rows, position: { passed, tags, beyond }, ...cursors, pending }
 }
 
 /** Where a reader is while a page is put together. */
@@ -90,18 +91,18 @@ class FeedTrail {
   readonly passed: Map<number, number>
   readonly assumed: Map<number, number>
   readonly beyond: readonly Place[]
-  /** Tags of the commits passed last, by log, where they are known already. */
-  readonly #tags = new Map<number, Uint8Array>()
+  readonly tags: Map<number, Uint8Array>
 
-  constructor({ passed, assumed, beyond }: SettledPosition) {
+  constructor({ passed, assumed, beyond }: SettledPosition, tags: Map<number, Uint8Array>) {
     this.passed = new Map(passed)
     this.assumed = new Map(assumed)
     this.beyond = beyond
+    this.tags = tags
   }
 
   /** Enters a commit. */
   enter(commit: StoredCommit): void {
-    this.#tags.set(commit.log, commit.hash.subarray(0, TAG_BYTES))
+    this.tags.set(commit.log, commit.hash.subarray(0, TAG_BYTES))
   }
 
   advance(log: StoredLog, seq: number): void {
@@ -109,15 +110,15 @@ class FeedTrail {
     this.assumed.set(log.number, seq)
   }
 
-  /** Short; portable where the reader has places beyond this store. No promise on the usual way. */
-  lc(store: EventStore): string | Promise<string> {
-    return this.beyond.length === 0 ? shortCursor(this.passed, store) : this.version(store)
+  /** Short; portable where the reader has places beyond this store. */
+  lc(store: EventStore): string {
+    if (this.beyond.length > 0) return this.version(store)
+    return shortCursor(this.passed, this.tags, store)
   }
 
   /** Portable. */
-  async version(store: EventStore): Promise<string> {
-    const places = await placesOf(store, this.passed, this.#tags)
-    return portableCursor([...places, ...this.beyond])
+  version(store: EventStore): string {
+    return portableCursor([...placesOf(store, this.passed, this.tags), ...this.beyond])
   }
 }
 
@@ -144,9 +145,7 @@ async function deliver(store: EventStore, delivery: Delivery): Promise<void> {
       trail.advance(log, seq)
       if (!repeats && query.matches(event)) {
         const { recorded } = commit
-        const cursor = trail.lc(store)
-        const lc = typeof cursor === 'string' ? cursor : await cursor
-        rows.push({ event, log: log.tip.origin.id, seq, recorded, lc })
+        rows.push({ event, log: log.tip.origin.id, seq, recorded, lc: trail.lc(store) })
       }
       seq += 1
     }

@@ -94,23 +94,49 @@ export async function locatorOf(store: EventStore, id: LogId): Promise<Head[]> {
   return heads
 }
 
+/** First bytes of the hashes of commits, by number of the stored log. */
+export type Tags = ReadonlyMap<number, Uint8Array>
+
+/** Of everything that a store holds. */
+export function tipTags(store: EventStore): Map<number, Uint8Array> {
+  const tags = new Map<number, Uint8Array>()
+  for (const { number, tip, fork } of store.logs()) {
+    if (tip.seq > (fork?.seq ?? 0)) tags.set(number, tip.hash.subarray(0, TAG_BYTES))
+  }
+  return tags
+}
+
 /**
- * A position in a form that every node understands.
+ * Of each log that a position has entered, the tag of the commit that holds the last event passed.
  *
- * @param tags of commits that are known to hold the last event passed, by number of the stored log
+ * @param known tags of it that need not be read
  */
-export async function placesOf(
+export async function tagsOf(
   store: EventStore,
   position: Position,
-  tags: ReadonlyMap<number, Uint8Array> = new Map()
-): Promise<Place[]> {
+  known: Tags = new Map()
+): Promise<Map<number, Uint8Array>> {
   const logs = store.logs()
-  const places: Place[] = []
+  const tags = new Map<number, Uint8Array>()
   for (const [number, seq] of position) {
     const log = present(logs[number], 'a position is in stored logs')
     if (seq <= (log.fork?.seq ?? 0)) continue
-    const tag = tags.get(number) ?? (await tagAt(store, log, seq))
-    places.push({ log: log.tip.origin.id, seq, tag })
+    tags.set(number, known.get(number) ?? (await tagAt(store, log, seq)))
+  }
+  return tags
+}
+
+/**
+ * A position in a form that every node understands.
+ *
+ * @param tags of the commits that hold the last events passed
+ */
+export function placesOf(store: EventStore, position: Position, tags: Tags): Place[] {
+  const logs = store.logs()
+  const places: Place[] = []
+  for (const [number, tag] of tags) {
+    const log = present(logs[number], 'a position is in stored logs')
+    places.push({ log: log.tip.origin.id, seq: passedOf(position, log), tag })
   }
   return places
 }
@@ -118,14 +144,23 @@ export async function placesOf(
 /** How far a reader of the feed is, who may have read on other nodes before. */
 export interface ReaderPosition {
   readonly passed: Position
+  /** Of places of `passed`, as far as they are known already. */
+  readonly tags: Tags
   /** Places that are not held here: other nodes know them. */
   readonly beyond: readonly Place[]
+}
+
+/** A reader who has read nowhere else. */
+export function readerAt(passed: Position): ReaderPosition {
+  return { passed, tags: new Map(), beyond: [] }
 }
 
 export interface SettledPosition extends ReaderPosition {
   /**
    * `passed`, and with it all of those logs that reach less far here than a place beyond: it stands
-   * to reason that who has read further has read them, until the log has grown to that place.
+   * to reason that who has read further has read them, until the log has grown to that place. Not of
+   * a log that has branches here, for the place may be on one that was lost; nor of the log that this
+   * store writes itself, which reached further only in another copy of it.
    */
   readonly assumed: Position
 }
@@ -141,19 +176,20 @@ export async function settle(store: EventStore, reader: ReaderPosition): Promise
     if (log === undefined) beyond.push(place)
     else pass(passed, logs, { log, seq: place.seq })
   }
-  return { passed, beyond, assumed: assume(logs, passed, beyond) }
+  // A place that was found may have moved any log: its tag, and those of what it grew from.
+  return { passed, tags: new Map(), beyond, assumed: assume(store, passed, beyond) }
 }
 
 function assume(
-  logs: readonly StoredLog[],
+  store: EventStore,
   passed: Position,
   beyond: readonly Place[]
 ): Map<number, number> {
   const assumed = new Map(passed)
-  for (const place of beyond) {
-    const branches = logs.filter(({ tip }) => tip.origin.id === place.log)
-    if (branches.some(({ tip }) => tip.seq >= place.seq)) continue
-    for (const { number, tip } of branches) assumed.set(number, tip.seq)
+  for (const { log: id, seq } of beyond) {
+    const [log, ...branches] = id === store.ownLog.id ? [] : store.branches(id)
+    if (log === undefined || branches.length > 0 || log.tip.seq >= seq) continue
+    assumed.set(log.number, log.tip.seq)
   }
   return assumed
 }

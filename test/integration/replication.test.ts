@@ -293,9 +293,8 @@ test('a box restored from an older copy gets its own events back, and uses no nu
   expect([events, logs.length]).toEqual([8, 2])
   expect(logs.some(({ forked }) => forked)).toBe(false)
   expect((await restored.status()).warnings.join()).toContain('restored from an older copy')
-  await expect(restored.database('stock').changesPage({ since: lastLc })).rejects.toMatchObject({
-    code: 'LATERBASE_CURSOR_FOREIGN'
-  })
+  const { changes } = await restored.database('stock').changesPage({ since: lastLc })
+  expect(changes).toHaveLength(5)
 })
 
 test('a forgotten database does not come back from peers until it is created again', async () => {

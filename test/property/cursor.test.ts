@@ -6,12 +6,12 @@ import { describe, expect, test } from 'vitest'
 import type { Commit } from '../../src/core/commit.ts'
 import type { EventStore } from '../../src/store/event-store.ts'
 import { createMemoryStore } from '../../src/store/memory-store.ts'
-import { portableCursor, readCursor, shortCursor } from '../../src/node/cursor.ts'
-import { headPosition, pass, placesOf } from '../../src/node/position.ts'
+import { headCursor, portableCursor, readCursor, shortCursor } from '../../src/node/cursor.ts'
+import { headPosition, pass, placesOf, tagsOf } from '../../src/node/position.ts'
 import type { Position } from '../../src/node/position.ts'
 import { systemHasher } from '../../src/node/system.ts'
 import { DATABASE, SIGNERS, makeCommits, seededRng } from './arbitraries.ts'
-import { databaseOf, forests } from './forest.ts'
+import { databaseOf, fetchInto, forests, withAncestors } from './forest.ts'
 
 /** A forest of commits, and for each log or branch how much of it was read. */
 const histories = fc.tuple(forests(), fc.infiniteStream(fc.nat()))
@@ -33,11 +33,11 @@ describe('a cursor', () => {
       fc.asyncProperty(histories, async ([commits, chance]) => {
         const { store } = await databaseOf(commits)
         const passed = somePosition(store, chance)
-        const short = shortCursor(passed, store)
+        const short = shortCursor(passed, await tagsOf(store, passed), store)
         expect(short).toMatch(/^s[\w-]+$/)
         expect(await readPassed(short, store)).toEqual(entered(passed, store))
-        const portable = portableCursor(await placesOf(store, passed))
-        expect(entered(await readPassed(portable, store), store)).toEqual(entered(passed, store))
+        const cursor = await portable(store, passed)
+        expect(entered(await readPassed(cursor, store), store)).toEqual(entered(passed, store))
       })
     )
   })
@@ -48,10 +48,9 @@ describe('a cursor', () => {
         const early = commits.slice(0, cut % (commits.length + 1))
         const database = await databaseOf(early)
         const position = headPosition(database.store)
-        const short = shortCursor(position, database.store)
-        const portable = portableCursor(await placesOf(database.store, position))
+        const cursors = [headCursor(database.store), await portable(database.store, position)]
         await database.merge(commits)
-        for (const cursor of [short, portable]) {
+        for (const cursor of cursors) {
           expect(await readPassed(cursor, database.store)).toEqual(position)
         }
       })
@@ -66,10 +65,10 @@ describe('a cursor', () => {
         for (const log of logs) {
           await other.merge(commits.filter(({ origin }) => origin.id === log))
         }
-        const places = await placesOf(one.store, somePosition(one.store, chance))
-        const { passed, beyond } = await readCursor(portableCursor(places), other.store)
+        const cursor = await portable(one.store, somePosition(one.store, chance))
+        const { passed, beyond } = await readCursor(cursor, other.store)
         expect(beyond).toEqual([])
-        expect(portableCursor(await placesOf(other.store, passed))).toBe(portableCursor(places))
+        expect(await portable(other.store, passed)).toBe(cursor)
       })
     )
   })
@@ -77,24 +76,71 @@ describe('a cursor', () => {
   test('of logs that the store does not know keeps them until it does', async () => {
     const plan = { signer: 0, events: EVENTS, laterBy: 1 }
     const [known, unknown] = [await databaseOf(makeCommits([plan])), await databaseOf([])]
-    const cursor = portableCursor(await placesOf(known.store, headPosition(known.store)))
+    const cursor = await portable(known.store, headPosition(known.store))
     const page = await unknown.changesPage({ since: cursor })
     expect([page.lastLc, page.lastVersion]).toEqual([cursor, cursor])
     await unknown.merge(makeCommits([plan]))
     expect(await unknown.changesPage({ since: cursor })).toMatchObject({ changes: [], pending: 0 })
   })
 
-  test('in the short form is refused by another store, saying so', async () => {
-    const [one, other] = [newStore(1), newStore(2)]
-    const cursor = shortCursor(new Map(), one)
-    await expect(readCursor(cursor, other)).rejects.toMatchObject({ code: FOREIGN })
+  test('in the short form means the same commits on another store, or is refused', async () => {
+    const outcomes = new Set<string>()
+    await fc.assert(
+      fc.asyncProperty(
+        histories,
+        fc.infiniteStream(fc.boolean()),
+        async ([commits, chance], keep) => {
+          const copies = [1, 2].map(() =>
+            withAncestors(
+              commits,
+              commits.filter(() => keep.next().value)
+            )
+          )
+          const [one, other] = [
+            await databaseOf(copies[0] ?? []),
+            await databaseOf(copies[1] ?? [])
+          ]
+          const passed = somePosition(one.store, chance)
+          const short = shortCursor(passed, await tagsOf(one.store, passed), one.store)
+          try {
+            const there = await readPassed(short, other.store)
+            expect(await portable(other.store, there)).toBe(await portable(one.store, passed))
+            if (passed.size > 0) outcomes.add('taken')
+          } catch (error) {
+            expect(error).toMatchObject({ code: FOREIGN })
+            outcomes.add('refused')
+          }
+        }
+      )
+    )
+    expect([...outcomes].sort()).toEqual(['refused', 'taken'])
+  })
+
+  test('of a branch that was lost does not hide what other copies of the log hold', async () => {
+    // Copies of one disk: each writes on in the same log.
+    const [lost, ...copies] = await Promise.all([1, 2, 3].map(() => databaseOf([])))
+    for (const n of [1, 2, 3]) await lost?.append({ data: `lost ${n}` })
+    const since = (await lost?.changesPage())?.lastVersion ?? ''
+    const third = await databaseOf([], { seed: 2 })
+    for (const [index, copy] of copies.entries()) {
+      await copy.append({ data: `copy ${index}` })
+      const { changes } = await copy.changesPage({ since })
+      expect(changes.map(({ event }) => event.data)).toEqual([`copy ${index}`])
+      await fetchInto(third, copy)
+    }
+    const { changes } = await third.changesPage({ since })
+    expect(new Set(changes.map(({ event }) => event.data))).toEqual(new Set(['copy 0', 'copy 1']))
   })
 
   test('in the short form is refused by its own store restored to before it', async () => {
     const [store, restored] = [newStore(1), newStore(1)]
-    await write(store, makeCommits([{ signer: 0, events: EVENTS, laterBy: 1 }]))
-    const cursor = shortCursor(headPosition(store), store)
+    const commits = makeCommits([1, 2, 3].map(() => ({ signer: 0, events: EVENTS, laterBy: 1 })))
+    await write(store, commits.slice(0, 2))
+    await write(restored, commits.slice(0, 1))
+    const cursor = headCursor(store)
     await expect(readCursor(cursor, restored)).rejects.toMatchObject({ code: FOREIGN })
+    await write(restored, commits.slice(1))
+    expect(await readPassed(cursor, restored)).toEqual(new Map([[0, 4]]))
   })
 
   test('that is any other text is refused, and never read as a place', async () => {
@@ -104,7 +150,7 @@ describe('a cursor', () => {
       fc.string({ unit: 'binary', maxLength: 30 }),
       fc.stringMatching(/^[sv][\w-]{0,40}$/)
     )
-    const good = shortCursor(headPosition(store), store)
+    const good = headCursor(store)
     await fc.assert(
       fc.asyncProperty(
         fc.oneof(
@@ -154,6 +200,10 @@ function newStore(seed: number): EventStore {
 
 async function write(store: EventStore, commits: readonly Commit[]): Promise<void> {
   await store.write({ commits, clockCeiling: 0n })
+}
+
+async function portable(store: EventStore, passed: Position): Promise<string> {
+  return portableCursor(placesOf(store, passed, await tagsOf(store, passed)))
 }
 
 async function readPassed(cursor: string, store: EventStore): Promise<Position> {

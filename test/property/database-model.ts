@@ -15,8 +15,6 @@ export type EventName = string
 
 export interface Handed {
   readonly cursor: string
-  /** Of the store that it is good on; undefined for a portable one, which is good on any. */
-  readonly incarnation: string | undefined
   /** What a reader who was handed this has seen, or passed over. */
   readonly seen: ReadonlySet<EventName>
 }
@@ -40,7 +38,7 @@ export class DatabaseModel {
   readonly commits = new Set<string>()
   /** Own commits that are held. */
   ownCommits = 0
-  handed: Handed[] = [{ cursor: '0', incarnation: undefined, seen: new Set() }]
+  handed: Handed[] = [{ cursor: '0', seen: new Set() }]
   /** The digest of every set of commits that was held. */
   readonly digests = new Map<string, string>()
 
@@ -101,9 +99,8 @@ export class DatabaseModel {
     return stored
   }
 
-  handOut(cursor: string, incarnation: string, seen: ReadonlySet<EventName>): void {
-    const isShort = cursor.startsWith('s')
-    this.handed.push({ cursor, incarnation: isShort ? incarnation : undefined, seen })
+  handOut(cursor: string, seen: ReadonlySet<EventName>): void {
+    this.handed.push({ cursor, seen })
   }
 }
 

@@ -116,17 +116,17 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     caughtBy: ['honest-cut-off', 'convergence']
   },
   {
-    name: 'dead-cursor-is-taken',
+    name: 'cursor-of-another-disk-is-taken',
     file: 'src/node/cursor.ts',
-    find: 'own) !== 0) throw foreign()',
-    replace: 'own) > 1) throw foreign()',
-    caughtBy: ['cursor']
+    find: 'if (found !== checkOf(check)) throw foreign()',
+    replace: 'if (found === 1) throw foreign()',
+    caughtBy: ['feed']
   },
   {
     name: 'portable-cursor-forgets-unknown-logs',
     file: 'src/node/feed.ts',
-    find: 'return portableCursor([...places, ...this.beyond])',
-    replace: 'return portableCursor(places)',
+    find: ', this.tags), ...this.beyond])',
+    replace: ', this.tags)])',
     caughtBy: ['feed']
   },
   {

@@ -143,21 +143,22 @@ export class Box {
     for (const [database, ids] of this.acknowledged) this.#checkAcknowledged(database, ids)
   }
 
-  /** The disk is one of another time: what is told from now on is all that counts. */
-  restored(): void {
+  /** The disk is a new one, or of another time: what is told from now on is all that counts. */
+  diskChanged(): void {
     this.acknowledged.clear()
     this.#stamps.forget()
-    this.#readers.clear()
+    for (const { paged, live } of this.#readers.values()) {
+      paged.diskChanged()
+      live.diskChanged()
+    }
   }
 
-  /** The disk is a new one: nothing that was told to its readers holds any more. */
-  wiped(): void {
-    this.acknowledged.clear()
-    this.#stamps.forget()
-    const before = new Map(this.#readers)
-    this.#readers.clear()
-    for (const [database, readers] of before) {
-      readers.paged.replace(this.readers(database).paged)
+  /** Readers of another box go on here, each from where it is. */
+  takeReadersOf(other: Box): void {
+    for (const [database, { paged, live }] of other.#readers) {
+      const name = `${this.name} ${database}`
+      const readers = { paged: paged.copy(name), live: live.copy(`${name} live`) }
+      this.#readers.set(database, readers)
     }
   }
 

@@ -75,7 +75,7 @@ export function loseTime(run: SimRun, box: Box): void {
 function wipe(run: SimRun, box: Box): void {
   note(run, box.name, 'disk replaced', 'by an empty one')
   box.disk.wipe()
-  box.wiped()
+  box.diskChanged()
   forgetWhatIsNowhere(run)
 }
 
@@ -186,7 +186,7 @@ function restore(run: SimRun, box: Box): void {
     void crash(run, box, () => {
       note(run, box.name, 'disk restored', 'from its backup')
       box.disk.restore(snapshot)
-      box.restored()
+      box.diskChanged()
       forgetWhatIsNowhere(run)
     })
   })
@@ -203,6 +203,7 @@ function clone(run: SimRun, box: Box): void {
     antiEntropyMs: run.settings.antiEntropyMs
   })
   copy.disk.restore(box.disk.snapshot())
+  copy.takeReadersOf(box)
   note(run, name, 'is a clone', `of ${box.name}`)
   run.boxes.push(copy)
   void copy.start()

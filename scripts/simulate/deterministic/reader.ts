@@ -9,7 +9,10 @@ import type { NodeDatabase } from '../../../src/node/database.ts'
 import type { Change, ChangesPage, Database } from '../../../src/node/laterbase.ts'
 import type { Ledger } from './ledger.ts'
 
-/** Reads one box. Its cursor outlives the box's processes, and dies with the disk. */
+/**
+ * Reads one box. Its cursor outlives the box's processes and its disks: another disk goes on from it, or
+ * refuses it, and then the reader begins anew.
+ */
 export class BoxReader {
   readonly #ledger: Ledger
   readonly #name: string
@@ -17,8 +20,7 @@ export class BoxReader {
   /** How far it has read each log. */
   readonly #logs = new Map<string, number>()
   #cursor = '0'
-  /** A cursor of the disk that was here before. */
-  #dead: string | undefined
+  #mayBeRefused = false
   #following: NodeDatabase | undefined
 
   constructor(ledger: Ledger, name: string) {
@@ -26,14 +28,23 @@ export class BoxReader {
     this.#name = name
   }
 
-  /** Hands over to the reader of the next disk. */
-  replace(next: BoxReader): void {
-    if (this.#cursor !== '0') next.#dead = this.#cursor
+  /** The box has another disk than the one that gave the cursor. */
+  diskChanged(): void {
+    this.#mayBeRefused = true
+  }
+
+  /** The reader of a copy of the box, as far as this one is. */
+  copy(name: string): BoxReader {
+    const reader = new BoxReader(this.#ledger, name)
+    for (const id of this.#seen) reader.#seen.add(id)
+    for (const [log, seq] of this.#logs) reader.#logs.set(log, seq)
+    reader.#cursor = this.#cursor
+    reader.#mayBeRefused = true
+    return reader
   }
 
   /** Reads one page. */
   async read(database: NodeDatabase, limit: number): Promise<number> {
-    await this.#tryDeadCursor(database)
     const page = await this.#page(database, limit)
     if (page === undefined) return 1
     let before = ''
@@ -59,9 +70,9 @@ export class BoxReader {
     }
   }
 
-  /** A store whose log was written on by another box refuses its short cursors of before. */
+  /** A disk that lacks what the cursor has passed refuses it. */
   #beginsAnew(error: unknown): boolean {
-    if (!this.#ledger.forksExpected) return false
+    if (!this.#mayBeRefused) return false
     if (!isLaterbaseError(error, 'LATERBASE_CURSOR_FOREIGN')) return false
     this.#cursor = '0'
     this.#seen.clear()
@@ -110,19 +121,6 @@ export class BoxReader {
     this.#logs.set(event.log, event.seq)
   }
 
-  async #tryDeadCursor(database: NodeDatabase): Promise<void> {
-    const dead = this.#dead
-    this.#dead = undefined
-    if (dead === undefined) return
-    try {
-      await database.changesPage({ since: dead, limit: 1 })
-      this.#ledger.violate('cursor', `${this.#name}: a cursor of a disk that is gone is taken`)
-    } catch (error) {
-      if (isLaterbaseError(error, 'LATERBASE_CURSOR_FOREIGN')) return
-      this.#ledger.violate('cursor', `${this.#name}: ${String(error)}`)
-    }
-  }
-
   #violate(detail: string): void {
     this.#ledger.violate('feed', `the feed of ${this.#name} ${detail}`)
   }
@@ -165,8 +163,12 @@ export class WanderingReader {
   /** It has met all that this database gives. */
   async check(database: Database): Promise<void> {
     // Of a log of which it read a branch that went with the last disk that had it, it counts as further
-    // than any box is: what other branches hold below that place it may miss, as the README says.
-    const lost = this.#ledger.forksExpected ? await this.#logsAheadOf(database) : new Set()
+    // than any box is: while this box knows no other branch, it may miss what that holds below the place,
+    // as the README says.
+    const { logs } = await database.status()
+    const forked = new Set(logs.filter((log) => log.forked || log.own).map(({ log }) => log))
+    const ahead = this.#ledger.forksExpected ? await this.#logsAheadOf(database) : new Set<string>()
+    const lost = new Set([...ahead].filter((log) => !forked.has(log)))
     for (const { event } of (await database.changesPage({ limit: 1_000_000 })).changes) {
       const id = `${event.key} ${event.hash}`
       if (!this.#seen.has(id) && !lost.has(event.log)) this.#violate(`never met ${id}`)
