@@ -21,6 +21,8 @@ export interface BoxInit {
   /** Without one its links are direct. */
   readonly router?: LinkRouter
   readonly env?: Readonly<Record<string, string>>
+  /** Its memory is measured. */
+  readonly collectsGarbage?: boolean
 }
 
 export interface Appended {
@@ -68,19 +70,16 @@ export class Box implements AsyncDisposable {
   }
 
   async start(env: Readonly<Record<string, string>> = {}): Promise<void> {
-    const { name, dir, peers = () => [], router } = this.init
+    const { name, dir, peers = () => [], router, collectsGarbage = false } = this.init
     const up = peers().filter((box) => box !== this && box.isUp)
     const args = up.flatMap(({ address }) => ['--peer', address])
+    const preloads: string[] = []
+    if (router !== undefined) preloads.push(await preload('through-router'))
+    if (collectsGarbage) preloads.push(await preload('collect-garbage'))
     const routed =
-      router === undefined
-        ? {}
-        : {
-            NODE_OPTIONS: `--import=${pathToFileURL(await throughRouter()).href}`,
-            LINK_NAME: name,
-            LINK_ROUTER_PORT: String(router.port)
-          }
+      router === undefined ? {} : { LINK_NAME: name, LINK_ROUTER_PORT: String(router.port) }
     this.#running = await startNode(dir, ['--log-level', 'error', ...args], {
-      env: { ...this.init.env, ...routed, ...env }
+      env: { NODE_OPTIONS: preloads.join(' '), ...this.init.env, ...routed, ...env }
     })
     router?.name(this.address, name)
   }
@@ -222,11 +221,13 @@ export async function joinBoxes(boxes: readonly Box[]): Promise<string> {
   return invitation
 }
 
-let script: Promise<string> | undefined
+const scripts = new Map<string, Promise<string>>()
 
-function throughRouter(): Promise<string> {
-  script ??= buildScript(join('scripts', 'fleet', 'through-router.ts'))
-  return script
+/** The option that loads a script of the fleet ahead of a node's own process. */
+async function preload(name: string): Promise<string> {
+  const script = scripts.get(name) ?? buildScript(join('scripts', 'fleet', `${name}.ts`))
+  scripts.set(name, script)
+  return `--import=${pathToFileURL(await script).href}`
 }
 
 async function expectOk(answer: Response): Promise<Response> {
