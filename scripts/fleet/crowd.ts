@@ -25,6 +25,8 @@ const DATABASE = 'stock'
 /** The nodes of all processes are started within this, ms, spread evenly. */
 const START_WITHIN_MS = 1_000
 const REPORT_MS = 100
+/** A status costs more than what else is reported. */
+const WARNINGS_MS = 2_000
 
 const [dir = '', invitation = '', first = '0', count = '1'] = process.argv.slice(2)
 const nodes: Laterbase[] = []
@@ -55,14 +57,11 @@ const starting = Array.from({ length: Number(count) }, async (_, index) => {
   await new Promise((resolve) => setTimeout(resolve, (index * START_WITHIN_MS) / Number(count)))
   await start(index)
 })
-const timer = setInterval(() => {
-  report()
+setInterval(report, REPORT_MS)
+setInterval(() => {
   void Promise.all(nodes.map((node) => node.status())).then((statuses) => {
     warnings = statuses.flatMap((status) => status.warnings)
   })
-}, REPORT_MS)
-process.once('SIGTERM', () => {
-  clearInterval(timer)
-  process.exit(0)
-})
+}, WARNINGS_MS)
+process.once('SIGTERM', () => process.exit(0))
 await Promise.all(starting)
