@@ -20,6 +20,7 @@ const WRITES = 'integration/http-writes.test.ts'
 const NDJSON = 'integration/http-ndjson.test.ts'
 const LIVE = 'integration/http-live-feed.test.ts'
 const FEED = 'integration/http-feed.test.ts'
+const HTTP = 'integration/http-caps.test.ts'
 
 const FLOOD = `${HOSTILE}: floods requests has its stream reset`
 const EIGHT = `${HOSTILE}: no more than eight request streams and two answers`
@@ -99,27 +100,39 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     FORKS_NAMED_MAX: `${NODE}: so many boxes with fast clocks, and so many forks`
   },
   'src/http/limits.ts': {
+    connectionsMax: `${HTTP}: a connection above their number is closed`,
+    connectionIdleMsMax: `${HTTP}: an answer that nobody reads is cut off`,
+    keepAliveMsMax: `${HTTP}: that is kept for a next request is closed`,
     headerBytesMax: `${DOOR}: what is not HTTP, or too much of it`,
     headersMsMax: `${DOOR}: headers and bodies that come too slowly`,
     urlBytesMax: `${DOOR}: an address that is too long is 414`,
     bodyBytesMax: BODY,
     bodyMsMax: `${DOOR}: headers and bodies that come too slowly`,
     bodiesBytesMax: `${WRITES}: when all bodies together are too much`,
+    discardMsMax: `${HTTP}: what goes on to be sent after its refusal`,
     streamIdleMsMax: `${NDJSON}: a stream on which nothing comes is ended`,
     streamsMax: `${NDJSON}: beyond the number of streams`,
     lineBytesMax: `${NDJSON}: a line above the limit is refused`,
     groupLinesMax: `${NDJSON}: in commits of at most a thousand`,
+    groupBytesMax: `${HTTP}: a commit of a stream ends at its bytes`,
     briefAnswerBytes: `${NDJSON}: does not read meanwhile is told counts`,
+    answerBytesMax: `${HTTP}: that sends and never reads has so many bytes`,
     keysMax: `${READS}: too many keys, no keys`,
     keysBodyMax: `${READS}: too many keys, no keys`,
     pageEventsMax: BOUNDS,
     pageBytesMax: `${READS}: a page of large events ends early`,
+    pagesBytesMax: `${HTTP}: that are being sent may weigh so much together`,
+    conflictsMax: `${HTTP}: conflicting keys are listed up to their number`,
     feedsMax: `${FEED}: beyond the number of feeds`,
     feedTimeoutMsMax: BOUNDS,
     heartbeatMsMin: BOUNDS,
     heartbeatMsMax: BOUNDS,
     stallMsMax: `${LIVE}: a reader that stops reading is cut off`,
-    rangeScanMax: `${READS}: a range holds what happened`
+    rangeScanMax: `${HTTP}: a page of a range ends after so many events`,
+    syncMsMax: `${HTTP}: a sync that takes too long is answered`,
+    NAME_CHARS_MAX: `${HTTP}: what a problem repeats of a request`,
+    INSTANCE_CHARS_MAX: `${HTTP}: what a problem repeats of a request`,
+    RANGES_MAX: `${HTTP}: of an Accept header without end`
   }
 }
 
@@ -224,19 +237,5 @@ export const UNREACHED: Readonly<Record<string, readonly string[]>> = {
     'OWN_LOGS_CLOSED_MAX',
     'PUBLIC_KEYS_MAX'
   ],
-  'src/http/limits.ts': [
-    'connectionsMax',
-    'requestMsMax',
-    'connectionIdleMsMax',
-    'keepAliveMsMax',
-    'discardMsMax',
-    'groupBytesMax',
-    'answerBytesMax',
-    'pagesBytesMax',
-    'conflictsMax',
-    'syncMsMax',
-    'NAME_CHARS_MAX',
-    'INSTANCE_CHARS_MAX',
-    'RANGES_MAX'
-  ]
+  'src/http/limits.ts': []
 }
