@@ -13,6 +13,7 @@ const NODE = 'unit/node-caps.test.ts'
 const SMALL = 'unit/node-small-caps.test.ts'
 const CLIENT = 'unit/p2p-delta-client.test.ts'
 const REQUESTS = 'integration/p2p-requests.test.ts'
+const CONNECTIONS = 'integration/p2p-connection-caps.test.ts'
 const HOSTILE = 'integration/p2p-hostile.test.ts'
 const SESSION = 'property/session.test.ts'
 const DOOR = 'integration/http-door.test.ts'
@@ -61,6 +62,12 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     REOPEN_READ_MS_MAX: 'property/reopening-store.test.ts: say so when that takes too long'
   },
   'src/p2p/limits.ts': {
+    CONNECTIONS_MAX: `${CONNECTIONS}: of a crowd that connects at one moment`,
+    INBOUND_PER_SECOND_MAX: `${CONNECTIONS}: that one address opens in a second`,
+    INBOUND_PENDING_MAX: `${CONNECTIONS}: that are in their handshake so many wait`,
+    HANDSHAKE_MS_MAX: `${CONNECTIONS}: a handshake in which nothing comes`,
+    IDENTIFY_MS_MAX:
+      'integration/p2p-twins.test.ts: its old connection, which looks alive, is given up',
     DELTA_INBOUND_STREAMS_MAX: EIGHT,
     INSTANCES_PER_PEER_MAX: 'integration/p2p-twins.test.ts: five boxes of one identity',
     REQUESTS_UNREAD_BYTES_MAX: FLOOD,
@@ -85,6 +92,7 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     ADDRESS_CHARACTERS_MAX: 'unit/p2p-dial-policy.test.ts: none that is endless',
     DIALS_AT_ONCE_MAX: `${P2P}: no more members are dialed at once`,
     DIALS_OF_FOUND_MAX: `${P2P}: no more strangers are dialed at once`,
+    DIAL_ADDRESS_MS_MAX: `${CONNECTIONS}: an address at which nobody speaks`,
     CONNECTIONS_DIALED_MAX: `${P2P}: who has many connections dials static peers only`,
     REDIAL_MS_MAX: 'unit/p2p-dial-policy.test.ts: waits grow to a cap',
     DIAL_RACE_MS: 'unit/p2p-dial-policy.test.ts: opened long after the other replaces it',
@@ -218,14 +226,9 @@ export const UNREACHED: Readonly<Record<string, readonly string[]>> = {
   'src/core/limits.ts': [],
   'src/store/limits.ts': [],
   'src/p2p/limits.ts': [
-    'CONNECTIONS_MAX',
     'INBOUND_STREAMS_MAX',
     'STREAM_READ_BYTES_MAX',
-    'INBOUND_PER_SECOND_MAX',
-    'INBOUND_PENDING_MAX',
     'CONNECTIONS_TRIED_MAX',
-    'HANDSHAKE_MS_MAX',
-    'IDENTIFY_MS_MAX',
     'CLOSE_MS_MAX',
     'GOSSIP_STREAMS_MAX',
     'STREAM_WRITE_BYTES_MAX',
@@ -234,7 +237,6 @@ export const UNREACHED: Readonly<Record<string, readonly string[]>> = {
     'GOSSIP_UNSENT_BYTES_MAX',
     'TOPICS_BYTES_MAX',
     'DIAL_MS_MAX',
-    'DIAL_ADDRESS_MS_MAX',
     'REFUSED_ADDRESSES_MAX',
     'TWINS_MAX'
   ],

@@ -62,7 +62,7 @@ test('the address book keeps the members met last, and no more lines than it may
 test('of very many peers that are cut off the one cut off first is let in again', () => {
   const clock = new ManualClock()
   const superfluous = { inboundIsSuperfluous: () => false, outboundIsSuperfluous: () => false }
-  const gate = new Gate({ clock, ...superfluous })
+  const gate = new Gate({ clock, connections: () => [], ...superfluous })
   const all = peers(CUT_OFFS_MAX + 1)
   for (const peer of all) gate.cutOff(peer, 60_000)
   expect(all.filter((peer) => !gate.isCutOff(peer))).toEqual(all.slice(0, 1))
