@@ -11,6 +11,7 @@ const STREAMS = 'integration/hostile-streams.test.ts'
 const P2P = 'unit/p2p-caps.test.ts'
 const NODE = 'unit/node-caps.test.ts'
 const SMALL = 'unit/node-small-caps.test.ts'
+const MUXER = 'unit/p2p-muxer.test.ts'
 const CLIENT = 'unit/p2p-delta-client.test.ts'
 const REQUESTS = 'integration/p2p-requests.test.ts'
 const CONNECTIONS = 'integration/p2p-connection-caps.test.ts'
@@ -69,6 +70,9 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     IDENTIFY_MS_MAX:
       'integration/p2p-twins.test.ts: its old connection, which looks alive, is given up',
     DELTA_INBOUND_STREAMS_MAX: EIGHT,
+    STREAM_WINDOW_BYTES_MAX: `${MUXER}: a frame above the window of a stream ends`,
+    FRAME_PIECES_MAX: `${MUXER}: a frame that comes in no end of pieces`,
+    CONNECTION_UNSENT_BYTES_MAX: `${MUXER}: a side that pings without end`,
     INSTANCES_PER_PEER_MAX: 'integration/p2p-twins.test.ts: five boxes of one identity',
     REQUESTS_UNREAD_BYTES_MAX: FLOOD,
     ANSWERS_AT_ONCE_MAX: EIGHT,
@@ -183,7 +187,6 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
   ],
   'src/p2p/limits.ts': [
     'OUTBOUND_STREAMS_MAX',
-    'STREAM_WINDOW_BYTES_MAX',
     'SEND_BYTES',
     'ROUND_TRIPS_KEPT',
     'GOSSIP_CHECK_MS',
