@@ -170,6 +170,11 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     NAME_CHARS_MAX: `${HTTP}: what a problem repeats of a request`,
     INSTANCE_CHARS_MAX: `${HTTP}: what a problem repeats of a request`,
     RANGES_MAX: `${HTTP}: of an Accept header without end`
+  },
+  'src/cli/limits.ts': {
+    EVENT_TEXT_BYTES_MAX:
+      'integration/cli-input.test.ts: an event without end is refused by its line',
+    REFUSALS_SHOWN_MAX: 'integration/cli-events.test.ts: of very many refused events the first'
   }
 }
 
@@ -235,5 +240,12 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'closeGraceMs',
     'retryAfterSeconds',
     'retryAfterFullSeconds'
+  ],
+  'src/cli/limits.ts': [
+    'PIECE_EVENTS_MAX',
+    'PIECE_BYTES_MAX',
+    'PIECE_LINGER_MS',
+    'PROGRESS_AFTER_MS',
+    'STOP_MS_MAX'
   ]
 }

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 
 import * as wire from '../../protocols/limits.ts'
+import * as cli from '../../src/cli/limits.ts'
 import * as core from '../../src/core/limits.ts'
 import * as http from '../../src/http/limits.ts'
 import * as node from '../../src/node/limits.ts'
@@ -18,7 +19,8 @@ const LAYERS: Readonly<Record<string, object>> = {
   'src/store/limits.ts': store,
   'src/p2p/limits.ts': p2p,
   'src/node/limits.ts': node,
-  'src/http/limits.ts': { ...HTTP_LIMITS, ...httpConstants }
+  'src/http/limits.ts': { ...HTTP_LIMITS, ...httpConstants },
+  'src/cli/limits.ts': cli
 }
 
 describe.each(Object.entries(LAYERS))('%s', (file, limits) => {
