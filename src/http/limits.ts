@@ -12,7 +12,6 @@ export interface HttpLimits {
   readonly connectionsMax: number
   readonly headerBytesMax: number
   readonly headersMsMax: number
-  readonly requestMsMax: number
   readonly connectionIdleMsMax: number
   readonly keepAliveMsMax: number
   readonly urlBytesMax: number
@@ -60,11 +59,6 @@ export const HTTP_LIMITS: HttpLimits = {
   headerBytesMax: 16 * KIB,
   /** For the headers of one request to arrive: a few packets, even over a bad link. */
   headersMsMax: 10_000,
-  /**
-   * For a whole request to arrive. A day, because Node has one value for all requests and an NDJSON
-   * stream has no length: `bodyMsMax` and `streamIdleMsMax` are what stops slow senders.
-   */
-  requestMsMax: 86_400_000,
   /** For a socket on which nothing moves in either direction; feeds are exempt, see `stallMsMax`. */
   connectionIdleMsMax: 60_000,
   /** For a kept-alive socket between requests. */

@@ -94,7 +94,8 @@ function createApp(context: HttpContext): FastifyInstance {
       // Missing ones are refused by `checkHost`, with a problem.
       requireHostHeader: false
     },
-    requestTimeout: limits.requestMsMax,
+    // Node has one for all requests, and a stream has any length: bodies and streams have their own.
+    requestTimeout: 0,
     connectionTimeout: limits.connectionIdleMsMax,
     keepAliveTimeout: limits.keepAliveMsMax,
     bodyLimit: limits.bodyBytesMax,

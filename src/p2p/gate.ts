@@ -1,14 +1,19 @@
 /**
  * Who is let in, of those who hold the network key: nobody while offline, no peer that is cut off,
- * and no second connection to a peer when the first one is to stay.
+ * no second connection to a peer when the first one is to stay, and nobody while this node is full.
+ *
+ * libp2p's own limit of connections is not used: of a crowd that comes at one moment it lets all in whose
+ * handshakes overlap, and then closes only those that have no stream yet, whoever they are.
  */
 
 import type { ConnectionGater } from '@libp2p/interface'
 import type { Clock, Millis } from '../core/clock.ts'
-import { CUT_OFFS_MAX, LINGER_MS } from './limits.ts'
+import { CONNECTIONS_MAX, CUT_OFFS_MAX, LINGER_MS } from './limits.ts'
 
 export interface GateInit {
   readonly clock: Clock
+  /** Connections that are open, both directions. */
+  readonly connections: () => readonly unknown[]
   /** Whether a connection that a peer opens to us now would only be closed again. */
   readonly inboundIsSuperfluous: (peer: string) => boolean
   /** Whether a connection that we are opening to a peer would only be closed again. */
@@ -57,12 +62,18 @@ export class Gate {
     return this.#closed || this.isCutOff(peer)
   }
 
+  /** Whether there is no room for one more that comes in; what we dial has limits of its own. */
+  isFull(coming?: unknown): boolean {
+    const others = this.#init.connections().filter((connection) => connection !== coming)
+    return others.length >= CONNECTIONS_MAX
+  }
+
   /** The hooks of libp2p. The peer id is proven in the `Encrypted` ones, before any protocol. */
   gater(): ConnectionGater {
     return {
       denyDialPeer: (peer) => this.refuses(peer.toString()),
       denyDialMultiaddr: () => this.#closed,
-      denyInboundConnection: () => this.#closed,
+      denyInboundConnection: () => this.#closed || this.isFull(),
       denyInboundEncryptedConnection: (peer) =>
         this.refuses(peer.toString()) || this.#init.inboundIsSuperfluous(peer.toString()),
       denyOutboundEncryptedConnection: async (peer) => {

@@ -96,7 +96,8 @@ export function createNode(init: NodeInit): Promise<Node> {
     connectionGater: init.gater,
     connectionMonitor: { enabled: false },
     connectionManager: {
-      maxConnections: CONNECTIONS_MAX,
+      // The gate counts them.
+      maxConnections: Number.MAX_SAFE_INTEGER,
       maxParallelDials: DIALS_AT_ONCE_MAX * 2,
       dialTimeout: DIAL_MS_MAX,
       addressDialTimeout: DIAL_ADDRESS_MS_MAX,

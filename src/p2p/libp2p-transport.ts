@@ -78,6 +78,7 @@ class Libp2pTransport implements Transport {
     this.#perimeter = new Perimeter(init.networkKey, clock, log)
     this.#gate = new Gate({
       clock,
+      connections: () => this.#node?.getConnections() ?? [],
       inboundIsSuperfluous: (peer) => this.#inboundIsSuperfluous(peer),
       outboundIsSuperfluous: (peer) => this.#links.wouldLose(peer, 'outbound')
     })
@@ -295,8 +296,9 @@ class Libp2pTransport implements Transport {
 
   #opened(connection: Connection): void {
     const peer = connection.remotePeer.toString()
-    // The gate may have shut while the handshake was under way.
-    if (this.#closing !== undefined || this.#gate.refuses(peer)) {
+    // The gate may have shut while the handshake was under way, or others have come in meanwhile.
+    const isTooMany = connection.direction === 'inbound' && this.#gate.isFull(connection)
+    if (this.#closing !== undefined || this.#gate.refuses(peer) || isTooMany) {
       void abortSoon(this.#init.clock, connection, new Error('refused'))
       return
     }

@@ -47,8 +47,18 @@ export const OUTBOUND_STREAMS_MAX = 24
 export const DELTA_INBOUND_STREAMS_MAX = 8
 /** Gossip streams of one connection in each direction. It needs one; a replaced one may linger. */
 export const GOSSIP_STREAMS_MAX = 4
-/** Receive window of one stream, bytes: 4 MiB carries 77 MB/s at a round trip of 20 ms. */
+/**
+ * Receive window of one stream, bytes: 4 MiB carries 77 MB/s at a round trip of 20 ms. A frame beyond it
+ * ends the connection.
+ */
 export const STREAM_WINDOW_BYTES_MAX = 4_194_304
+/** Pieces in which one frame of yamux may come: noise cuts a full window into 65. Each costs an object. */
+export const FRAME_PIECES_MAX = 1_024
+/**
+ * Unsent bytes of one connection, after which it is closed. Streams wait long before: this is for answers of
+ * yamux itself, to pings and to streams beyond their number, that the other side does not read.
+ */
+export const CONNECTION_UNSENT_BYTES_MAX = 8_388_608
 /** Unread bytes of one stream that nobody listens to yet; more resets it. */
 export const STREAM_READ_BYTES_MAX = 5_242_880
 /** Unsent bytes of one stream; more resets it. yamux has no limit of its own. */
@@ -179,6 +189,10 @@ export const REFUSED_ADDRESSES_MAX = 32
 
 assert(STREAM_READ_BYTES_MAX > REQUESTS_UNREAD_BYTES_MAX, 'a stream holds the requests in flight')
 assert(FRAME_BYTES_MAX < ANSWERS_BYTES_MAX, 'several answers can be sent at once')
+assert(
+  STREAM_WRITE_BYTES_MAX < CONNECTION_UNSENT_BYTES_MAX,
+  'streams wait before a connection ends'
+)
 assert(SEND_BYTES < STREAM_WRITE_BYTES_MAX, 'a slice fits the write buffer')
 assert(ANNOUNCED_KEYS_MAX * 16 + 256 < ANNOUNCEMENT_BYTES_MAX, 'the keys fit an announcement')
 assert(ANNOUNCEMENT_BYTES_MAX + 256 < GOSSIP_BYTES_MAX, 'an announcement fits a gossip message')

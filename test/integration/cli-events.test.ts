@@ -7,6 +7,7 @@ import { createInterface, type Interface } from 'node:readline'
 
 import { afterAll, assert, beforeAll, test } from 'vitest'
 
+import { REFUSALS_SHOWN_MAX } from '../../src/cli/limits.ts'
 import { buildCli } from '../fixtures/build.ts'
 import {
   type CliOptions,
@@ -114,6 +115,14 @@ test('append --proceed writes what is good and exits 1', async () => {
     summary?.refusals.map(({ line }) => line),
     [2]
   )
+})
+
+test('of very many refused events the first are described, and all are counted', async () => {
+  const input = '{"dat":1}\n'.repeat(REFUSALS_SHOWN_MAX + 5)
+  const written = await cli(['append', newDatabase(), '--proceed', '--json'], { input })
+  const [summary] = jsonLines<{ rejected: number; refusals: { line: number }[] }>(written)
+  assert.equal(summary?.rejected, REFUSALS_SHOWN_MAX + 5)
+  assert.lengthOf(summary?.refusals ?? [], REFUSALS_SHOWN_MAX)
 })
 
 test('more events than one request takes are all written', async () => {

@@ -5,6 +5,7 @@ import { assert, test } from 'vitest'
 
 import { CommandFailure } from '../../src/cli/failure.ts'
 import { type EventDefaults, readEvents, withDefaults } from '../../src/cli/event-input.ts'
+import { EVENT_TEXT_BYTES_MAX } from '../../src/cli/limits.ts'
 
 const SSCC = '{"data":340123450000000017}'
 
@@ -75,6 +76,35 @@ test('an input that ends too early, or holds other things than events, is refuse
     assert.instanceOf(failure, CommandFailure, input)
     assert.match(failure.message, reason, input)
   }
+})
+
+test('an event without end is refused by its line before it is gathered, in either form', async () => {
+  const long = `{"data":"${'x'.repeat(EVENT_TEXT_BYTES_MAX)}`
+  for (const [input, line] of [
+    [long, 1],
+    [`{"data":1}\n${long}`, 2],
+    [`[{"data":1},\n${long}`, 2],
+    [`{\n${long.slice(1)}`, 1]
+  ] as const) {
+    const failure = await read(input).catch((error: unknown) => error)
+    assert.instanceOf(failure, CommandFailure)
+    assert.match(failure.message, new RegExp(`line ${line}: .*more than`))
+  }
+})
+
+test('a first line without end is not gathered either', async () => {
+  let taken = 0
+  async function* endless(): AsyncGenerator<Buffer> {
+    for (let text = '{"data":"'; taken < 4 * EVENT_TEXT_BYTES_MAX; text = 'x'.repeat(65_536)) {
+      taken += text.length
+      yield Buffer.from(text)
+    }
+  }
+  const failure = await readEvents(endless())
+    .next()
+    .catch((error: unknown) => error)
+  assert.instanceOf(failure, CommandFailure)
+  assert.isBelow(taken, EVENT_TEXT_BYTES_MAX + 2 * 65_536)
 })
 
 test('how the input is cut into chunks makes no difference', async () => {

@@ -1,7 +1,7 @@
 /**
  * For each limit the test that goes beyond it and sees what happens: a file, seen from the folder of all
  * tests, and a part of the test's name. `PACES` says how often or how long we ourselves do something: there is no
- * beyond. `UNREACHED` is what no test goes beyond yet.
+ * beyond.
  */
 
 type Reached = Readonly<Record<string, string>>
@@ -10,8 +10,13 @@ const CROWDS = 'integration/hostile-crowds.test.ts'
 const STREAMS = 'integration/hostile-streams.test.ts'
 const P2P = 'unit/p2p-caps.test.ts'
 const NODE = 'unit/node-caps.test.ts'
+const SMALL = 'unit/node-small-caps.test.ts'
+const MUXER = 'unit/p2p-muxer.test.ts'
 const CLIENT = 'unit/p2p-delta-client.test.ts'
 const REQUESTS = 'integration/p2p-requests.test.ts'
+const CONNECTIONS = 'integration/p2p-connection-caps.test.ts'
+const STREAM_CAPS = 'integration/p2p-stream-caps.test.ts'
+const LINKS = 'unit/p2p-links.test.ts'
 const HOSTILE = 'integration/p2p-hostile.test.ts'
 const SESSION = 'property/session.test.ts'
 const DOOR = 'integration/http-door.test.ts'
@@ -20,6 +25,7 @@ const WRITES = 'integration/http-writes.test.ts'
 const NDJSON = 'integration/http-ndjson.test.ts'
 const LIVE = 'integration/http-live-feed.test.ts'
 const FEED = 'integration/http-feed.test.ts'
+const HTTP = 'integration/http-caps.test.ts'
 
 const FLOOD = `${HOSTILE}: floods requests has its stream reset`
 const EIGHT = `${HOSTILE}: no more than eight request streams and two answers`
@@ -43,6 +49,7 @@ export const REACHED: Readonly<Record<string, Reached>> = {
   },
   'src/core/limits.ts': {
     PAGE_BYTES: `${NODE}: a page ends at its number of commits, and at its bytes`,
+    FETCH_PAGES_MAX: `${SMALL}: a fetch that finds no end gives the others their turn`,
     LOGS_MAX: CROWD,
     CUT_OFF_MS: `${SESSION}: sent something invalid is cut off`,
     REQUEST_PACE: 'property/pace.test.ts: drips a byte a second is given up',
@@ -58,9 +65,26 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     REOPEN_READ_MS_MAX: 'property/reopening-store.test.ts: say so when that takes too long'
   },
   'src/p2p/limits.ts': {
+    CONNECTIONS_MAX: `${CONNECTIONS}: of a crowd that connects at one moment`,
+    INBOUND_PER_SECOND_MAX: `${CONNECTIONS}: that one address opens in a second`,
+    INBOUND_PENDING_MAX: `${CONNECTIONS}: that are in their handshake so many wait`,
+    HANDSHAKE_MS_MAX: `${CONNECTIONS}: a handshake in which nothing comes`,
+    IDENTIFY_MS_MAX:
+      'integration/p2p-twins.test.ts: its old connection, which looks alive, is given up',
+    CONNECTIONS_TRIED_MAX: `${LINKS}: whose connections close when they are used so many are tried`,
+    CLOSE_MS_MAX: `${LINKS}: that does not close in good order in time is cut`,
+    TWINS_MAX: `${P2P}: of very many places at which our own identity is heard`,
+    INBOUND_STREAMS_MAX: `${STREAM_CAPS}: a connection has so many streams of the other side`,
+    STREAM_READ_BYTES_MAX: `${STREAM_CAPS}: a stream to which nobody listens is reset`,
+    STREAM_WRITE_BYTES_MAX: `${STREAM_CAPS}: a stream whose other side reads nothing is reset`,
+    GOSSIP_STREAMS_MAX: `${STREAM_CAPS}: a connection has so many gossip streams`,
     DELTA_INBOUND_STREAMS_MAX: EIGHT,
+    STREAM_WINDOW_BYTES_MAX: `${MUXER}: a frame above the window of a stream ends`,
+    FRAME_PIECES_MAX: `${MUXER}: a frame that comes in no end of pieces`,
+    CONNECTION_UNSENT_BYTES_MAX: `${MUXER}: a side that pings without end`,
     INSTANCES_PER_PEER_MAX: 'integration/p2p-twins.test.ts: five boxes of one identity',
     REQUESTS_UNREAD_BYTES_MAX: FLOOD,
+    ANSWERS_UNREAD_BYTES_MAX: `${CLIENT}: answers that come faster than they are taken off`,
     ANSWERS_AT_ONCE_MAX: EIGHT,
     ANSWERS_BYTES_MAX: 'unit/p2p-delta-responder.test.ts: beyond the bytes of all answers',
     SEND_STALL_MS_MAX: `${STREAMS}: never reads its answers has its streams reset`,
@@ -71,6 +95,9 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     STREAM_SILENT_MS_MAX: `${CLIENT}: the answer of a given-up request stays away`,
     LINK_BYTES_PER_SECOND_MIN: `${CLIENT}: silence counts for nothing while a large answer`,
     ANNOUNCEMENT_BYTES_MAX: `${P2P}: an announcement above its limit`,
+    GOSSIP_BYTES_MAX: `${STREAM_CAPS}: a gossip message above its limit is not gathered`,
+    GOSSIP_UNSENT_BYTES_MAX: `${STREAM_CAPS}: gossip for a member that does not read is dropped`,
+    TOPICS_BYTES_MAX: `${STREAM_CAPS}: a member follows topics of so many bytes`,
     VERDICT_MS_MAX: `${P2P}: an announcement without a verdict is ignored in time`,
     VERDICTS_PER_PEER_MAX: `${P2P}: so many of one peer are judged`,
     VERDICTS_MAX: `${P2P}: so many of one peer are judged, and so many of all`,
@@ -82,44 +109,72 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     ADDRESS_CHARACTERS_MAX: 'unit/p2p-dial-policy.test.ts: none that is endless',
     DIALS_AT_ONCE_MAX: `${P2P}: no more members are dialed at once`,
     DIALS_OF_FOUND_MAX: `${P2P}: no more strangers are dialed at once`,
+    DIAL_MS_MAX: `${P2P}: a dial that does not end is given up`,
+    DIAL_ADDRESS_MS_MAX: `${CONNECTIONS}: an address at which nobody speaks`,
     CONNECTIONS_DIALED_MAX: `${P2P}: who has many connections dials static peers only`,
     REDIAL_MS_MAX: 'unit/p2p-dial-policy.test.ts: waits grow to a cap',
     DIAL_RACE_MS: 'unit/p2p-dial-policy.test.ts: opened long after the other replaces it',
     CUT_OFFS_MAX: `${P2P}: of very many peers that are cut off`,
+    REFUSED_ADDRESSES_MAX: `${P2P}: of very many hosts whose handshakes failed`,
     REFUSED_MIN: `${HOSTILE}: without the network key is refused in the handshake`
   },
   'src/node/limits.ts': {
+    HEAD_LOOKUPS_MAX: `${SMALL}: many heads of a forked log costs so many reads`,
     BRANCHES_MAX: `${CROWDS}: of a crowd of branches of one log`,
     LOCATED_LOGS_MAX: `${NODE}: places of no more logs than it may`,
+    PASSED_OVER_MAX: `${SMALL}: a request names so many heads of logs`,
+    ANNOUNCED_WAIT_MS: `${NODE}: an announcement of what does not come is ignored`,
     ANNOUNCED_WAITING_MAX: `${NODE}: beyond the announcements that wait`,
     PREPARED_MAX: `${NODE}: pages are held ready for so many peers`,
+    PREPARED_BYTES_MAX: `${SMALL}: pages held ready weigh so much together`,
     KNOWN_LOGS_MAX: `${NODE}: logs that others invent do not keep real ones`,
+    FEED_PAGE_BYTES: `${SMALL}: a page of a feed reads so many events, and so many bytes`,
+    FEED_PAGE_READS: `${SMALL}: a page of a feed reads so many events`,
     WARNINGS_MAX: `${NODE}: no more warnings are kept`,
     CLOCKS_AHEAD_MAX: `${NODE}: so many boxes with fast clocks`,
-    FORKS_NAMED_MAX: `${NODE}: so many boxes with fast clocks, and so many forks`
+    FORKS_NAMED_MAX: `${NODE}: so many boxes with fast clocks, and so many forks`,
+    OWN_LOGS_CLOSED_MAX: `${NODE}: of so many databases is said that another box wrote`,
+    PUBLIC_KEYS_MAX: `${SMALL}: so many public keys are kept`
   },
   'src/http/limits.ts': {
+    connectionsMax: `${HTTP}: a connection above their number is closed`,
+    connectionIdleMsMax: `${HTTP}: an answer that nobody reads is cut off`,
+    keepAliveMsMax: `${HTTP}: that is kept for a next request is closed`,
     headerBytesMax: `${DOOR}: what is not HTTP, or too much of it`,
     headersMsMax: `${DOOR}: headers and bodies that come too slowly`,
     urlBytesMax: `${DOOR}: an address that is too long is 414`,
     bodyBytesMax: BODY,
     bodyMsMax: `${DOOR}: headers and bodies that come too slowly`,
     bodiesBytesMax: `${WRITES}: when all bodies together are too much`,
+    discardMsMax: `${HTTP}: what goes on to be sent after its refusal`,
     streamIdleMsMax: `${NDJSON}: a stream on which nothing comes is ended`,
     streamsMax: `${NDJSON}: beyond the number of streams`,
     lineBytesMax: `${NDJSON}: a line above the limit is refused`,
     groupLinesMax: `${NDJSON}: in commits of at most a thousand`,
+    groupBytesMax: `${HTTP}: a commit of a stream ends at its bytes`,
     briefAnswerBytes: `${NDJSON}: does not read meanwhile is told counts`,
+    answerBytesMax: `${HTTP}: that sends and never reads has so many bytes`,
     keysMax: `${READS}: too many keys, no keys`,
     keysBodyMax: `${READS}: too many keys, no keys`,
     pageEventsMax: BOUNDS,
     pageBytesMax: `${READS}: a page of large events ends early`,
+    pagesBytesMax: `${HTTP}: that are being sent may weigh so much together`,
+    conflictsMax: `${HTTP}: conflicting keys are listed up to their number`,
     feedsMax: `${FEED}: beyond the number of feeds`,
     feedTimeoutMsMax: BOUNDS,
     heartbeatMsMin: BOUNDS,
     heartbeatMsMax: BOUNDS,
     stallMsMax: `${LIVE}: a reader that stops reading is cut off`,
-    rangeScanMax: `${READS}: a range holds what happened`
+    rangeScanMax: `${HTTP}: a page of a range ends after so many events`,
+    syncMsMax: `${HTTP}: a sync that takes too long is answered`,
+    NAME_CHARS_MAX: `${HTTP}: what a problem repeats of a request`,
+    INSTANCE_CHARS_MAX: `${HTTP}: what a problem repeats of a request`,
+    RANGES_MAX: `${HTTP}: of an Accept header without end`
+  },
+  'src/cli/limits.ts': {
+    EVENT_TEXT_BYTES_MAX:
+      'integration/cli-input.test.ts: an event without end is refused by its line',
+    REFUSALS_SHOWN_MAX: 'integration/cli-events.test.ts: of very many refused events the first'
   }
 }
 
@@ -140,6 +195,7 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'DISK_FULL_MEASURE_MS',
     'DISK_IDLE_MEASURE_MS',
     'PROBE_BYTES',
+    'TABLES_CHECKED_BYTES_MAX',
     'REOPEN_BYTES',
     'REOPEN_MS',
     'REOPEN_MS_MAX',
@@ -151,7 +207,6 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
   ],
   'src/p2p/limits.ts': [
     'OUTBOUND_STREAMS_MAX',
-    'STREAM_WINDOW_BYTES_MAX',
     'SEND_BYTES',
     'ROUND_TRIPS_KEPT',
     'GOSSIP_CHECK_MS',
@@ -185,58 +240,12 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'closeGraceMs',
     'retryAfterSeconds',
     'retryAfterFullSeconds'
-  ]
-}
-
-/** To be shortened, never made longer. */
-export const UNREACHED: Readonly<Record<string, readonly string[]>> = {
-  'protocols/limits.ts': [],
-  'src/core/limits.ts': ['FETCH_PAGES_MAX'],
-  'src/store/limits.ts': ['TABLES_CHECKED_BYTES_MAX'],
-  'src/p2p/limits.ts': [
-    'CONNECTIONS_MAX',
-    'INBOUND_STREAMS_MAX',
-    'STREAM_READ_BYTES_MAX',
-    'INBOUND_PER_SECOND_MAX',
-    'INBOUND_PENDING_MAX',
-    'CONNECTIONS_TRIED_MAX',
-    'HANDSHAKE_MS_MAX',
-    'IDENTIFY_MS_MAX',
-    'CLOSE_MS_MAX',
-    'GOSSIP_STREAMS_MAX',
-    'STREAM_WRITE_BYTES_MAX',
-    'ANSWERS_UNREAD_BYTES_MAX',
-    'GOSSIP_BYTES_MAX',
-    'GOSSIP_UNSENT_BYTES_MAX',
-    'TOPICS_BYTES_MAX',
-    'DIAL_MS_MAX',
-    'DIAL_ADDRESS_MS_MAX',
-    'REFUSED_ADDRESSES_MAX',
-    'TWINS_MAX'
   ],
-  'src/node/limits.ts': [
-    'HEAD_LOOKUPS_MAX',
-    'PASSED_OVER_MAX',
-    'ANNOUNCED_WAIT_MS',
-    'PREPARED_BYTES_MAX',
-    'FEED_PAGE_BYTES',
-    'FEED_PAGE_READS',
-    'OWN_LOGS_CLOSED_MAX',
-    'PUBLIC_KEYS_MAX'
-  ],
-  'src/http/limits.ts': [
-    'connectionsMax',
-    'requestMsMax',
-    'connectionIdleMsMax',
-    'keepAliveMsMax',
-    'discardMsMax',
-    'groupBytesMax',
-    'answerBytesMax',
-    'pagesBytesMax',
-    'conflictsMax',
-    'syncMsMax',
-    'NAME_CHARS_MAX',
-    'INSTANCE_CHARS_MAX',
-    'RANGES_MAX'
+  'src/cli/limits.ts': [
+    'PIECE_EVENTS_MAX',
+    'PIECE_BYTES_MAX',
+    'PIECE_LINGER_MS',
+    'PROGRESS_AFTER_MS',
+    'STOP_MS_MAX'
   ]
 }

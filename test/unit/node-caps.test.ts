@@ -13,22 +13,26 @@ import type { DeltaAnswer, DeltaRequest } from '../../protocols/delta/codec.ts'
 import { DATABASES_MAX, PAGE_COMMITS_MAX } from '../../protocols/limits.ts'
 import { isRejected } from '../../protocols/rejected.ts'
 import { present } from '../../src/core/assert.ts'
-import { logId } from '../../src/core/commit.ts'
+import { logId, sealCommit } from '../../src/core/commit.ts'
+import { eventKey } from '../../src/core/event-key.ts'
 import { PAGE_BYTES } from '../../src/core/limits.ts'
 import { DeltaResponder } from '../../src/node/delta-responder.ts'
 import {
   ANNOUNCED_WAITING_MAX,
+  ANNOUNCED_WAIT_MS,
   CLOCKS_AHEAD_MAX,
   FORKS_NAMED_MAX,
   KNOWN_LOGS_MAX,
   LOCATED_LOGS_MAX,
+  OWN_LOGS_CLOSED_MAX,
   PREPARED_MAX,
   WARNINGS_MAX
 } from '../../src/node/limits.ts'
 import { NodeDatabase } from '../../src/node/database.ts'
-import { systemClock, systemHasher } from '../../src/node/system.ts'
+import { createSigner, systemClock, systemHasher } from '../../src/node/system.ts'
 import { QUEUED_WRITES_MAX } from '../../src/store/limits.ts'
 import { YARD, inventedCommit } from '../fixtures/hostile.ts'
+import { ManualClock } from '../fixtures/manual-clock.ts'
 import { memoryStores, settled, startScripted } from '../fixtures/scripted-node.ts'
 import { databaseOf } from '../property/forest.ts'
 
@@ -77,6 +81,22 @@ test('beyond the announcements that wait at one time further ones are ignored at
   expect(ended).toBe(0)
   expect(await announce(ANNOUNCED_WAITING_MAX)).toBe('ignore')
   expect(ended).toBe(0)
+})
+
+test('an announcement of what does not come is ignored after a while', async () => {
+  const clock = new ManualClock()
+  const { node, transport } = await startScripted({ clock })
+  await yardOf(node)
+  transport.connect('peer')
+  let verdict = 'none'
+  const [log, hash] = [bytesOf(1, 16), bytesOf(1)]
+  const message = encodeAnnouncement({ log, firstSeq: 1, count: 1, hash, keys: [log] })
+  void transport.handlers.announced('peer', YARD, message).then((judged) => (verdict = judged))
+  await settled()
+  await clock.pass(ANNOUNCED_WAIT_MS - 1)
+  expect(verdict).toBe('none')
+  await clock.pass(1)
+  expect(verdict).toBe('ignore')
 })
 
 test('logs that others invent do not keep real ones from being known of', async () => {
@@ -155,6 +175,24 @@ test('so many boxes with fast clocks, and so many forks, are named in the status
     FORKS_NAMED_MAX
   )
   expect(first.firstSeq).toBe(1)
+})
+
+test('of so many databases is said that another box wrote under this identity', async () => {
+  const signer = createSigner(new Uint8Array(32).fill(1))
+  const { node } = await startScripted({ signer, stores: memoryStores(signer.publicKey) })
+  for (let number = 0; number < OWN_LOGS_CLOSED_MAX + 5; number += 1) {
+    const { database } = await node.createDatabase(`d${number}`)
+    if (!(database instanceof NodeDatabase)) throw new Error('a database of the node')
+    const origin = database.store.ownLog
+    const value = Buffer.from('{"data":1}')
+    const event = { key: eventKey(bytesOf(1, 16)), value, hash: systemHasher.sha256(value) }
+    const draft = { origin, firstSeq: 1, previous: origin.hash, recorded: 1n, events: [event] }
+    expect(await database.merge([sealCommit(draft, signer, systemHasher)])).toBe(1)
+  }
+  const { warnings } = await node.status()
+  expect(warnings.filter((warning) => warning.includes('another box'))).toHaveLength(
+    OWN_LOGS_CLOSED_MAX
+  )
 })
 
 test('a page ends at its number of commits, and at its bytes, whatever is asked for', async () => {

@@ -15,15 +15,21 @@ import {
   CUT_OFFS_MAX,
   DIALS_AT_ONCE_MAX,
   DIALS_OF_FOUND_MAX,
+  DIAL_MS_MAX,
   FOUND_MAX,
   MEMBERS_MAX,
+  REFUSED_ADDRESSES_MAX,
+  REFUSED_MIN,
   REJECTED_PEERS_MAX,
+  TWINS_MAX,
   VERDICTS_MAX,
   VERDICTS_PER_PEER_MAX,
   VERDICT_MS_MAX
 } from '../../src/p2p/limits.ts'
 import { Membership } from '../../src/p2p/membership.ts'
+import { Perimeter } from '../../src/p2p/perimeter.ts'
 import type { AnnouncementVerdict } from '../../src/p2p/transport.ts'
+import { Twins } from '../../src/p2p/twins.ts'
 import { seededRng } from '../property/arbitraries.ts'
 import { ManualClock, settled } from '../fixtures/manual-clock.ts'
 
@@ -62,7 +68,7 @@ test('the address book keeps the members met last, and no more lines than it may
 test('of very many peers that are cut off the one cut off first is let in again', () => {
   const clock = new ManualClock()
   const superfluous = { inboundIsSuperfluous: () => false, outboundIsSuperfluous: () => false }
-  const gate = new Gate({ clock, ...superfluous })
+  const gate = new Gate({ clock, connections: () => [], ...superfluous })
   const all = peers(CUT_OFFS_MAX + 1)
   for (const peer of all) gate.cutOff(peer, 60_000)
   expect(all.filter((peer) => !gate.isCutOff(peer))).toEqual(all.slice(0, 1))
@@ -93,9 +99,12 @@ function membershipRig(staticPeers: readonly string[] = []): Rig {
       isConnected: () => false,
       connectedCount: () => rig.connected,
       refuses: () => false,
-      dial: (addresses) => {
+      dial: (addresses, signal) => {
         rig.dialed.push(addresses[0] ?? '')
-        return rig.fails ? Promise.reject(new Error('nobody')) : new Promise(() => undefined)
+        if (rig.fails) return Promise.reject(new Error('nobody'))
+        return new Promise((_, reject) => {
+          signal.addEventListener('abort', () => reject(new Error('given up')))
+        })
       }
     })
   }
@@ -143,6 +152,44 @@ test('who has many connections dials static peers only, so that others can dial 
   await rig.clock.pass(10_000)
   expect(rig.dialed).toEqual([fixed])
   rig.membership.pause()
+})
+
+test('a dial that does not end is given up, and leaves its place to others', async () => {
+  const rig = membershipRig()
+  const all = peers(DIALS_AT_ONCE_MAX + 1)
+  for (const peer of all) rig.membership.remember(peer, ['/ip4/10.0.0.1/tcp/1'])
+  rig.membership.resume()
+  await rig.clock.pass(1_000)
+  expect(rig.dialed).toHaveLength(DIALS_AT_ONCE_MAX)
+  await rig.clock.pass(DIAL_MS_MAX)
+  expect(new Set(rig.dialed).size).toBe(all.length)
+  rig.membership.pause()
+})
+
+test('of very many hosts whose handshakes failed the last few are remembered', async () => {
+  const perimeter = new Perimeter(new Uint8Array(32), new ManualClock(), log)
+  const components = { logger: { forComponent: () => log } }
+  const encrypter = perimeter.encrypter()(components as never)
+  for (let host = 0; host < 2 * REFUSED_ADDRESSES_MAX; host += 1) {
+    for (let tries = 0; tries < REFUSED_MIN; tries += 1) {
+      // It is nothing that noise could speak to.
+      const secured = encrypter.secureInbound({ remoteAddr: `/ip4/10.0.0.${host}/tcp/1` } as never)
+      await expect(secured).rejects.toThrow()
+    }
+  }
+  const refused = perimeter.warnings()
+  expect(refused).toHaveLength(REFUSED_ADDRESSES_MAX)
+  expect(refused.at(-1)).toContain(`10.0.0.${2 * REFUSED_ADDRESSES_MAX - 1}`)
+})
+
+test('of very many places at which our own identity is heard the last few are named', () => {
+  const twins = new Twins({ self: 'self', clock: new ManualClock(), log, connected: () => [] })
+  for (let host = 0; host < 2 * TWINS_MAX; host += 1) {
+    twins.heardSelf([`/ip4/10.0.0.${host}/tcp/1`], [])
+  }
+  const [named] = twins.warnings()
+  expect(named?.match(/10\.0\.0\.\d+/g)).toHaveLength(TWINS_MAX)
+  expect(named).toContain(`10.0.0.${2 * TWINS_MAX - 1}`)
 })
 
 type Validator = (peer: string, message: { data: Uint8Array }) => Promise<TopicValidatorResult>

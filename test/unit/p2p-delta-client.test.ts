@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { DeltaClient } from '../../src/p2p/delta-client.ts'
+import { ANSWERS_UNREAD_BYTES_MAX } from '../../src/p2p/limits.ts'
 import { FakeStream } from '../fixtures/fake-stream.ts'
 import { ManualClock, settled } from '../fixtures/manual-clock.ts'
 
@@ -173,4 +174,19 @@ test('no more requests than four are on a stream, those given up among them', as
   }
   expect(rig.stream(0).sent).toEqual(['page', 'comparison 0', 'comparison 1', 'comparison 2'])
   expect(rig.streams.length).toBe(1)
+})
+
+test('answers that come faster than they are taken off have the stream reset at so many bytes', async () => {
+  const rig = new Rig()
+  const page = await rig.ask('page')
+  const stream = rig.stream(0)
+  const piece = new Uint8Array(1_048_576)
+  let sent = 0
+  while (stream.status === 'open' && sent < 2 * ANSWERS_UNREAD_BYTES_MAX) {
+    stream.come(piece)
+    sent += piece.length
+  }
+  await settled()
+  expect(sent).toBeLessThanOrEqual(ANSWERS_UNREAD_BYTES_MAX + piece.length)
+  expect(page.ended).toContain('the stream broke')
 })
