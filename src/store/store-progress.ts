@@ -96,7 +96,10 @@ export class ProgressFile {
     this.#progress = { ...this.#progress, ...now }
     this.#timer ??= this.#clock.setTimer(PROGRESS_MS, () => {
       this.#timer = undefined
-      this.#writing ??= this.#run()
+      // Not by the run itself: one that finds nothing to write ends before it is assigned here.
+      this.#writing ??= this.#run().finally(() => {
+        this.#writing = undefined
+      })
     })
   }
 
@@ -120,7 +123,6 @@ export class ProgressFile {
     } catch {
       // What stays behind is still a lower bound; the store itself will say what its disk has.
     }
-    this.#writing = undefined
   }
 
   async #write(progress: StoreProgress): Promise<void> {
