@@ -25,10 +25,10 @@ import { openLevelStore } from './level-store.ts'
 import type { LevelStoreOptions } from './level-store.ts'
 import { TABLES_CHECKED_BYTES_MAX } from './limits.ts'
 import { openFault } from './open-check.ts'
-import { syncFolder } from './open-level.ts'
 import { ProgressFile, readProgress } from './store-progress.ts'
 import type { StoreProgress } from './store-progress.ts'
 import { firstTableFault } from './table-scan.ts'
+import { syncFolder } from './whole-file.ts'
 
 export interface GuardedOptions extends Omit<LevelStoreOptions, 'opened' | 'create'> {
   readonly clock: Pick<Clock, 'setTimer'>
