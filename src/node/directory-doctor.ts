@@ -7,6 +7,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { isLaterbaseError } from '../errors.ts'
+import { lockDirectory } from '../store/directory-lock.ts'
 import { openGuarded } from '../store/guarded-store.ts'
 import { openNodeStore } from '../store/node-store.ts'
 import type { NodeStore } from '../store/node-store.ts'
@@ -44,8 +45,17 @@ export interface DirectoryFinding {
   readonly repaired: boolean
 }
 
-/** @throws LATERBASE_STORE_LOCKED when the node is running */
+/** @throws LATERBASE_STORE_LOCKED when the node is running, or being examined already */
 export async function examineDirectory(options: Examination): Promise<DirectoryFinding[]> {
+  const lock = await lockDirectory(options.dir)
+  try {
+    return await examineLocked(options)
+  } finally {
+    await lock.release()
+  }
+}
+
+async function examineLocked(options: Examination): Promise<DirectoryFinding[]> {
   const findings: DirectoryFinding[] = []
   const publicKey = await examineIdentity(options, findings)
   if (publicKey === undefined) return findings
