@@ -70,8 +70,12 @@ export class LevelPlace {
   }
 
   #logStore(database: string, news: StoreNews): void {
-    if (news.type === 'write-failed') {
+    if (news.type === 'write-failed' || news.type === 'unanswered') {
       this.#init.log('warn', news.error.message)
+      return
+    }
+    if (news.type === 'answered') {
+      this.#init.log('info', `Database ${database}: the disk answers again.`)
       return
     }
     const seconds = (news.failedForMs / 1_000).toFixed(1)

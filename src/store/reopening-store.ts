@@ -2,7 +2,8 @@
  * An event store that outlives the failures of its disk. A LevelDB handle stays broken after a write
  * that failed, and a torn record in its log hides what is written behind it, synced or not. So after
  * such a write nothing more is written; the store is closed and opened anew, again and again until
- * it opens, and goes on from what is on the disk. Who uses it need not know.
+ * it opens, and goes on from what is on the disk. A write that the disk does not answer counts as
+ * one that failed, until it is answered (`write-watch.ts`). Who uses it need not know.
  *
  * Until an opening promises to succeed the broken handle stays open: it still reads. Reads wait for
  * the time in between. Leaves out how a store is opened, which its maker says.
@@ -32,6 +33,7 @@ import type {
 } from './event-store.ts'
 import { REOPEN_MS, REOPEN_MS_MAX, REOPEN_READ_MS_MAX } from './limits.ts'
 import { namedError } from './open-level.ts'
+import { WriteWatch } from './write-watch.ts'
 
 export interface ReopeningInit {
   /** Names the store for people. */
@@ -55,6 +57,8 @@ export interface WriteReserve {
 export type StoreNews =
   | { readonly type: 'write-failed'; readonly error: LaterbaseError }
   | { readonly type: 'reopened'; readonly failedForMs: number }
+  | { readonly type: 'unanswered'; readonly error: LaterbaseError }
+  | { readonly type: 'answered' }
 
 /** @param store the first opening; closed with this store, or before it is opened anew */
 export function createReopeningStore(store: EventStore, init: ReopeningInit): EventStore {
@@ -72,6 +76,7 @@ interface Failure {
 class ReopeningStore implements EventStore {
   readonly found: StoreFound
   readonly #init: ReopeningInit
+  readonly #watch: WriteWatch
   readonly #listeners: (() => void)[] = []
   /** Reads that wait for the store to be open. */
   readonly #waiting = new Set<() => void>()
@@ -83,12 +88,23 @@ class ReopeningStore implements EventStore {
   #attempts = 0
   #timer: Timer | undefined
   #attempt: Promise<void> = Promise.resolve()
+  #diskBytes = 0
   #closed: Promise<void> | undefined
 
   constructor(store: EventStore, init: ReopeningInit) {
     this.#init = init
     this.#store = store
     this.found = store.found
+    this.#watch = new WriteWatch({
+      name: init.name,
+      clock: init.clock,
+      unanswered: (error) => init.told({ type: 'unanswered', error }),
+      answered: () => {
+        init.told({ type: 'answered' })
+        // It may be there, though its writers were told that it failed. Else an opening tells.
+        if (this.#failure === undefined && this.#closed === undefined) this.#tellReopened()
+      }
+    })
   }
 
   get incarnation(): string {
@@ -132,7 +148,7 @@ class ReopeningStore implements EventStore {
   }
 
   refusal(): LaterbaseError | undefined {
-    if (this.#failure === undefined) return this.#init.reserve.refusal()
+    if (this.#failure === undefined) return this.#watch.refusal() ?? this.#init.reserve.refusal()
     return failedError(this.#init.name, this.#failure.cause)
   }
 
@@ -184,8 +200,10 @@ class ReopeningStore implements EventStore {
     return this.#iterate((store) => store.check(options))
   }
 
-  diskBytes(): Promise<number> {
-    return this.#store.diskBytes()
+  async diskBytes(): Promise<number> {
+    // The status is asked for most when a disk does not answer.
+    if (this.#watch.refusal() === undefined) this.#diskBytes = await this.#store.diskBytes()
+    return this.#diskBytes
   }
 
   close(): Promise<void> {
@@ -200,7 +218,16 @@ class ReopeningStore implements EventStore {
   ): Promise<void> {
     const refusal = this.refusal()
     if (refusal !== undefined) throw refusal
-    await this.#init.reserve.admit()
+    await this.#watch.run(async (isGivenUp) => {
+      await this.#init.reserve.admit()
+      if (!isGivenUp()) await this.#write(write, renewal)
+    })
+  }
+
+  async #write(
+    write: (store: EventStore) => Promise<void>,
+    renewal: OwnLogRenewal | undefined
+  ): Promise<void> {
     const store = this.#store
     try {
       await write(store)
@@ -314,6 +341,10 @@ class ReopeningStore implements EventStore {
     const failedForMs = this.#init.clock.monotonicMs() - failure.sinceMs
     this.#init.told({ type: 'reopened', failedForMs })
     this.#wake()
+    this.#tellReopened()
+  }
+
+  #tellReopened(): void {
     for (const listener of this.#listeners) listener()
   }
 }
