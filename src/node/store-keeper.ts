@@ -5,7 +5,8 @@
  * beyond a hole is taken over as soon as the hole is filled.
  *
  * That is for starts. A store that is opened anew after a write that failed is the same store, or
- * stays closed: what a failing disk shows of it is no reason to give it up.
+ * stays closed: what a failing disk shows of it for a moment is no reason to give it up. Where it
+ * shows the same for some time, the node opens the store as at a start.
  *
  *     NAME/                    the store
  *     NAME.marker, .progress   see store/marker.ts and store/store-progress.ts
@@ -69,12 +70,18 @@ export class StoreKeeper implements StorePlace {
   readonly #salvages = new Map<string, Salvage>()
   /** Stores to be made anew when they are opened next, and why. */
   readonly #condemned = new Map<string, string>()
+  readonly #damagedListeners: ((database: string) => void)[] = []
   readonly #watches = new Set<Promise<void>>()
   readonly #closing = new AbortController()
 
   constructor(init: KeeperInit) {
     this.#init = init
-    this.#place = new LevelPlace(init)
+    this.#place = new LevelPlace({
+      ...init,
+      damaged: (database) => {
+        for (const listener of this.#damagedListeners) listener(database)
+      }
+    })
   }
 
   open(database: string, create: boolean): Promise<EventStore> {
@@ -93,6 +100,10 @@ export class StoreKeeper implements StorePlace {
     for (const name of own) {
       await rm(join(this.#init.folder, name), { recursive: true, force: true })
     }
+  }
+
+  onDamaged(listener: (database: string) => void): void {
+    this.#damagedListeners.push(listener)
   }
 
   async condemn(database: string, reason: string): Promise<void> {
@@ -164,10 +175,9 @@ export class StoreKeeper implements StorePlace {
   }
 
   async #openAgain(database: string): Promise<EventStore> {
-    // Its tables were in use until now: only the newest one is looked at.
-    const opening = await openGuarded(this.#options(database), 0)
+    const opening = await openGuarded(this.#options(database), true)
     if (opening.type === 'open') return opening.store
-    const message = `${opening.reason}; a restart takes over what is whole`
+    const message = `${opening.reason}; what is whole is taken over when that lasts`
     throw new LaterbaseError('LATERBASE_STORE_CORRUPT', message)
   }
 

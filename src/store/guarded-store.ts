@@ -68,14 +68,12 @@ export async function createGuarded(options: GuardedOptions): Promise<EventStore
 }
 
 /**
- * @param tablesBytesMax bytes of tables that are compared with their checksums after an orderly end
+ * @param isAgain the store was open in this process until now: LevelDB has its tables in use, and all
+ *   but the newest are passed over, which is what a write that failed can have spoilt
  * @throws LATERBASE_STORE_LOCKED, LATERBASE_STORE_FORMAT, LATERBASE_STORE_FAILED; LATERBASE_STORE_LOST
  *   when there is no file of it, as when a disk is not mounted
  */
-export async function openGuarded(
-  options: GuardedOptions,
-  tablesBytesMax = TABLES_CHECKED_BYTES_MAX
-): Promise<Opening> {
+export async function openGuarded(options: GuardedOptions, isAgain = false): Promise<Opening> {
   const { location } = options
   const before = beforeOf(location)
   const progress = await readProgress(progressFileOf(location))
@@ -89,8 +87,8 @@ export async function openGuarded(
   const damaged = (reason: string): Opening => ({ type: 'damaged', reason, files, progress })
   // LevelDB ends the process on a table that it cannot parse; so after an end that was not orderly
   // all are looked at, however many there are.
-  const bytesMax = progress?.clean === true ? tablesBytesMax : Infinity
-  const badTable = await firstTableFault(files, bytesMax)
+  const bytesMax = progress?.clean === true ? TABLES_CHECKED_BYTES_MAX : Infinity
+  const badTable = await firstTableFault(files, isAgain ? 0 : bytesMax)
   if (badTable !== undefined) return damaged(badTable)
   const logBytes = await logFileBytes(files)
   const store = await openChecked(options, { progress, logBytes }).catch(async (error: unknown) => {

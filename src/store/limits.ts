@@ -41,6 +41,10 @@ export const PROGRESS_MS = 50
 /** First and last wait before a store that failed is opened anew once more, ms. */
 export const REOPEN_MS = 100
 export const REOPEN_MS_MAX = 3_000
+/** How long a store has to be open, ms, until its next failure counts as a first one. */
+export const REOPEN_STEADY_MS = 60_000
+/** For how long openings must not find what was closed, ms, until that is taken for damage. */
+export const REOPEN_DAMAGED_MS = 5_000
 /**
  * How long a write may wait for the disk, ms: a worn memory card can take some seconds for a sync, and
  * LevelDB a second for a compaction that is behind. Clients and proxies commonly wait for 30 s.

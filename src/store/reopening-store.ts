@@ -31,8 +31,15 @@ import type {
   StoredLog,
   Stretch
 } from './event-store.ts'
-import { REOPEN_MS, REOPEN_MS_MAX, REOPEN_READ_MS_MAX } from './limits.ts'
+import {
+  REOPEN_DAMAGED_MS,
+  REOPEN_MS,
+  REOPEN_MS_MAX,
+  REOPEN_READ_MS_MAX,
+  REOPEN_STEADY_MS
+} from './limits.ts'
 import { namedError } from './open-level.ts'
+import { isOther } from './reopen-probe.ts'
 import { WriteWatch } from './write-watch.ts'
 
 export interface ReopeningInit {
@@ -57,6 +64,8 @@ export interface WriteReserve {
 export type StoreNews =
   | { readonly type: 'write-failed'; readonly error: LaterbaseError }
   | { readonly type: 'reopened'; readonly failedForMs: number }
+  /** What is opened is damaged, or not what was closed, for some time: it is for a start to recover. */
+  | { readonly type: 'damaged'; readonly error: LaterbaseError }
   | { readonly type: 'unanswered'; readonly error: LaterbaseError }
   | { readonly type: 'answered' }
 
@@ -84,8 +93,11 @@ class ReopeningStore implements EventStore {
   #failure: Failure | undefined
   /** Between the closing of one handle and the opening of the next. */
   #isShut = false
-  /** Since a write last succeeded. */
+  /** Since writes last succeeded for some time. */
   #attempts = 0
+  #openedMs = -Infinity
+  /** Since when openings find damage, or another store. */
+  #damagedMs: number | undefined
   #timer: Timer | undefined
   #attempt: Promise<void> = Promise.resolve()
   #diskBytes = 0
@@ -231,7 +243,9 @@ class ReopeningStore implements EventStore {
     const store = this.#store
     try {
       await write(store)
-      this.#attempts = 0
+      // A table that cannot be read fails each compaction, and so a write soon after each opening.
+      const openForMs = this.#init.clock.monotonicMs() - this.#openedMs
+      if (openForMs >= REOPEN_STEADY_MS) this.#attempts = 0
     } catch (error) {
       // Other errors are of the reads that come before a batch: nothing was written, nothing is torn.
       const isTorn = isLaterbaseError(error, 'LATERBASE_STORE_FAILED')
@@ -313,13 +327,30 @@ class ReopeningStore implements EventStore {
   }
 
   async #reopen(): Promise<void> {
+    const nowMs = this.#init.clock.monotonicMs()
     try {
       if (await this.#init.canReopen()) await this.#replace()
     } catch (error) {
-      const sinceMs = this.#failure?.sinceMs ?? this.#init.clock.monotonicMs()
+      const sinceMs = this.#failure?.sinceMs ?? nowMs
       this.#failure = { cause: error, sinceMs, renewal: this.#failure?.renewal }
+      this.#noteDamage(error, nowMs)
     }
     if (this.#failure !== undefined) this.#schedule()
+  }
+
+  /** A disk that fails shows anything for a moment; what it goes on showing is there. */
+  #noteDamage(error: unknown, nowMs: number): void {
+    const isDamage =
+      isLaterbaseError(error, 'LATERBASE_STORE_CORRUPT') ||
+      isLaterbaseError(error, 'LATERBASE_STORE_LOST')
+    if (!isDamage) {
+      this.#damagedMs = undefined
+      return
+    }
+    this.#damagedMs ??= nowMs
+    if (nowMs - this.#damagedMs < REOPEN_DAMAGED_MS || this.#closed !== undefined) return
+    this.#damagedMs = nowMs
+    this.#init.told({ type: 'damaged', error: failedError(this.#init.name, error) })
   }
 
   async #replace(): Promise<void> {
@@ -338,6 +369,8 @@ class ReopeningStore implements EventStore {
     const failure = this.#failure
     assert(failure !== undefined, 'only a store that failed is opened anew')
     this.#failure = undefined
+    this.#openedMs = this.#init.clock.monotonicMs()
+    this.#damagedMs = undefined
     const failedForMs = this.#init.clock.monotonicMs() - failure.sinceMs
     this.#init.told({ type: 'reopened', failedForMs })
     this.#wake()
@@ -347,22 +380,6 @@ class ReopeningStore implements EventStore {
   #tellReopened(): void {
     for (const listener of this.#listeners) listener()
   }
-}
-
-/** Going on from another store, or from an earlier state, would use sequence numbers twice. */
-function isOther(
-  before: EventStore,
-  after: EventStore,
-  renewal: OwnLogRenewal | undefined
-): boolean {
-  // The write that failed may be on the disk all the same.
-  const incarnations = [before.incarnation, renewal?.incarnation]
-  if (!incarnations.includes(after.incarnation)) return true
-  const logs = after.logs()
-  return before.logs().some(({ number, tip }) => {
-    const now = logs[number]?.tip
-    return now === undefined || now.origin.id !== tip.origin.id || now.seq < tip.seq
-  })
 }
 
 function failedError(name: string, cause: unknown): LaterbaseError {

@@ -4,7 +4,7 @@ import { readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { ClassicLevel } from 'classic-level'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 
 import type { Laterbase } from '../../src/index.ts'
 import { commitRecordKey } from '../../src/store/key-layout.ts'
@@ -58,6 +58,33 @@ test('an opening that was cut off leaves the files as they were before it', asyn
   await rename(join(databases, 'stock'), join(databases, 'stock.before'))
   const node = await startNode({ dir })
   expect(await allEvents(node.database('stock'))).toEqual(written)
+})
+
+test('a store that is found damaged after a failed write is recovered while the node runs', async () => {
+  onTestFinished(() => void vi.restoreAllMocks())
+  const { dir, written } = await closedNode()
+  // As a life does that ends in an orderly way: what was in the log is in a table.
+  await (await startNode({ dir })).close()
+  const node = await startNode({ dir })
+  const folder = join(dir, 'databases', 'stock')
+  for (const name of await readdir(folder)) {
+    if (name.startsWith('MANIFEST')) await writeFile(join(folder, name), 'rot')
+  }
+  vi.spyOn(ClassicLevel.prototype, 'batch').mockImplementationOnce(() => {
+    throw new Error('ENOSPC')
+  })
+  await expect(node.database('stock').append({ data: 'fails' })).rejects.toMatchObject({
+    code: 'LATERBASE_STORE_FAILED'
+  })
+  await until(async () => {
+    const { warnings, unopened } = await node.status()
+    return warnings.join().includes('was found damaged') && unopened.length === 0
+  })
+  await until(async () => {
+    const events = await allEvents(node.database('stock')).catch(() => [])
+    return events.join() === written.join()
+  })
+  await node.database('stock').append({ data: 'goes on' })
 })
 
 test('files that a person has deleted are not spoken of any more', async () => {

@@ -142,6 +142,42 @@ describe('after a write that failed', () => {
     expect(disk.news.map(({ type }) => type)).toEqual(['write-failed', 'reopened'])
   })
 
+  test('openings that follow each other keep their pace, however many writes succeed between', async () => {
+    const disk = new FailingDisk()
+    const store = disk.store()
+    const writer = writerOn(store)
+    const minutes = 5
+    for (let turn = 0; turn < minutes * 600; turn += 1) {
+      disk.fates = ['kept', 'lost']
+      for (const value of [2 * turn, 2 * turn + 1]) {
+        await disk.settle(Promise.allSettled([writer.append([asked(value)], false)]))
+      }
+      await disk.pass(100)
+    }
+    expect(disk.openings).toBeLessThan(minutes * 25)
+    await disk.pass(10_000)
+    disk.fates = []
+    expect(store.refusal()).toBeUndefined()
+  })
+
+  test('what goes on being another store is told as damage, and what comes back is gone on from', async () => {
+    const disk = new FailingDisk()
+    disk.fates = ['kept', 'lost']
+    const store = disk.store()
+    const writer = writerOn(store)
+    await disk.settle(writer.append([asked(1)], false))
+    disk.swapped = emptyStore(8)
+    await disk.settle(Promise.allSettled([writer.append([asked(2)], false)]))
+    await disk.pass(2_000)
+    expect(disk.news.map(({ type }) => type)).toEqual(['write-failed'])
+    await disk.pass(10_000)
+    expect(disk.news.map(({ type }) => type)).toContain('damaged')
+    disk.swapped = undefined
+    await disk.pass(5_000)
+    expect(disk.news.at(-1)?.type).toBe('reopened')
+    expect(store.refusal()).toBeUndefined()
+  })
+
   test('another store, or an earlier state of this one, is not gone on from', async () => {
     for (const swapped of [emptyStore(8), emptyStore(7)]) {
       const disk = new FailingDisk()
@@ -293,7 +329,7 @@ function writerOn(store: EventStore): GroupCommit {
 }
 
 function asked(value: number): AppendEvent {
-  const key = eventKey(new Uint8Array(16).fill(value, 15))
+  const key = eventKey(Uint8Array.of(...Array<number>(14).fill(0), value >> 8, value))
   return { ...event(key, `{"data":${value}}`), fresh: false }
 }
 

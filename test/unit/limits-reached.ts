@@ -144,6 +144,8 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'REOPEN_BYTES',
     'REOPEN_MS',
     'REOPEN_MS_MAX',
+    'REOPEN_STEADY_MS',
+    'REOPEN_DAMAGED_MS',
     'SALVAGE_COMMITS',
     'SALVAGE_BYTES',
     'COMMIT_LOG_BYTES_MIN',
