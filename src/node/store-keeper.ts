@@ -106,7 +106,9 @@ export class StoreKeeper implements StorePlace {
     this.#damagedListeners.push(listener)
   }
 
+  /** @throws LATERBASE_DISK_FULL: better a store that is damaged than none while there is no room */
   async condemn(database: string, reason: string): Promise<void> {
+    await this.#place.admit(await fileBytes(this.#options(database).location))
     this.#condemned.set(database, reason)
   }
 
@@ -235,7 +237,8 @@ export class StoreKeeper implements StorePlace {
     for (const path of [location, `${location}.before`, progressFileOf(location)]) {
       await rm(path, { recursive: true, force: true })
     }
-    await this.#place.admit()
+    // Before all the work, which would be for nothing: it is tried again as long as there is no room.
+    await this.#place.admit(await fileBytes(join(this.#init.folder, note.kept)))
     const salvage = await this.#salvage(database, note)
     const store = await createGuarded(options)
     try {
@@ -318,6 +321,13 @@ export class StoreKeeper implements StorePlace {
       await database.committed.after(told, signal)
     }
   }
+}
+
+/** Bytes of a store's files: about those of a store that is made from them. */
+async function fileBytes(folder: string): Promise<number> {
+  let bytes = 0
+  for (const name of await storeFiles(folder)) bytes += (await stat(join(folder, name))).size
+  return bytes
 }
 
 /** Whether there is no store yet: at the most what a power cut left of one that was being made. */

@@ -44,9 +44,12 @@ export class LevelPlace {
     })
   }
 
-  /** @throws LATERBASE_DISK_FULL where nothing that can wait should be written */
-  admit(): Promise<void> {
-    return this.#reserve.admit()
+  /**
+   * @param bytes of what is to be written besides, where that is much
+   * @throws LATERBASE_DISK_FULL where nothing that can wait should be written
+   */
+  admit(bytes?: number): Promise<void> {
+    return this.#reserve.admit(bytes)
   }
 
   /** @throws what the first opening throws */
