@@ -108,7 +108,8 @@ export class StoreKeeper implements StorePlace {
 
   /** @throws LATERBASE_DISK_FULL: better a store that is damaged than none while there is no room */
   async condemn(database: string, reason: string): Promise<void> {
-    await this.#place.admit(await fileBytes(this.#options(database).location))
+    const { location } = this.#options(database)
+    await this.#place.admit(await fileBytes(location))
     this.#condemned.set(database, reason)
   }
 
@@ -159,8 +160,10 @@ export class StoreKeeper implements StorePlace {
     if (condemned !== undefined) {
       this.#condemned.delete(database)
       const progress = await readProgress(progressFileOf(options.location))
-      const found = { type: 'damaged', reason: condemned, files: options.location } as const
-      return this.#recover(database, { ...found, progress })
+      // What an opening that was cut off had before it is whole; what it left behind may not be.
+      const before = beforeOf(options.location)
+      const files = (await storeFiles(before)).length > 0 ? before : options.location
+      return this.#recover(database, { type: 'damaged', reason: condemned, files, progress })
     }
     const opening = await openGuarded(options)
     if (opening.type === 'damaged') return this.#recover(database, opening)
