@@ -36,7 +36,7 @@ import {
 import type { GuardedOptions, Opening } from '../store/guarded-store.ts'
 import { KnownLogs } from '../store/known-logs.ts'
 import { LevelPlace } from '../store/level-place.ts'
-import { isBlank } from '../store/open-level.ts'
+import { isBlank, isLevelDamage } from '../store/open-level.ts'
 import { openSalvage } from '../store/salvage.ts'
 import type { Salvage, SalvagedLog } from '../store/salvage.ts'
 import { readProgress } from '../store/store-progress.ts'
@@ -122,9 +122,7 @@ export class StoreKeeper implements StorePlace {
     if (salvage === undefined) return
     const watch = this.#follow(database, salvage).catch((error: unknown) => {
       const facts = { database: database.name, error: String(error) }
-      if (!isLaterbaseError(error, 'LATERBASE_CLOSED')) {
-        this.#init.log('error', 'what is left of damaged files cannot be taken over', facts)
-      }
+      this.#init.log('error', 'what is left of damaged files cannot be taken over', facts)
     })
     this.#watches.add(watch)
     void watch.finally(() => this.#watches.delete(watch))
@@ -169,13 +167,18 @@ export class StoreKeeper implements StorePlace {
     if (opening.type === 'damaged') return this.#recover(database, opening)
     const { store } = opening
     if (note === undefined) return store
+    await this.#salvageRest(database, note, store)
+    return store
+  }
+
+  /** What old files still have is no reason to keep a store closed that opens. */
+  async #salvageRest(database: string, note: RecoveryNote, store: EventStore): Promise<void> {
     try {
       const lacking = await lackingOf(store, note.expected)
       if (lacking.length > 0) await this.#salvage(database, note)
-      return store
     } catch (error) {
-      await store.close()
-      throw error
+      const facts = { database, error: String(error) }
+      this.#init.log('warn', 'what is left of damaged files is looked at by the next start', facts)
     }
   }
 
@@ -302,27 +305,48 @@ export class StoreKeeper implements StorePlace {
   /** After each batch: does what came reach what the old files have? */
   async #follow(database: NodeDatabase, salvage: Salvage): Promise<void> {
     const { signal } = this.#closing
-    const { store } = database
     const tried = new Map<number, ReadonlySet<string>>()
     while (!signal.aborted && this.#salvages.get(database.name) === salvage) {
       const told = database.committed.count()
-      const known = new KnownLogs(store)
-      let isDone = true
-      for (const log of salvage.logs) {
-        const before = tried.get(log.number)
-        const starts = await startsOf(known, store, log)
-        tried.set(log.number, new Set(starts.map(({ hash }) => toHex(hash))))
-        for (const tip of starts) {
-          if (before?.has(toHex(tip.hash)) === true) continue
-          for await (const commits of salvage.after(log, tip)) {
-            await database.merge(await signedOf(commits, this.#init.verifier))
-          }
-        }
-        if (!(await isHeld(new KnownLogs(store), log))) isDone = false
+      try {
+        if (await this.#takeRest(database, salvage, tried)) return this.#release(database.name)
+      } catch (error) {
+        if (signal.aborted || isLaterbaseError(error, 'LATERBASE_CLOSED')) return
+        const facts = { database: database.name, error: String(error) }
+        this.#init.log('warn', 'what is left of damaged files waits for the next commit', facts)
       }
-      if (isDone) return this.#release(database.name)
       await database.committed.after(told, signal)
     }
+  }
+
+  /**
+   * Whether all that the old files have is held then.
+   *
+   * @param tried by number of a log, the tips that nothing of it follows
+   */
+  async #takeRest(
+    database: NodeDatabase,
+    salvage: Salvage,
+    tried: Map<number, ReadonlySet<string>>
+  ): Promise<boolean> {
+    // A database that is closed, or takes nothing now, says so.
+    await database.merge([])
+    const { store } = database
+    const known = new KnownLogs(store)
+    let isDone = true
+    for (const log of salvage.logs) {
+      const before = tried.get(log.number)
+      const starts = await startsOf(known, store, log)
+      for (const tip of starts) {
+        if (before?.has(toHex(tip.hash)) === true) continue
+        for await (const commits of salvage.after(log, tip)) {
+          await database.merge(await signedOf(commits, this.#init.verifier))
+        }
+      }
+      tried.set(log.number, new Set(starts.map(({ hash }) => toHex(hash))))
+      if (!(await isHeld(new KnownLogs(store), log))) isDone = false
+    }
+    return isDone
   }
 }
 
@@ -367,5 +391,6 @@ async function isThere(path: string): Promise<boolean> {
 function isUnreadable(error: unknown): boolean {
   if (isLaterbaseError(error, 'LATERBASE_STORE_CORRUPT')) return true
   if (isLaterbaseError(error, 'LATERBASE_STORE_LOST')) return true
-  return error instanceof Error && 'code' in error && String(error.code).startsWith('LEVEL_')
+  // LevelDB's repair of a folder without any table or log.
+  return isLevelDamage(error) || /found no files/.test(String(error))
 }
