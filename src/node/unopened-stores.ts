@@ -130,7 +130,7 @@ function remedyFor(code: ErrorCode): Remedy {
     case 'LATERBASE_STORE_LOCKED':
       return { isRetried: true, wayOut: 'Stop the other process; it is then opened by itself.' }
     case 'LATERBASE_STORE_CORRUPT':
-      return { isRetried: false, wayOut: `Restore it and restart, or ${FROM_PEERS}` }
+      return { isRetried: true, wayOut: `Put its folder back from a copy, or ${FROM_PEERS}` }
     case 'LATERBASE_STORE_FORMAT':
       return { isRetried: false, wayOut: 'Run the newer version of Laterbase.' }
     default:

@@ -103,7 +103,7 @@ export class ProgressFile {
     })
   }
 
-  /** After the store was closed, with nothing under way in it. */
+  /** After the store was closed, with nothing under way in it. Never fails: it is closed all the same. */
   async close(): Promise<void> {
     this.#timer?.cancel()
     await this.#writing
@@ -111,9 +111,10 @@ export class ProgressFile {
       await this.#write({ ...this.#progress, clean: true })
       await this.#handle.sync()
     } catch {
-      // On a disk that takes no write it stays behind, and a store is closed all the same.
+      // On a disk that takes no write it stays behind.
     } finally {
-      await this.#handle.close()
+      // A disk that failed at a write may say so once more, and must not keep the store from reopening.
+      await this.#handle.close().catch(() => undefined)
     }
   }
 
