@@ -154,7 +154,9 @@ function ofLaterbaseError(error: LaterbaseError): HttpProblem {
 
 const FIXED_DETAILS: Partial<Record<ProblemCode, string>> = {
   'store-corrupt': 'It is healed when a peer is connected; other nodes still serve the event.',
-  'store-failed': 'The store of this node cannot be read or written now.',
+  'store-failed':
+    'The store of this node cannot be read or written now; /_status says why. A write may be there ' +
+    'all the same: send it again with the same `key`, or with `source` and `id`, and it is one event.',
   'disk-full': 'New events are refused until there is room; reads go on, and nothing is lost.',
   'peer-unreachable': 'The connection to a peer broke.',
   closing: 'Ask again when the node is back.'

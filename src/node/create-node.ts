@@ -6,12 +6,14 @@ import { join } from 'node:path'
 
 import { createLibp2pTransport } from '../p2p/libp2p-transport.ts'
 import { peerIdFromRawPublicKey } from '../p2p/keys.ts'
+import { lockDirectory } from '../store/directory-lock.ts'
+import type { DirectoryLock } from '../store/directory-lock.ts'
 import { DATABASES_FOLDER, markStores, openDataDirectory } from './data-directory.ts'
 import { LaterbaseNode } from './node.ts'
 import type { Laterbase } from './laterbase.ts'
 import { openKeptNodeStore } from './node-store-keeper.ts'
 import { resolveOptions } from './options.ts'
-import type { LaterbaseOptions } from './options.ts'
+import type { LaterbaseOptions, ResolvedOptions } from './options.ts'
 import { StoreKeeper } from './store-keeper.ts'
 import { createSigner, systemClock, systemHasher, systemRng, systemVerifier } from './system.ts'
 
@@ -24,6 +26,17 @@ import { createSigner, systemClock, systemHasher, systemRng, systemVerifier } fr
  */
 export async function createLaterbase(options: LaterbaseOptions): Promise<Laterbase> {
   const resolved = resolveOptions(options, hostname())
+  // Before an identity is made: of two that start at once one would go on under another than is kept.
+  const lock = await lockDirectory(resolved.dir)
+  try {
+    return await startLocked(resolved, lock)
+  } catch (error) {
+    await lock.release()
+    throw error
+  }
+}
+
+async function startLocked(resolved: ResolvedOptions, lock: DirectoryLock): Promise<Laterbase> {
   const directory = await openDataDirectory(resolved.dir, resolved.invitation)
   const dir = directory.path
   await mkdir(join(dir, DATABASES_FOLDER), { recursive: true })
@@ -57,6 +70,7 @@ export async function createLaterbase(options: LaterbaseOptions): Promise<Laterb
       verifier: systemVerifier,
       peerIdOf: peerIdFromRawPublicKey,
       stores,
+      unlock: () => lock.release(),
       makeTransport: (addressBook) =>
         createLibp2pTransport({
           privateKey: directory.seed,

@@ -13,10 +13,11 @@
  */
 
 import { createHash, randomBytes } from 'node:crypto'
-import { chmod, mkdir, open, readFile, readdir, realpath, rename } from 'node:fs/promises'
+import { mkdir, readFile, readdir, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { LaterbaseError } from '../errors.ts'
+import { writeWhole } from '../store/whole-file.ts'
 import { createInvitation, parseInvitation } from './invitation.ts'
 
 export interface DataDirectory {
@@ -59,17 +60,17 @@ export async function openDataDirectory(
   }
   const networkKey = held ?? joining ?? randomBytes(32)
   if (held === undefined) {
-    await writeSecret(join(path, NETWORK_KEY_FILE), `${createInvitation(networkKey)}\n`)
+    await writeWhole(join(path, NETWORK_KEY_FILE), `${createInvitation(networkKey)}\n`)
   }
   if (identity === undefined) {
-    await writeSecret(join(path, IDENTITY_FILE), formatIdentity(seed))
+    await writeWhole(join(path, IDENTITY_FILE), formatIdentity(seed))
   }
   return { path, seed, networkKey, hasStores }
 }
 
 /** Notes that the stores of a directory exist from now on. */
 export async function markStores(path: string): Promise<void> {
-  await writeSecret(join(path, STORES_FILE), `${JSON.stringify({ format: 1 })}\n`)
+  await writeWhole(join(path, STORES_FILE), `${JSON.stringify({ format: 1 })}\n`)
 }
 
 /** Whether there is a node in the directory. */
@@ -108,8 +109,8 @@ export async function replaceIdentity(
   const file = join(path, IDENTITY_FILE)
   const kept = `${file}.${suffix}`
   const before = await readText(file)
-  if (before !== undefined) await writeSecret(kept, before)
-  await writeSecret(file, formatIdentity(seed))
+  if (before !== undefined) await writeWhole(kept, before)
+  await writeWhole(file, formatIdentity(seed))
   return kept
 }
 
@@ -190,25 +191,5 @@ async function readText(file: string): Promise<string | undefined> {
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
     throw error
-  }
-}
-
-/** Written beside, synced, renamed: a power cut leaves the old file or the new one. */
-async function writeSecret(file: string, text: string): Promise<void> {
-  const beside = `${file}.new`
-  const handle = await open(beside, 'w', 0o600)
-  try {
-    await handle.writeFile(text)
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-  await chmod(beside, 0o600)
-  await rename(beside, file)
-  const folder = await open(join(file, '..'), 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
   }
 }

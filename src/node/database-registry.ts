@@ -30,6 +30,8 @@ export interface StorePlace {
   watch?(database: NodeDatabase): void
   /** From now on a store, which is closed next, is taken for damaged. */
   condemn?(database: string, reason: string): Promise<void>
+  /** Calls back when a store that is open here has to be opened as at a start. */
+  onDamaged?(listener: (database: string) => void): void
   /** What a person should know of the stores. */
   warnings?(databases: readonly DatabaseStatus[]): string[]
   /** After the databases were closed. */
@@ -61,6 +63,7 @@ export class LocalDatabases {
     this.#init = init
     const { clock, log } = init
     this.#unopened = new UnopenedStores({ open: (name) => this.#openAgain(name), clock, log })
+    init.stores.onDamaged?.((name) => void this.reopen(name))
   }
 
   /** Opens every store that was there before, and notes those that do not open. */
@@ -151,8 +154,8 @@ export class LocalDatabases {
       const database = this.#open.get(name)
       if (database === undefined) return
       this.#init.closed(name)
-      await database.close()
       try {
+        await database.close()
         this.#add(name, await this.#init.stores.open(name, false))
       } catch (error) {
         this.#open.delete(name)

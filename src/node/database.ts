@@ -231,6 +231,7 @@ export class NodeDatabase implements Database {
       digest: this.digest(),
       logs: logStatuses(this.store, { known: this.#rumours.known(), peerId: this.#init.peerId }),
       diskBytes: await this.store.diskBytes(),
+      writeUnansweredMs: Number(this.store.refusal()?.facts['unanswered_ms'] ?? 0),
       integrity: this.verification()
     }
   }

@@ -7,6 +7,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { isLaterbaseError } from '../errors.ts'
+import { lockDirectory } from '../store/directory-lock.ts'
 import { openGuarded } from '../store/guarded-store.ts'
 import { openNodeStore } from '../store/node-store.ts'
 import type { NodeStore } from '../store/node-store.ts'
@@ -44,8 +45,17 @@ export interface DirectoryFinding {
   readonly repaired: boolean
 }
 
-/** @throws LATERBASE_STORE_LOCKED when the node is running */
+/** @throws LATERBASE_STORE_LOCKED when the node is running, or being examined already */
 export async function examineDirectory(options: Examination): Promise<DirectoryFinding[]> {
+  const lock = await lockDirectory(options.dir)
+  try {
+    return await examineLocked(options)
+  } finally {
+    await lock.release()
+  }
+}
+
+async function examineLocked(options: Examination): Promise<DirectoryFinding[]> {
   const findings: DirectoryFinding[] = []
   const publicKey = await examineIdentity(options, findings)
   if (publicKey === undefined) return findings
@@ -123,46 +133,68 @@ interface DatabaseExamination {
 }
 
 async function examineDatabase(options: Examination, each: DatabaseExamination): Promise<void> {
-  const { name, publicKey, findings } = each
-  const folder = join(options.dir, DATABASES_FOLDER)
+  const { name, findings } = each
   const details = await databaseFaults(options, each)
   const [first] = details
   if (first === undefined) return
-  if (options.repair) {
-    const { log } = options
-    const keeper = new StoreKeeper({ ...SYSTEM, folder, publicKey, verifier: systemVerifier, log })
-    try {
-      if (first.kind === 'records') await keeper.condemn(name, first.detail)
-      const store = await keeper.open(name, first.kind === 'lost')
-      await store.close()
-    } finally {
-      await keeper.close()
-    }
-  }
+  const isRepaired = options.repair && first.kind !== 'other'
+  const failure = isRepaired ? await repairDatabase(options, each, first) : undefined
   for (const { detail, kind } of details) {
-    findings.push({ part: name, detail, remedy: REMEDIES[kind], repaired: options.repair })
+    const repaired = isRepaired && failure === undefined
+    findings.push({ part: name, detail, remedy: REMEDIES[kind], repaired })
+  }
+  if (failure === undefined) return
+  findings.push({ part: name, detail: failure, remedy: REMEDIES.other, repaired: false })
+}
+
+/** Why it could not be repaired, if it could not: the other databases have their turn. */
+async function repairDatabase(
+  { dir, log }: Examination,
+  { name, publicKey }: DatabaseExamination,
+  { kind, detail }: DatabaseFault
+): Promise<string | undefined> {
+  const folder = join(dir, DATABASES_FOLDER)
+  const keeper = new StoreKeeper({ ...SYSTEM, folder, publicKey, verifier: systemVerifier, log })
+  try {
+    if (kind === 'records' || kind === 'unreadable') await keeper.condemn(name, detail)
+    const store = await keeper.open(name, kind === 'lost')
+    await store.close()
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  } finally {
+    await keeper.close()
   }
 }
 
-type FaultKind = 'files' | 'records' | 'lost'
+type FaultKind = 'files' | 'records' | 'unreadable' | 'lost' | 'other'
+
+interface DatabaseFault {
+  readonly kind: FaultKind
+  readonly detail: string
+}
 
 const REMEDIES: Readonly<Record<FaultKind, string>> = {
   files: 'its files are set aside, all that is whole in them is taken over, peers give the rest',
   records: 'peers heal it while the node runs; else it is made anew from all that is whole',
-  lost: 'put it back; else it is made anew and empty, and peers give its events'
+  unreadable:
+    'where the disk goes on refusing it, work on a copy; all that can be read is taken over, peers ' +
+    'give the rest',
+  lost: 'put it back; else it is made anew and empty, and peers give its events',
+  other: 'remove the cause, and run it again'
 }
 
 async function databaseFaults(
   options: Examination,
   { name, publicKey }: DatabaseExamination
-): Promise<{ readonly kind: FaultKind; readonly detail: string }[]> {
+): Promise<DatabaseFault[]> {
   const location = join(options.dir, DATABASES_FOLDER, name)
   const owner = { database: name, publicKey }
+  const faults: DatabaseFault[] = []
   try {
     const opening = await openGuarded({ location, owner, ...SYSTEM })
     if (opening.type === 'damaged') return [{ kind: 'files', detail: opening.reason }]
     const { store } = opening
-    const faults: { kind: FaultKind; detail: string }[] = []
     try {
       const verifier = options.signatures ? systemVerifier : undefined
       for await (const step of store.check({ verifier })) {
@@ -175,9 +207,15 @@ async function databaseFaults(
     }
     return faults
   } catch (error) {
-    if (!isLaterbaseError(error, 'LATERBASE_STORE_LOST')) throw error
-    return [{ kind: 'lost', detail: error.message }]
+    const detail = error instanceof Error ? error.message : String(error)
+    return [...faults, { kind: kindOf(error), detail }]
   }
+}
+
+function kindOf(error: unknown): FaultKind {
+  if (isLaterbaseError(error, 'LATERBASE_STORE_LOST')) return 'lost'
+  const isUnreadable = isLaterbaseError(error) && error.facts['table'] !== undefined
+  return isUnreadable ? 'unreadable' : 'other'
 }
 
 function isDamage(error: unknown): error is Error {

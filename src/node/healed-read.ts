@@ -24,25 +24,35 @@ export async function healedRead<T>(
   }
 }
 
-/** @param heal whether what a scan threw was healed */
+/**
+ * Goes on behind the last key that it was through with. Of a key with several contents that is where
+ * the one that answers was given: forwards it is the first, backwards the last, and nobody is to
+ * miss it. So other contents may come again, which those who scan leave out.
+ *
+ * @param heal whether what a scan threw was healed
+ */
 export async function* healedScan(
   range: KeyRange,
   scan: (range: KeyRange) => AsyncIterable<StoredEvent[]>,
   heal: (error: unknown) => Promise<boolean>
 ): AsyncGenerator<StoredEvent> {
   let rest: KeyRange | undefined = range
+  let said: string | undefined
   while (rest !== undefined) {
     let last: EventKey | undefined
     try {
       for await (const events of scan(rest)) {
         for (const event of events) {
-          last = event.key
+          if (!event.alternate) last = event.key
           yield event
         }
       }
       return
     } catch (error) {
+      // The same once more: what was healed is not what the scan cannot read.
+      if (last === undefined && said === String(error)) throw error
       if (!(await heal(error))) throw error
+      said = String(error)
       rest = last === undefined ? rest : beyond(rest, last)
     }
   }

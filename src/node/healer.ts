@@ -31,6 +31,10 @@ export interface HealerInit {
 const RETRY_MS = 5_000
 /** Milliseconds of rest after each piece of a check, so that it is never in the way of anybody. */
 const REST_MS = 2
+/** Milliseconds until a check that could not go to its end begins anew: a disk may go on failing. */
+const CHECK_RETRY_MS = 600_000
+/** Milliseconds after a check within which no suspicion begins another: what it found is known. */
+const SUSPECT_MS = 600_000
 /** Findings shown: a rotten disk has any number. */
 const FINDINGS_MAX = 64
 /** Damaged stretches that are remembered; more are found by the next check. */
@@ -46,6 +50,17 @@ interface Watch {
   open: Stretch[]
   findings: string[]
   dueMs: number
+  /** When the last check ended, by the monotonic clock. */
+  endedMs: number
+  /** Why the last check, or what had to follow it, did not come to its end. */
+  failure: string | undefined
+  /** Damage that a read met and that could not be healed, in words: when, and by which peers. */
+  readonly unhealed: Map<string, Unhealed>
+}
+
+interface Unhealed {
+  readonly atMs: number
+  readonly peers: string
 }
 
 export class Healer {
@@ -81,12 +96,16 @@ export class Healer {
   }
 
   warnings(): string[] {
-    return [...this.#watches].flatMap(([name, { open, findings }]) => {
-      if (open.length === 0) return []
+    return [...this.#watches].flatMap(([name, { open, findings, failure }]) => {
       const last = findings.at(-1) ?? ''
       const places = open.length === 1 ? 'one place' : `${open.length} places`
       return [
-        `${name} is damaged on this disk in ${places} that no connected peer can heal: ${last}`
+        ...(open.length === 0
+          ? []
+          : [
+              `${name} is damaged on this disk in ${places} that no connected peer can heal: ${last}`
+            ]),
+        ...(failure === undefined ? [] : [`${name}: ${failure}`])
       ]
     })
   }
@@ -102,9 +121,24 @@ export class Healer {
     if (under !== undefined) return under
     const { key, log, seq } = error.facts
     const where = { key, log, seq } as DamagePlace
-    const healing = this.#healAt(database, where, error.message).finally(() => {
-      this.#healing.delete(database.name)
-    })
+    // To look for it goes through all commits, and peers are asked for it now and then anyway.
+    const { unhealed } = this.#watch(database.name)
+    const { clock, transport } = this.#init
+    const atMs = clock.monotonicMs()
+    const peers = transport.peers().map(({ peer }) => peer)
+    const now = { atMs, peers: peers.toSorted().join() }
+    const tried = unhealed.get(error.message)
+    const isFresh = tried !== undefined && atMs - tried.atMs < RETRY_MS
+    if (isFresh && tried.peers === now.peers) return Promise.resolve(false)
+    const healing = this.#healAt(database, where, error.message)
+      .then((isHealed) => {
+        unhealed.delete(error.message)
+        if (!isHealed && unhealed.size < OPEN_MAX) unhealed.set(error.message, now)
+        return isHealed
+      })
+      .finally(() => {
+        this.#healing.delete(database.name)
+      })
     this.#healing.set(database.name, healing)
     this.#keep(healing)
     return healing
@@ -112,7 +146,7 @@ export class Healer {
 
   /** Something of these stores could not be served: look for it. */
   suspect(): void {
-    for (const database of this.#init.databases()) this.#keep(this.verify(database))
+    for (const database of this.#init.databases()) this.#suspect(database)
   }
 
   /** Goes through a store and heals what it can; joins a check that runs. */
@@ -135,14 +169,58 @@ export class Healer {
   #watch(name: string): Watch {
     const held = this.#watches.get(name)
     if (held !== undefined) return held
-    const counts = { done: 0, total: 0, found: 0, healed: 0, dueMs: Infinity }
-    const watch = { running: undefined, checkedAt: undefined, open: [], findings: [], ...counts }
+    const counts = { done: 0, total: 0, found: 0, healed: 0, dueMs: Infinity, endedMs: -Infinity }
+    const none = { running: undefined, checkedAt: undefined, failure: undefined }
+    const watch: Watch = { ...none, ...counts, open: [], findings: [], unhealed: new Map() }
     this.#watches.set(name, watch)
     return watch
   }
 
+  /** Looks at everything, but not once more for what the last look has told. */
+  #suspect(database: NodeDatabase): void {
+    const { endedMs } = this.#watch(database.name)
+    if (this.#init.clock.monotonicMs() - endedMs >= SUSPECT_MS) this.#keep(this.verify(database))
+  }
+
   async #check(database: NodeDatabase, watch: Watch, signatures: boolean): Promise<VerifyStatus> {
-    const { clock, verifier, verifyMs, log } = this.#init
+    const { clock, verifyMs } = this.#init
+    let nextMs = Math.min(verifyMs, CHECK_RETRY_MS)
+    let failing = 'a check could not go through all that is stored'
+    try {
+      const rebuild = await this.#goThrough(database, watch, signatures)
+      watch.checkedAt = formatTime(clock.nowMs())
+      if (rebuild !== undefined) {
+        failing = `${rebuild}; it cannot be made anew now`
+        await this.#rebuild(database, watch, rebuild)
+      }
+      watch.failure = undefined
+      nextMs = verifyMs
+    } catch (error) {
+      watch.failure = `${failing}: ${error instanceof Error ? error.message : String(error)}`
+      throw error
+    } finally {
+      watch.endedMs = clock.monotonicMs()
+      watch.dueMs = verifyMs === 0 ? Infinity : watch.endedMs + nextMs
+      this.#arm()
+    }
+    return this.status(database.name)
+  }
+
+  async #rebuild(database: NodeDatabase, watch: Watch, reason: string): Promise<void> {
+    const { name } = database
+    this.#init.log('error', 'a store is damaged and is made anew', { database: name, reason })
+    await this.#init.rebuild(name, reason)
+    watch.healed += 1
+    watch.open = []
+  }
+
+  /** Why the store has to be made anew, if it has. */
+  async #goThrough(
+    database: NodeDatabase,
+    watch: Watch,
+    signatures: boolean
+  ): Promise<string | undefined> {
+    const { verifier } = this.#init
     const { signal } = this.#closing
     const options = signatures ? { verifier, signal } : { signal }
     let rebuild: string | undefined
@@ -158,17 +236,7 @@ export class Healer {
       if (step.type === 'rebuild') rebuild ??= step.detail
       else await this.#healOrKeep(database, step.stretch)
     }
-    watch.checkedAt = formatTime(clock.nowMs())
-    watch.dueMs = verifyMs === 0 ? Infinity : clock.monotonicMs() + verifyMs
-    this.#arm()
-    if (rebuild !== undefined) {
-      const facts = { database: database.name, reason: rebuild }
-      log('error', 'a store is damaged and is made anew', facts)
-      await this.#init.rebuild(database.name, rebuild)
-      watch.healed += 1
-      watch.open = []
-    }
-    return this.status(database.name)
+    return rebuild
   }
 
   async #healAt(database: NodeDatabase, where: DamagePlace, detail: string): Promise<boolean> {
@@ -177,7 +245,7 @@ export class Healer {
     const stretches = isNamed ? await database.store.damagedAt(where).catch(() => []) : []
     if (stretches.length === 0) {
       // It is nothing that a commit holds, or LevelDB itself: only a look at everything tells.
-      this.#keep(this.verify(database))
+      this.#suspect(database)
       return false
     }
     let isHealed = true
@@ -258,7 +326,8 @@ export class Healer {
     for (const database of this.#init.databases()) {
       const watch = this.#watch(database.name)
       for (const stretch of watch.open) await this.#healOrKeep(database, stretch)
-      if (watch.dueMs <= nowMs) await this.verify(database)
+      // One that fails says so itself, and must not keep the others from theirs.
+      if (watch.dueMs <= nowMs) await this.verify(database).catch(() => undefined)
     }
     this.#arm()
   }

@@ -178,6 +178,8 @@ export interface DatabaseStatus {
   readonly digest: string
   readonly logs: readonly LogStatus[]
   readonly diskBytes: number
+  /** For how long the disk has not answered a write that was given up; 0 when it answers. */
+  readonly writeUnansweredMs: number
   readonly integrity: VerifyStatus
 }
 

@@ -26,7 +26,7 @@ export interface NodeStoreInit {
   readonly log: Log
 }
 
-/** @throws LATERBASE_STORE_LOCKED, LATERBASE_STORE_FAILED */
+/** @throws LATERBASE_STORE_FAILED */
 export async function openKeptNodeStore(init: NodeStoreInit): Promise<NodeStore> {
   const store = await openOrRemake(init)
   try {
@@ -64,7 +64,12 @@ async function remake(init: NodeStoreInit, location: string, cause: unknown): Pr
   )
   if (isThere) await rename(location, kept)
   const store = await openNodeStore(location, true)
-  for (const [name, value] of values) await store.put(name, value)
+  try {
+    for (const [name, value] of values) await store.put(name, value)
+  } catch (error) {
+    await store.close()
+    throw error
+  }
   const facts = { reason: String(cause), kept, values: [...values.keys()] }
   init.log('error', 'the store of the node itself was damaged and was made anew', facts)
   return store

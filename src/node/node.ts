@@ -46,6 +46,8 @@ export interface NodeInit {
   readonly peerIdOf: (publicKey: Uint8Array) => string
   readonly stores: StorePlace
   readonly makeTransport: (addressBook: AddressBookStore) => Transport
+  /** Last of all: the data directory is anybody's from then on. Idempotent. */
+  readonly unlock: () => Promise<void>
 }
 
 interface AddressBookStore {
@@ -264,7 +266,8 @@ export class LaterbaseNode implements Laterbase {
       () => this.#driver.close(),
       () => this.#databases.close(),
       async () => this.#init.stores.close(),
-      () => this.#init.nodeStore.close()
+      () => this.#init.nodeStore.close(),
+      () => this.#init.unlock()
     ]
     // A stage that fails must not leave the directory locked behind it.
     const failures: unknown[] = []

@@ -3,9 +3,10 @@
  * crash cut off begins again, and that a person finds where the damaged files are.
  */
 
-import { open, readFile, rename, rm } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 
 import type { LogId } from '../core/commit.ts'
+import { writeWhole } from '../store/whole-file.ts'
 
 export interface RecoveryNote {
   /** What was wrong, in words. */
@@ -45,15 +46,9 @@ export async function readNote(file: string): Promise<RecoveryNote | undefined> 
   }
 }
 
-export async function writeNote(file: string, note: RecoveryNote): Promise<void> {
-  const handle = await open(`${file}.new`, 'w', 0o600)
-  try {
-    await handle.writeFile(`${JSON.stringify(note, undefined, 2)}\n`)
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-  await rename(`${file}.new`, file)
+/** On disk when it resolves: by a `reading` that came back, a store that was written to would go. */
+export function writeNote(file: string, note: RecoveryNote): Promise<void> {
+  return writeWhole(file, `${JSON.stringify(note, undefined, 2)}\n`)
 }
 
 export function removeNote(file: string): Promise<void> {

@@ -4,12 +4,10 @@
  * on; what the node writes from now on goes to a new log, since a log's name follows from the key.
  */
 
-import { join } from 'node:path'
-
 import { keysFromSeed } from '../p2p/keys.ts'
 import { formatTime } from '../schema/time.ts'
-import { openNodeStore } from '../store/node-store.ts'
-import { NODE_STORE_FOLDER, openDataDirectory, replaceIdentity } from './data-directory.ts'
+import { lockDirectory } from '../store/directory-lock.ts'
+import { openDataDirectory, replaceIdentity } from './data-directory.ts'
 import { systemClock, systemRng } from './system.ts'
 
 export interface RenewedIdentity {
@@ -23,16 +21,16 @@ export interface RenewedIdentity {
 
 /** @throws LATERBASE_STORE_LOCKED (the node is running), LATERBASE_IDENTITY_INVALID */
 export async function renewIdentity(dir: string): Promise<RenewedIdentity> {
-  const { path, seed, hasStores } = await openDataDirectory(dir, undefined)
-  // Its lock is that of the directory: a node that runs would go on under the old identity.
-  const lock = hasStores ? await openNodeStore(join(path, NODE_STORE_FOLDER), false) : undefined
+  // A node that runs would go on under the old identity.
+  const lock = await lockDirectory(dir)
   try {
+    const { path, seed } = await openDataDirectory(dir, undefined)
     const renewed = systemRng.bytes(32)
     const time = formatTime(systemClock.nowMs()).replaceAll(/[-:]/g, '')
     const kept = await replaceIdentity(path, renewed, `old-${time}`)
     const [before, after] = [keysFromSeed(seed).peerId, keysFromSeed(renewed).peerId]
     return { path, before, after, kept }
   } finally {
-    await lock?.close()
+    await lock.release()
   }
 }

@@ -5,7 +5,8 @@
  * beyond a hole is taken over as soon as the hole is filled.
  *
  * That is for starts. A store that is opened anew after a write that failed is the same store, or
- * stays closed: what a failing disk shows of it is no reason to give it up.
+ * stays closed: what a failing disk shows of it for a moment is no reason to give it up. Where it
+ * shows the same for some time, the node opens the store as at a start.
  *
  *     NAME/                    the store
  *     NAME.marker, .progress   see store/marker.ts and store/store-progress.ts
@@ -35,10 +36,11 @@ import {
 import type { GuardedOptions, Opening } from '../store/guarded-store.ts'
 import { KnownLogs } from '../store/known-logs.ts'
 import { LevelPlace } from '../store/level-place.ts'
-import { isBlank, syncFolder } from '../store/open-level.ts'
+import { isBlank, isLevelDamage } from '../store/open-level.ts'
 import { openSalvage } from '../store/salvage.ts'
 import type { Salvage, SalvagedLog } from '../store/salvage.ts'
 import { readProgress } from '../store/store-progress.ts'
+import { syncFolder } from '../store/whole-file.ts'
 import type { NodeDatabase } from './database.ts'
 import type { StorePlace } from './database-registry.ts'
 import type { DatabaseStatus } from './laterbase.ts'
@@ -68,12 +70,18 @@ export class StoreKeeper implements StorePlace {
   readonly #salvages = new Map<string, Salvage>()
   /** Stores to be made anew when they are opened next, and why. */
   readonly #condemned = new Map<string, string>()
+  readonly #damagedListeners: ((database: string) => void)[] = []
   readonly #watches = new Set<Promise<void>>()
   readonly #closing = new AbortController()
 
   constructor(init: KeeperInit) {
     this.#init = init
-    this.#place = new LevelPlace(init)
+    this.#place = new LevelPlace({
+      ...init,
+      damaged: (database) => {
+        for (const listener of this.#damagedListeners) listener(database)
+      }
+    })
   }
 
   open(database: string, create: boolean): Promise<EventStore> {
@@ -94,7 +102,14 @@ export class StoreKeeper implements StorePlace {
     }
   }
 
+  onDamaged(listener: (database: string) => void): void {
+    this.#damagedListeners.push(listener)
+  }
+
+  /** @throws LATERBASE_DISK_FULL: better a store that is damaged than none while there is no room */
   async condemn(database: string, reason: string): Promise<void> {
+    const { location } = this.#options(database)
+    await this.#place.admit(await fileBytes(location))
     this.#condemned.set(database, reason)
   }
 
@@ -107,9 +122,7 @@ export class StoreKeeper implements StorePlace {
     if (salvage === undefined) return
     const watch = this.#follow(database, salvage).catch((error: unknown) => {
       const facts = { database: database.name, error: String(error) }
-      if (!isLaterbaseError(error, 'LATERBASE_CLOSED')) {
-        this.#init.log('error', 'what is left of damaged files cannot be taken over', facts)
-      }
+      this.#init.log('error', 'what is left of damaged files cannot be taken over', facts)
     })
     this.#watches.add(watch)
     void watch.finally(() => this.#watches.delete(watch))
@@ -145,28 +158,34 @@ export class StoreKeeper implements StorePlace {
     if (condemned !== undefined) {
       this.#condemned.delete(database)
       const progress = await readProgress(progressFileOf(options.location))
-      const found = { type: 'damaged', reason: condemned, files: options.location } as const
-      return this.#recover(database, { ...found, progress })
+      // What an opening that was cut off had before it is whole; what it left behind may not be.
+      const before = beforeOf(options.location)
+      const files = (await storeFiles(before)).length > 0 ? before : options.location
+      return this.#recover(database, { type: 'damaged', reason: condemned, files, progress })
     }
     const opening = await openGuarded(options)
     if (opening.type === 'damaged') return this.#recover(database, opening)
     const { store } = opening
     if (note === undefined) return store
+    await this.#salvageRest(database, note, store)
+    return store
+  }
+
+  /** What old files still have is no reason to keep a store closed that opens. */
+  async #salvageRest(database: string, note: RecoveryNote, store: EventStore): Promise<void> {
     try {
       const lacking = await lackingOf(store, note.expected)
       if (lacking.length > 0) await this.#salvage(database, note)
-      return store
     } catch (error) {
-      await store.close()
-      throw error
+      const facts = { database, error: String(error) }
+      this.#init.log('warn', 'what is left of damaged files is looked at by the next start', facts)
     }
   }
 
   async #openAgain(database: string): Promise<EventStore> {
-    // Its tables were in use until now: only the newest one is looked at.
-    const opening = await openGuarded(this.#options(database), 0)
+    const opening = await openGuarded(this.#options(database), true)
     if (opening.type === 'open') return opening.store
-    const message = `${opening.reason}; a restart takes over what is whole`
+    const message = `${opening.reason}; what is whole is taken over when that lasts`
     throw new LaterbaseError('LATERBASE_STORE_CORRUPT', message)
   }
 
@@ -224,7 +243,8 @@ export class StoreKeeper implements StorePlace {
     for (const path of [location, `${location}.before`, progressFileOf(location)]) {
       await rm(path, { recursive: true, force: true })
     }
-    await this.#place.admit()
+    // Before all the work, which would be for nothing: it is tried again as long as there is no room.
+    await this.#place.admit(await fileBytes(join(this.#init.folder, note.kept)))
     const salvage = await this.#salvage(database, note)
     const store = await createGuarded(options)
     try {
@@ -285,28 +305,56 @@ export class StoreKeeper implements StorePlace {
   /** After each batch: does what came reach what the old files have? */
   async #follow(database: NodeDatabase, salvage: Salvage): Promise<void> {
     const { signal } = this.#closing
-    const { store } = database
     const tried = new Map<number, ReadonlySet<string>>()
     while (!signal.aborted && this.#salvages.get(database.name) === salvage) {
       const told = database.committed.count()
-      const known = new KnownLogs(store)
-      let isDone = true
-      for (const log of salvage.logs) {
-        const before = tried.get(log.number)
-        const starts = await startsOf(known, store, log)
-        tried.set(log.number, new Set(starts.map(({ hash }) => toHex(hash))))
-        for (const tip of starts) {
-          if (before?.has(toHex(tip.hash)) === true) continue
-          for await (const commits of salvage.after(log, tip)) {
-            await database.merge(await signedOf(commits, this.#init.verifier))
-          }
-        }
-        if (!(await isHeld(new KnownLogs(store), log))) isDone = false
+      try {
+        if (await this.#takeRest(database, salvage, tried)) return this.#release(database.name)
+      } catch (error) {
+        if (signal.aborted || isLaterbaseError(error, 'LATERBASE_CLOSED')) return
+        const facts = { database: database.name, error: String(error) }
+        this.#init.log('warn', 'what is left of damaged files waits for the next commit', facts)
       }
-      if (isDone) return this.#release(database.name)
       await database.committed.after(told, signal)
     }
   }
+
+  /**
+   * Whether all that the old files have is held then.
+   *
+   * @param tried by number of a log, the tips that nothing of it follows
+   */
+  async #takeRest(
+    database: NodeDatabase,
+    salvage: Salvage,
+    tried: Map<number, ReadonlySet<string>>
+  ): Promise<boolean> {
+    // A database that is closed, or takes nothing now, says so.
+    await database.merge([])
+    const { store } = database
+    const known = new KnownLogs(store)
+    let isDone = true
+    for (const log of salvage.logs) {
+      const before = tried.get(log.number)
+      const starts = await startsOf(known, store, log)
+      for (const tip of starts) {
+        if (before?.has(toHex(tip.hash)) === true) continue
+        for await (const commits of salvage.after(log, tip)) {
+          await database.merge(await signedOf(commits, this.#init.verifier))
+        }
+      }
+      tried.set(log.number, new Set(starts.map(({ hash }) => toHex(hash))))
+      if (!(await isHeld(new KnownLogs(store), log))) isDone = false
+    }
+    return isDone
+  }
+}
+
+/** Bytes of a store's files: about those of a store that is made from them. */
+async function fileBytes(folder: string): Promise<number> {
+  let bytes = 0
+  for (const name of await storeFiles(folder)) bytes += (await stat(join(folder, name))).size
+  return bytes
 }
 
 /** Whether there is no store yet: at the most what a power cut left of one that was being made. */
@@ -343,5 +391,6 @@ async function isThere(path: string): Promise<boolean> {
 function isUnreadable(error: unknown): boolean {
   if (isLaterbaseError(error, 'LATERBASE_STORE_CORRUPT')) return true
   if (isLaterbaseError(error, 'LATERBASE_STORE_LOST')) return true
-  return error instanceof Error && 'code' in error && String(error.code).startsWith('LEVEL_')
+  // LevelDB's repair of a folder without any table or log.
+  return isLevelDamage(error) || /found no files/.test(String(error))
 }

@@ -43,11 +43,19 @@ export class UnopenedStores {
 
   /** Notes why a database is not open, and when it is tried again. */
   add(name: string, reason: unknown): void {
+    this.#note(name, reason, 0)
+  }
+
+  #note(name: string, reason: unknown, tookMs: number): void {
     const error = asLaterbaseError(reason)
     const before = this.#unopened.get(name)
     const attempts = (before?.attempts ?? 0) + 1
     before?.timer?.cancel()
-    this.#unopened.set(name, { error, attempts, timer: this.#retry(name, error, attempts) })
+    const waitMs = Math.max(
+      Math.min(RETRY_MS * 2 ** (attempts - 1), RETRY_MS_MAX),
+      Math.min(tookMs * REST_FACTOR, REST_MS_MAX)
+    )
+    this.#unopened.set(name, { error, attempts, timer: this.#retry(name, error, waitMs) })
     if (before?.error.message !== error.message) {
       this.#init.log('error', `Database ${name} is not open`, { reason: error.message })
     }
@@ -85,14 +93,16 @@ export class UnopenedStores {
     for (const { timer } of this.#unopened.values()) timer?.cancel()
   }
 
-  #retry(name: string, error: LaterbaseError, attempts: number): Timer | undefined {
+  #retry(name: string, error: LaterbaseError, waitMs: number): Timer | undefined {
+    const { clock, log, open } = this.#init
     if (this.#isClosed || !remedyFor(error.code).isRetried) return undefined
-    const waitMs = Math.min(RETRY_MS * 2 ** (attempts - 1), RETRY_MS_MAX)
-    return this.#init.clock.setTimer(waitMs, () => {
-      this.#init.open(name).then(
-        () => this.#init.log('info', `Database ${name} is open after all`),
+    return clock.setTimer(waitMs, () => {
+      const beganMs = clock.monotonicMs()
+      open(name).then(
+        () => log('info', `Database ${name} is open after all`),
         (again: unknown) => {
-          if (!this.#isClosed && this.has(name)) this.add(name, again)
+          const tookMs = clock.monotonicMs() - beganMs
+          if (!this.#isClosed && this.has(name)) this.#note(name, again, tookMs)
         }
       )
     })
@@ -102,6 +112,9 @@ export class UnopenedStores {
 /** First and last wait before a store is tried again, ms. */
 const RETRY_MS = 1_000
 const RETRY_MS_MAX = 10_000
+/** An attempt may read all tables before it fails: it rests for nine times as long, within limits. */
+const REST_FACTOR = 9
+const REST_MS_MAX = 600_000
 
 const FROM_PEERS =
   'forget the database on this node and create it again: peers bring its events back, but for ' +
@@ -117,7 +130,7 @@ function remedyFor(code: ErrorCode): Remedy {
     case 'LATERBASE_STORE_LOCKED':
       return { isRetried: true, wayOut: 'Stop the other process; it is then opened by itself.' }
     case 'LATERBASE_STORE_CORRUPT':
-      return { isRetried: false, wayOut: `Restore it and restart, or ${FROM_PEERS}` }
+      return { isRetried: true, wayOut: `Put its folder back from a copy, or ${FROM_PEERS}` }
     case 'LATERBASE_STORE_FORMAT':
       return { isRetried: false, wayOut: 'Run the newer version of Laterbase.' }
     default:

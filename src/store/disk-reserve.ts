@@ -39,6 +39,7 @@ export class DiskReserve implements WriteReserve {
   #measuredMs = -Infinity
   /** The last measurement, if it was below the reserve. */
   #full: DiskSpace | undefined
+  #space: DiskSpace | undefined
   #timer: Timer | undefined
   #isClosed = false
 
@@ -47,11 +48,14 @@ export class DiskReserve implements WriteReserve {
     this.#arm(0)
   }
 
-  async admit(): Promise<void> {
+  /** @param bytes of what is to be written besides, where that is much */
+  async admit(bytes = 0): Promise<void> {
     const ageMs = this.#init.clock.monotonicMs() - this.#measuredMs
     if (ageMs >= DISK_MEASURE_MS) await this.#measure()
     const refusal = this.refusal()
     if (refusal !== undefined) throw refusal
+    const space = this.#space
+    if (space !== undefined && isFull(space, bytes)) throw fullError(space, bytes)
   }
 
   refusal(): LaterbaseError | undefined {
@@ -92,7 +96,8 @@ export class DiskReserve implements WriteReserve {
 
   #take(space: DiskSpace): void {
     const wasFull = this.#full !== undefined
-    this.#full = space.freeBytes < reserveBytes(space) ? space : undefined
+    this.#space = space
+    this.#full = isFull(space, 0) ? space : undefined
     if (this.#full === undefined) {
       if (wasFull) this.#init.told({ type: 'room', space })
       return
@@ -104,15 +109,23 @@ export class DiskReserve implements WriteReserve {
   }
 }
 
+function isFull(space: DiskSpace, bytes: number): boolean {
+  return space.totalBytes > 0 && space.freeBytes < reserveBytes(space) + bytes
+}
+
 function reserveBytes({ totalBytes }: DiskSpace): number {
   return Math.min(DISK_RESERVE_BYTES, Math.floor(totalBytes * DISK_RESERVE_SHARE))
 }
 
-function fullError(space: DiskSpace): LaterbaseError {
+function fullError(space: DiskSpace, bytes = 0): LaterbaseError {
   const reserve = reserveBytes(space)
-  const message =
+  const full =
     `The disk is full: ${megabytes(space.freeBytes)} left, ${megabytes(reserve)} are kept free. ` +
     'New events are refused until there is room; nothing is lost.'
+  const tooSmall =
+    `${megabytes(bytes)} are needed on the disk, besides ${megabytes(reserve)} that are kept free, ` +
+    `and ${megabytes(space.freeBytes)} are left: make room`
+  const message = bytes === 0 ? full : tooSmall
   const facts = { free_bytes: space.freeBytes, reserve_bytes: reserve }
   return new LaterbaseError('LATERBASE_DISK_FULL', message, { facts })
 }

@@ -9,8 +9,8 @@
  * - An event is stored once however many commits hold it. A key with several contents keeps them
  *   all; the one with the lowest hash answers for the key.
  * - Reads see whole commits. One writer at a time: callers do not overlap `write` calls.
- * - After a write that failed nothing more is written before the store was opened anew, and then
- *   logs stand where the disk has them: what failed is there whole, or not at all.
+ * - After a write that failed nothing more is written before the store was opened anew, or the disk
+ *   has answered. Then logs stand where the disk has them: what failed is there whole, or not at all.
  */
 
 import type { Commit, LogId, LogOrigin } from '../core/commit.ts'
@@ -48,12 +48,12 @@ export interface EventStore {
 
   /**
    * @throws LATERBASE_DISK_FULL, and nothing was written; LATERBASE_STORE_FAILED, and whether it was
-   *   written shows when the store was opened anew
+   *   written shows when the store was opened anew, or the disk answers
    */
   write(batch: StoreBatch): Promise<void>
   /** Why a write would be refused now; undefined when it would be tried. */
   refusal(): LaterbaseError | undefined
-  /** After each time that the store was opened anew: its logs may have grown by what had failed. */
+  /** Writes are taken again after one that failed: logs may have grown by what had failed. */
   onReopened(listener: () => void): void
 
   /** The event of each key, the lowest hash where there are several; undefined for none. */

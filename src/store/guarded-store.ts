@@ -2,9 +2,10 @@
  * Opens a store that is known to exist, or says what is wrong with it and where its files are kept.
  *
  * Opening is what destroys: LevelDB deletes the tables that a damaged MANIFEST does not name, and
- * the log files that it has read. So first every file gets a second name in a folder beside
- * (hard links: no bytes are copied), then the tables are checked, then LevelDB opens and what it
- * found is checked; only then do the second names go, before anybody writes.
+ * the log files that it has read. So first the tables are checked, then every file gets a second
+ * name in a folder beside (hard links: no bytes are copied), then LevelDB opens and what it found is
+ * checked; only then do the second names go, before anybody writes. Before LevelDB opens nothing is
+ * changed: whoever finds a bad table may put the store's folder back from a copy.
  *
  * These names are for damage that shows when LevelDB has opened. `kept-logs.ts`, within that opening,
  * is for disks that fail for a moment: it has LevelDB read its logs again, and nothing is damaged.
@@ -25,10 +26,10 @@ import { openLevelStore } from './level-store.ts'
 import type { LevelStoreOptions } from './level-store.ts'
 import { TABLES_CHECKED_BYTES_MAX } from './limits.ts'
 import { openFault } from './open-check.ts'
-import { syncFolder } from './open-level.ts'
 import { ProgressFile, readProgress } from './store-progress.ts'
 import type { StoreProgress } from './store-progress.ts'
 import { firstTableFault } from './table-scan.ts'
+import { syncFolder } from './whole-file.ts'
 
 export interface GuardedOptions extends Omit<LevelStoreOptions, 'opened' | 'create'> {
   readonly clock: Pick<Clock, 'setTimer'>
@@ -68,14 +69,12 @@ export async function createGuarded(options: GuardedOptions): Promise<EventStore
 }
 
 /**
- * @param tablesBytesMax bytes of tables that are compared with their checksums after an orderly end
+ * @param isAgain the store was open in this process until now: LevelDB has its tables in use, and all
+ *   but the newest are passed over, which is what a write that failed can have spoilt
  * @throws LATERBASE_STORE_LOCKED, LATERBASE_STORE_FORMAT, LATERBASE_STORE_FAILED; LATERBASE_STORE_LOST
  *   when there is no file of it, as when a disk is not mounted
  */
-export async function openGuarded(
-  options: GuardedOptions,
-  tablesBytesMax = TABLES_CHECKED_BYTES_MAX
-): Promise<Opening> {
+export async function openGuarded(options: GuardedOptions, isAgain = false): Promise<Opening> {
   const { location } = options
   const before = beforeOf(location)
   const progress = await readProgress(progressFileOf(location))
@@ -84,14 +83,14 @@ export async function openGuarded(
     throw new LaterbaseError('LATERBASE_STORE_LOST', `${location} is gone; nothing was changed`)
   }
   // What an opening that was cut off had before it is whole; what it left behind may not be.
-  const isLinked = isInterrupted || (await linkFiles(location, before))
-  const files = isLinked ? before : location
-  const damaged = (reason: string): Opening => ({ type: 'damaged', reason, files, progress })
+  const found = isInterrupted ? before : location
   // LevelDB ends the process on a table that it cannot parse; so after an end that was not orderly
   // all are looked at, however many there are.
-  const bytesMax = progress?.clean === true ? tablesBytesMax : Infinity
-  const badTable = await firstTableFault(files, bytesMax)
-  if (badTable !== undefined) return damaged(badTable)
+  const bytesMax = progress?.clean === true ? TABLES_CHECKED_BYTES_MAX : Infinity
+  const badTable = await firstTableFault(found, isAgain ? 0 : bytesMax)
+  if (badTable !== undefined) return { type: 'damaged', reason: badTable, files: found, progress }
+  const isLinked = isInterrupted || (await linkFiles(location, before))
+  const files = isLinked ? before : location
   const logBytes = await logFileBytes(files)
   const store = await openChecked(options, { progress, logBytes }).catch(async (error: unknown) => {
     // Whoever has it open writes on: what was linked must not be taken for what there is later.
@@ -99,7 +98,7 @@ export async function openGuarded(
     if (isOthers && isLinked && !isInterrupted) await removeWhole(before)
     throw error
   })
-  if (typeof store === 'string') return damaged(store)
+  if (typeof store === 'string') return { type: 'damaged', reason: store, files, progress }
   try {
     if (isLinked) await removeWhole(before)
     return { type: 'open', store }

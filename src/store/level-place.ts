@@ -7,6 +7,7 @@
 import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 
+import { assertNever } from '../core/assert.ts'
 import type { Clock } from '../core/clock.ts'
 import { DiskReserve } from './disk-reserve.ts'
 import type { DiskNews, DiskSpace } from './disk-reserve.ts'
@@ -20,6 +21,8 @@ export interface LevelPlaceInit {
   readonly folder: string
   readonly clock: Clock
   readonly log: (level: 'info' | 'warn', message: string) => void
+  /** A store that was opened anew is not what was closed, and does not become so. */
+  readonly damaged: (database: string) => void
 }
 
 export interface StoreOpenings {
@@ -41,9 +44,12 @@ export class LevelPlace {
     })
   }
 
-  /** @throws LATERBASE_DISK_FULL where nothing that can wait should be written */
-  admit(): Promise<void> {
-    return this.#reserve.admit()
+  /**
+   * @param bytes of what is to be written besides, where that is much
+   * @throws LATERBASE_DISK_FULL where nothing that can wait should be written
+   */
+  admit(bytes?: number): Promise<void> {
+    return this.#reserve.admit(bytes)
   }
 
   /** @throws what the first opening throws */
@@ -55,7 +61,7 @@ export class LevelPlace {
       canReopen: () => canReopen(location, () => measureDisk(location)),
       reserve: this.#reserve,
       clock: this.#init.clock,
-      told: (news) => this.#logStore(database, news)
+      told: (news) => this.#hear(database, news)
     })
   }
 
@@ -69,14 +75,28 @@ export class LevelPlace {
     else this.#init.log('info', 'The disk has room again: new events are taken.')
   }
 
-  #logStore(database: string, news: StoreNews): void {
-    if (news.type === 'write-failed') {
-      this.#init.log('warn', news.error.message)
-      return
+  #hear(database: string, news: StoreNews): void {
+    const { log, damaged } = this.#init
+    switch (news.type) {
+      case 'write-failed':
+      case 'unanswered':
+        log('warn', news.error.message)
+        return
+      case 'damaged':
+        log('warn', news.error.message)
+        damaged(database)
+        return
+      case 'answered':
+        log('info', `Database ${database}: the disk answers again.`)
+        return
+      case 'reopened': {
+        const seconds = (news.failedForMs / 1_000).toFixed(1)
+        log('info', `Database ${database}: open again after ${seconds} s; new events are taken.`)
+        return
+      }
+      default:
+        assertNever(news)
     }
-    const seconds = (news.failedForMs / 1_000).toFixed(1)
-    const message = `Database ${database}: open again after ${seconds} s; new events are taken.`
-    this.#init.log('info', message)
   }
 }
 

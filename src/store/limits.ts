@@ -41,6 +41,15 @@ export const PROGRESS_MS = 50
 /** First and last wait before a store that failed is opened anew once more, ms. */
 export const REOPEN_MS = 100
 export const REOPEN_MS_MAX = 3_000
+/** How long a store has to be open, ms, until its next failure counts as a first one. */
+export const REOPEN_STEADY_MS = 60_000
+/** For how long openings must not find what was closed, ms, until that is taken for damage. */
+export const REOPEN_DAMAGED_MS = 5_000
+/**
+ * How long a write may wait for the disk, ms: a worn memory card can take some seconds for a sync, and
+ * LevelDB a second for a compaction that is behind. Clients and proxies commonly wait for 30 s.
+ */
+export const WRITE_MS_MAX = 20_000
 /** How long a read waits for a store that is being opened, ms: replaying a full log takes 0.3 s. */
 export const REOPEN_READ_MS_MAX = 3_000
 /** Bytes free, besides those of LevelDB's log, to open a store: the log is written out as a table. */

@@ -5,8 +5,9 @@
  * no longer knows. Left out: a copy that has its marker with it, which only peers can notice.
  */
 
-import { open, readFile, rename } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { readFile } from 'node:fs/promises'
+
+import { writeWhole } from './whole-file.ts'
 
 /** What the marker's path has behind the store's. */
 export const MARKER_SUFFIX = '.marker'
@@ -33,20 +34,6 @@ export async function readMarker(path: string): Promise<Marker | undefined> {
 }
 
 /** Whole or not at all, and on disk when it resolves. */
-export async function writeMarker(path: string, marker: Marker): Promise<void> {
-  const next = `${path}.next`
-  const file = await open(next, 'w', 0o600)
-  try {
-    await file.writeFile(`${JSON.stringify(marker)}\n`)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(next, path)
-  const folder = await open(dirname(path), 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
-  }
+export function writeMarker(path: string, marker: Marker): Promise<void> {
+  return writeWhole(path, `${JSON.stringify(marker)}\n`)
 }

@@ -1,7 +1,6 @@
 /**
- * The small store of the node itself: named JSON values, each write synced. Beside it stands an empty
- * LevelDB whose lock is the lock of the whole data directory: the system frees it when the process dies,
- * however it dies. It is not the store's own lock, because opening a store begins before LevelDB has it.
+ * The small store of the node itself: named JSON values, each write synced. Who opens it has the lock
+ * of the data directory: `directory-lock.ts`.
  *
  * After a write that failed the store is opened anew before anything else: a torn record in
  * LevelDB's log would hide what is written behind it, synced or not.
@@ -24,32 +23,11 @@ export interface NodeStore {
   close(): Promise<void>
 }
 
-/**
- * LevelDB's lock does not hold within one process: opening a store twice silently frees it. So the
- * directories that this process has open are remembered here.
- */
-const openLocations = new Set<string>()
-
-/** @throws LATERBASE_STORE_LOCKED, LATERBASE_STORE_LOST, LATERBASE_STORE_CORRUPT */
+/** @throws LATERBASE_STORE_LOST, LATERBASE_STORE_CORRUPT, LATERBASE_STORE_FAILED */
 export async function openNodeStore(location: string, create: boolean): Promise<NodeStore> {
-  if (openLocations.has(location)) {
-    const message = `${location} is in use by this process already`
-    throw new LaterbaseError('LATERBASE_STORE_LOCKED', message)
-  }
-  openLocations.add(location)
-  let lock: Level | undefined
-  try {
-    lock = await openLevel(`${location}${LOCK_SUFFIX}`, true)
-    const fault = await firstTableFault(location, Infinity)
-    if (fault !== undefined) {
-      throw damaged(`${location}: ${fault}`)
-    }
-    return new LevelNodeStore(location, lock, await openLevel(location, create))
-  } catch (error) {
-    await lock?.close()
-    openLocations.delete(location)
-    throw error
-  }
+  const fault = await firstTableFault(location, Infinity)
+  if (fault !== undefined) throw damaged(`${location}: ${fault}`)
+  return new LevelNodeStore(location, await openLevel(location, create))
 }
 
 /** The values that a damaged node store still has; its files are only read. */
@@ -73,16 +51,14 @@ export async function salvageNodeStore(location: string): Promise<Map<string, un
 
 class LevelNodeStore implements NodeStore {
   readonly #location: string
-  readonly #lock: Level
   #db: Level
   #isBroken = false
   /** Operations happen one after the other: none is under way when the store is opened anew. */
   #last: Promise<unknown> = Promise.resolve()
   #closed: Promise<void> | undefined
 
-  constructor(location: string, lock: Level, db: Level) {
+  constructor(location: string, db: Level) {
     this.#location = location
-    this.#lock = lock
     this.#db = db
   }
 
@@ -115,9 +91,7 @@ class LevelNodeStore implements NodeStore {
   }
 
   close(): Promise<void> {
-    this.#closed ??= this.#last
-      .then(() => closeBoth(this.#db, this.#lock))
-      .finally(() => openLocations.delete(this.#location))
+    this.#closed ??= this.#last.then(() => this.#db.close())
     return this.#closed
   }
 
@@ -140,15 +114,3 @@ class LevelNodeStore implements NodeStore {
 function damaged(message: string, cause?: unknown): LaterbaseError {
   return new LaterbaseError('LATERBASE_STORE_CORRUPT', message, { cause })
 }
-
-/** The lock last, whatever becomes of the store. */
-async function closeBoth(store: Level, lock: Level): Promise<void> {
-  try {
-    await store.close()
-  } finally {
-    await lock.close()
-  }
-}
-
-/** Of the empty LevelDB beside a node's store. */
-const LOCK_SUFFIX = '.lock'

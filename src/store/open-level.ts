@@ -3,7 +3,7 @@
  * after a power cut, and names what went wrong.
  */
 
-import { open, readdir, rm, stat } from 'node:fs/promises'
+import { readdir, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
 import { ClassicLevel } from 'classic-level'
@@ -11,6 +11,7 @@ import { ClassicLevel } from 'classic-level'
 import { LaterbaseError } from '../errors.ts'
 import { keepLogs, releaseLogs, wereLogsRead } from './kept-logs.ts'
 import { CACHE_BYTES, TABLE_FILE_BYTES, WRITE_BUFFER_BYTES } from './limits.ts'
+import { syncFolder } from './whole-file.ts'
 
 export type Level = ClassicLevel<Buffer, Buffer>
 
@@ -83,16 +84,6 @@ export async function isBlank(location: string): Promise<boolean> {
     if (name.endsWith('.log') && (await stat(join(location, name))).size > 0) return false
   }
   return true
-}
-
-/** Names in a folder are on disk when this resolves. */
-export async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
-  }
 }
 
 /** A log that could not be read twice will not be read the third time. */

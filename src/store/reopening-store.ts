@@ -2,7 +2,8 @@
  * An event store that outlives the failures of its disk. A LevelDB handle stays broken after a write
  * that failed, and a torn record in its log hides what is written behind it, synced or not. So after
  * such a write nothing more is written; the store is closed and opened anew, again and again until
- * it opens, and goes on from what is on the disk. Who uses it need not know.
+ * it opens, and goes on from what is on the disk. A write that the disk does not answer counts as
+ * one that failed, until it is answered (`write-watch.ts`). Who uses it need not know.
  *
  * Until an opening promises to succeed the broken handle stays open: it still reads. Reads wait for
  * the time in between. Leaves out how a store is opened, which its maker says.
@@ -30,8 +31,16 @@ import type {
   StoredLog,
   Stretch
 } from './event-store.ts'
-import { REOPEN_MS, REOPEN_MS_MAX, REOPEN_READ_MS_MAX } from './limits.ts'
+import {
+  REOPEN_DAMAGED_MS,
+  REOPEN_MS,
+  REOPEN_MS_MAX,
+  REOPEN_READ_MS_MAX,
+  REOPEN_STEADY_MS
+} from './limits.ts'
 import { namedError } from './open-level.ts'
+import { isOther } from './reopen-probe.ts'
+import { WriteWatch } from './write-watch.ts'
 
 export interface ReopeningInit {
   /** Names the store for people. */
@@ -55,6 +64,10 @@ export interface WriteReserve {
 export type StoreNews =
   | { readonly type: 'write-failed'; readonly error: LaterbaseError }
   | { readonly type: 'reopened'; readonly failedForMs: number }
+  /** What is opened is damaged, or not what was closed, for some time: it is for a start to recover. */
+  | { readonly type: 'damaged'; readonly error: LaterbaseError }
+  | { readonly type: 'unanswered'; readonly error: LaterbaseError }
+  | { readonly type: 'answered' }
 
 /** @param store the first opening; closed with this store, or before it is opened anew */
 export function createReopeningStore(store: EventStore, init: ReopeningInit): EventStore {
@@ -72,6 +85,7 @@ interface Failure {
 class ReopeningStore implements EventStore {
   readonly found: StoreFound
   readonly #init: ReopeningInit
+  readonly #watch: WriteWatch
   readonly #listeners: (() => void)[] = []
   /** Reads that wait for the store to be open. */
   readonly #waiting = new Set<() => void>()
@@ -79,16 +93,30 @@ class ReopeningStore implements EventStore {
   #failure: Failure | undefined
   /** Between the closing of one handle and the opening of the next. */
   #isShut = false
-  /** Since a write last succeeded. */
+  /** Since writes last succeeded for some time. */
   #attempts = 0
+  #openedMs = -Infinity
+  /** Since when openings find damage, or another store. */
+  #damagedMs: number | undefined
   #timer: Timer | undefined
   #attempt: Promise<void> = Promise.resolve()
+  #diskBytes = 0
   #closed: Promise<void> | undefined
 
   constructor(store: EventStore, init: ReopeningInit) {
     this.#init = init
     this.#store = store
     this.found = store.found
+    this.#watch = new WriteWatch({
+      name: init.name,
+      clock: init.clock,
+      unanswered: (error) => init.told({ type: 'unanswered', error }),
+      answered: () => {
+        init.told({ type: 'answered' })
+        // It may be there, though its writers were told that it failed. Else an opening tells.
+        if (this.#failure === undefined && this.#closed === undefined) this.#tellReopened()
+      }
+    })
   }
 
   get incarnation(): string {
@@ -132,7 +160,7 @@ class ReopeningStore implements EventStore {
   }
 
   refusal(): LaterbaseError | undefined {
-    if (this.#failure === undefined) return this.#init.reserve.refusal()
+    if (this.#failure === undefined) return this.#watch.refusal() ?? this.#init.reserve.refusal()
     return failedError(this.#init.name, this.#failure.cause)
   }
 
@@ -184,8 +212,10 @@ class ReopeningStore implements EventStore {
     return this.#iterate((store) => store.check(options))
   }
 
-  diskBytes(): Promise<number> {
-    return this.#store.diskBytes()
+  async diskBytes(): Promise<number> {
+    // The status is asked for most when a disk does not answer.
+    if (this.#watch.refusal() === undefined) this.#diskBytes = await this.#store.diskBytes()
+    return this.#diskBytes
   }
 
   close(): Promise<void> {
@@ -200,11 +230,22 @@ class ReopeningStore implements EventStore {
   ): Promise<void> {
     const refusal = this.refusal()
     if (refusal !== undefined) throw refusal
-    await this.#init.reserve.admit()
+    await this.#watch.run(async (isGivenUp) => {
+      await this.#init.reserve.admit()
+      if (!isGivenUp()) await this.#write(write, renewal)
+    })
+  }
+
+  async #write(
+    write: (store: EventStore) => Promise<void>,
+    renewal: OwnLogRenewal | undefined
+  ): Promise<void> {
     const store = this.#store
     try {
       await write(store)
-      this.#attempts = 0
+      // A table that cannot be read fails each compaction, and so a write soon after each opening.
+      const openForMs = this.#init.clock.monotonicMs() - this.#openedMs
+      if (openForMs >= REOPEN_STEADY_MS) this.#attempts = 0
     } catch (error) {
       // Other errors are of the reads that come before a batch: nothing was written, nothing is torn.
       const isTorn = isLaterbaseError(error, 'LATERBASE_STORE_FAILED')
@@ -286,13 +327,30 @@ class ReopeningStore implements EventStore {
   }
 
   async #reopen(): Promise<void> {
+    const nowMs = this.#init.clock.monotonicMs()
     try {
       if (await this.#init.canReopen()) await this.#replace()
     } catch (error) {
-      const sinceMs = this.#failure?.sinceMs ?? this.#init.clock.monotonicMs()
+      const sinceMs = this.#failure?.sinceMs ?? nowMs
       this.#failure = { cause: error, sinceMs, renewal: this.#failure?.renewal }
+      this.#noteDamage(error, nowMs)
     }
     if (this.#failure !== undefined) this.#schedule()
+  }
+
+  /** A disk that fails shows anything for a moment; what it goes on showing is there. */
+  #noteDamage(error: unknown, nowMs: number): void {
+    const isDamage =
+      isLaterbaseError(error, 'LATERBASE_STORE_CORRUPT') ||
+      isLaterbaseError(error, 'LATERBASE_STORE_LOST')
+    if (!isDamage) {
+      this.#damagedMs = undefined
+      return
+    }
+    this.#damagedMs ??= nowMs
+    if (nowMs - this.#damagedMs < REOPEN_DAMAGED_MS || this.#closed !== undefined) return
+    this.#damagedMs = nowMs
+    this.#init.told({ type: 'damaged', error: failedError(this.#init.name, error) })
   }
 
   async #replace(): Promise<void> {
@@ -311,27 +369,17 @@ class ReopeningStore implements EventStore {
     const failure = this.#failure
     assert(failure !== undefined, 'only a store that failed is opened anew')
     this.#failure = undefined
+    this.#openedMs = this.#init.clock.monotonicMs()
+    this.#damagedMs = undefined
     const failedForMs = this.#init.clock.monotonicMs() - failure.sinceMs
     this.#init.told({ type: 'reopened', failedForMs })
     this.#wake()
+    this.#tellReopened()
+  }
+
+  #tellReopened(): void {
     for (const listener of this.#listeners) listener()
   }
-}
-
-/** Going on from another store, or from an earlier state, would use sequence numbers twice. */
-function isOther(
-  before: EventStore,
-  after: EventStore,
-  renewal: OwnLogRenewal | undefined
-): boolean {
-  // The write that failed may be on the disk all the same.
-  const incarnations = [before.incarnation, renewal?.incarnation]
-  if (!incarnations.includes(after.incarnation)) return true
-  const logs = after.logs()
-  return before.logs().some(({ number, tip }) => {
-    const now = logs[number]?.tip
-    return now === undefined || now.origin.id !== tip.origin.id || now.seq < tip.seq
-  })
 }
 
 function failedError(name: string, cause: unknown): LaterbaseError {

@@ -96,11 +96,14 @@ export class ProgressFile {
     this.#progress = { ...this.#progress, ...now }
     this.#timer ??= this.#clock.setTimer(PROGRESS_MS, () => {
       this.#timer = undefined
-      this.#writing ??= this.#run()
+      // Not by the run itself: one that finds nothing to write ends before it is assigned here.
+      this.#writing ??= this.#run().finally(() => {
+        this.#writing = undefined
+      })
     })
   }
 
-  /** After the store was closed, with nothing under way in it. */
+  /** After the store was closed, with nothing under way in it. Never fails: it is closed all the same. */
   async close(): Promise<void> {
     this.#timer?.cancel()
     await this.#writing
@@ -108,9 +111,10 @@ export class ProgressFile {
       await this.#write({ ...this.#progress, clean: true })
       await this.#handle.sync()
     } catch {
-      // On a disk that takes no write it stays behind, and a store is closed all the same.
+      // On a disk that takes no write it stays behind.
     } finally {
-      await this.#handle.close()
+      // A disk that failed at a write may say so once more, and must not keep the store from reopening.
+      await this.#handle.close().catch(() => undefined)
     }
   }
 
@@ -120,7 +124,6 @@ export class ProgressFile {
     } catch {
       // What stays behind is still a lower bound; the store itself will say what its disk has.
     }
-    this.#writing = undefined
   }
 
   async #write(progress: StoreProgress): Promise<void> {

@@ -7,10 +7,9 @@
  * plain or Snappy.
  */
 
-import { readFile } from 'node:fs/promises'
-
 import { ByteCursor } from './byte-cursor.ts'
 import { maskedCrc32c } from './crc32c.ts'
+import { readTable, readWhatCan } from './table-file.ts'
 
 /** A record of a table: its own key, without LevelDB's sequence number. */
 export type TableEntry = readonly [key: Buffer, value: Buffer]
@@ -23,7 +22,7 @@ export type TableEntry = readonly [key: Buffer, value: Buffer]
  * what it cannot parse.
  */
 export async function* intactBlocks(file: string): AsyncGenerator<readonly TableEntry[]> {
-  const bytes = await readFile(file)
+  const bytes = await readWhatCan(file)
   for (const handle of dataBlocks(bytes)) {
     const content = intactContent(bytes, handle)
     if (content !== undefined) yield readEntries(content)
@@ -97,10 +96,11 @@ function readEntries(content: Buffer): TableEntry[] {
  * What is wrong with a table, in words; undefined where every block is as it was written.
  *
  * @param size bytes that it is known to have, where that is known
+ * @throws what the disk says that does not give it
  */
 export async function tableFault(file: string, size?: number): Promise<string | undefined> {
   try {
-    const bytes = await readFile(file)
+    const bytes = await readTable(file)
     if (size !== undefined && bytes.length !== size)
       return `it has ${bytes.length} bytes in place of ${size}`
     checkTable(bytes)

@@ -3,6 +3,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
+import { LaterbaseError } from '../errors.ts'
 import { liveTables } from './manifest.ts'
 import { tableFault } from './table-check.ts'
 
@@ -11,6 +12,7 @@ import { tableFault } from './table-check.ts'
  * cannot be read, which LevelDB will say.
  *
  * @param bytesMax no more are begun once this many bytes were read
+ * @throws LATERBASE_STORE_FAILED for a table that the disk does not give
  */
 export async function firstTableFault(
   folder: string,
@@ -25,11 +27,22 @@ export async function firstTableFault(
     bytes += size
     const digits = String(number).padStart(6, '0')
     const name = names.has(`${digits}.sst`) ? `${digits}.sst` : `${digits}.ldb`
-    const fault = await tableFault(join(folder, name), size)
+    const fault = await tableFault(join(folder, name), size).catch((error: unknown) => {
+      throw unreadable(name, error)
+    })
     if (fault === undefined || (await isRetired(folder, number))) continue
     return `table ${name} is damaged: ${fault}`
   }
   return undefined
+}
+
+/** Not damage: a disk may give later what it does not give now. */
+function unreadable(name: string, cause: unknown): LaterbaseError {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  const message =
+    `table ${name} cannot be read (${why}). Where that lasts, stop the node and run ` +
+    '`laterbase doctor --repair`, best on a copy on another disk: it takes over all that can be read'
+  return new LaterbaseError('LATERBASE_STORE_FAILED', message, { cause, facts: { table: name } })
 }
 
 /** A store that is open may have compacted a table away since it was listed. */
@@ -38,12 +51,16 @@ async function isRetired(folder: string, number: number): Promise<boolean> {
   return live !== undefined && !live.has(number)
 }
 
-/** Names of all tables of a folder that are damaged, those included that a store no longer needs. */
+/**
+ * Names of all tables of a folder that are damaged, or that the disk does not give whole, those
+ * included that a store no longer needs.
+ */
 export async function damagedTables(folder: string): Promise<string[]> {
   const names = (await readdir(folder)).filter((name) => /\.(ldb|sst)$/.test(name))
   const damaged: string[] = []
   for (const name of names) {
-    if ((await tableFault(join(folder, name))) !== undefined) damaged.push(name)
+    const fault = await tableFault(join(folder, name)).catch(String)
+    if (fault !== undefined) damaged.push(name)
   }
   return damaged
 }

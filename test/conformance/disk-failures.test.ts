@@ -1,7 +1,8 @@
 /** The stores of a node on a real disk whose writes fail as the test says. */
 
 import { rmSync } from 'node:fs'
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 
@@ -9,9 +10,11 @@ import { ClassicLevel } from 'classic-level'
 
 import { StoreKeeper } from '../../src/node/store-keeper.ts'
 import { systemClock, systemHasher, systemRng, systemVerifier } from '../../src/node/system.ts'
+import { ByteCursor } from '../../src/store/byte-cursor.ts'
 import type { EventStore } from '../../src/store/event-store.ts'
 import { openNodeStore } from '../../src/store/node-store.ts'
 import { canReopen } from '../../src/store/reopen-probe.ts'
+import { tableFault } from '../../src/store/table-check.ts'
 import { OWNER, fact, plan, write } from './event-store-suite.ts'
 import { dump } from './store-dump.ts'
 import { createFolder, openAt } from './stores.ts'
@@ -58,13 +61,35 @@ test('a store that is found damaged when it is opened anew stays closed, and a s
     throw new Error('EIO')
   })
   await expect(write(store, [plan(1, [fact(3)])])).rejects.toMatchObject(FAILED)
-  await vi.waitFor(() => expect(store.refusal()?.message).toContain('a restart takes over'))
+  await vi.waitFor(() =>
+    expect(store.refusal()?.message).toContain('is taken over when that lasts')
+  )
   await close()
   expect((await readdir(location)).filter((name) => name.includes('damaged'))).toEqual([])
   const started = await openPlace(false)
   expect(started.store.eventCount()).toBe(2)
   expect(started.store.ownLog.id).not.toBe(ownLog.id)
   await started.close()
+})
+
+test('a reopening looks at the newest table only, also where the disk took no orderly end', async () => {
+  for (const number of [0, 1]) {
+    const { store, close } = await openPlace()
+    await write(store, [plan(number, [fact(number + 1)])])
+    await close()
+  }
+  const { store, lines, close } = await openPlace(false)
+  const at = join(location, OWNER.database)
+  const tables = (await readdir(at)).filter((name) => name.endsWith('.ldb')).sort()
+  expect(tables.length).toBeGreaterThan(1)
+  const [oldest = ''] = tables
+  await refuseProgress()
+  await spoilChecksum(join(at, oldest))
+  failWrites(1)
+  await expect(write(store, [plan(2, [fact(9)])])).rejects.toMatchObject(FAILED)
+  await vi.waitFor(() => expect(store.refusal()).toBeUndefined())
+  expect(lines.filter((line) => line.includes('open again after')).length).toBe(1)
+  await close()
 })
 
 test('a scan across the reopening ends with an error, and can be made again', async () => {
@@ -131,6 +156,24 @@ async function openPlace(create = true): Promise<{
     await place.close()
   }
   return { store, lines, close }
+}
+
+/** Of the index of the index, behind it: LevelDB does not look at it, `tableFault` does. */
+async function spoilChecksum(table: string): Promise<void> {
+  const bytes = await readFile(table)
+  const footer = new ByteCursor(bytes.subarray(-48))
+  const end = footer.varint() + footer.varint()
+  bytes[end + 1] = (bytes[end + 1] ?? 0) ^ 1
+  await writeFile(table, bytes)
+  expect(await tableFault(table)).toContain('does not match its checksum')
+}
+
+/** What is noted next of how far a store is, which is that it was closed, is not written. */
+async function refuseProgress(): Promise<void> {
+  const handle = await open(join(location, `${OWNER.database}.progress`), 'r')
+  const prototype = Object.getPrototypeOf(handle) as FileHandle
+  await handle.close()
+  vi.spyOn(prototype, 'write').mockRejectedValueOnce(new Error('EIO'))
 }
 
 /** The next writes to any LevelDB of this process fail, and nothing of them lands. */

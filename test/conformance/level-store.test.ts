@@ -277,26 +277,6 @@ describe('the node store', () => {
     await reopened.close()
   })
 
-  test('is locked while this process has it open, and the first opening stays whole', async () => {
-    const store = await openNodeStore(location, true)
-    await expect(openNodeStore(location, false)).rejects.toMatchObject({ code: LOCKED })
-    await store.put('name', 'value')
-    const other = spawnHolder(location)
-    const [exitCode] = (await once(other, 'exit')) as [number]
-    expect(exitCode).not.toBe(0)
-    await store.close()
-    await (await openNodeStore(location, false)).close()
-  })
-
-  test('is locked while another process has it open', async () => {
-    await (await openNodeStore(location, true)).close()
-    const holder = await openInChild(location)
-    await expect(openNodeStore(location, false)).rejects.toMatchObject({ code: LOCKED })
-    holder.kill('SIGKILL')
-    await once(holder, 'exit')
-    await (await openNodeStore(location, false)).close()
-  })
-
   test('that is not there is lost, and can be made afterwards', async () => {
     await expect(openNodeStore(location, false)).rejects.toMatchObject({ code: LOST })
     await (await openNodeStore(location, true)).close()

@@ -71,6 +71,16 @@ describe('the reserve', () => {
     }
   })
 
+  test('is kept beside what is to be written at one time, and names what is lacking', async () => {
+    const bench = new Bench()
+    bench.free(300_000_000)
+    await bench.reserve.admit(44_000_000)
+    const refused = bench.reserve.admit(44_000_001)
+    await expect(refused).rejects.toMatchObject(FULL)
+    await expect(refused).rejects.toThrow('44 MB are needed on the disk, besides 256 MB')
+    expect(bench.reserve.refusal()).toBeUndefined()
+  })
+
   test('is measured once for many writes at a time, and again before a later one', async () => {
     const bench = new Bench()
     const many = Array.from({ length: 100 }, () => bench.reserve.admit())

@@ -18,8 +18,8 @@ import { DATABASE, SIGNERS, seededRng } from './arbitraries.ts'
 /** Whose log the store is for. */
 export const SIGNER = present(SIGNERS[0], 'a signer')
 
-/** What becomes of a write: two of these are told as a failure. */
-export type WriteFate = 'kept' | 'lost' | 'landed'
+/** What becomes of a write; of one that hangs when the disk answers at last. */
+export type WriteFate = 'kept' | 'lost' | 'landed' | 'hangs, kept' | 'hangs, lost' | 'hangs, landed'
 
 export class FailingDisk {
   readonly world = new World(1)
@@ -31,9 +31,13 @@ export class FailingDisk {
   fates: WriteFate[] = []
   /** Openings to come that fail. */
   openFailures = 0
+  openings = 0
   canReopen = true
   /** What an opening finds in place of what was held. */
   swapped: EventStore | undefined
+  /** For how long writes hang that do. */
+  hangMs = Infinity
+  readonly #hanging: (() => void)[] = []
   readonly #handles = new Set<object>()
   /** Handles that were open at one time, at the most: LevelDB's lock allows one. */
   openMax = 0
@@ -43,6 +47,7 @@ export class FailingDisk {
       name: 'Database depot',
       open: async () => {
         await this.world.sleep(10)
+        this.openings += 1
         this.openFailures -= 1
         if (this.openFailures >= 0) throw failure('the disk is away')
         return this.#handle()
@@ -52,6 +57,12 @@ export class FailingDisk {
       clock: this.clock,
       told: (news) => this.news.push(news)
     })
+  }
+
+  /** The disk answers what hangs, now and from now on. */
+  answer(): void {
+    this.hangMs = 0
+    for (const go of this.#hanging.splice(0)) go()
   }
 
   /** Lets time pass until the promise is settled. */
@@ -71,6 +82,11 @@ export class FailingDisk {
     await this.world.run(this.world.nowMs + ms, () => false)
   }
 
+  async #answer(): Promise<void> {
+    if (this.hangMs < Infinity) await this.world.sleep(this.hangMs)
+    else await new Promise<void>((resolve) => this.#hanging.push(resolve))
+  }
+
   #handle(): EventStore {
     const store = this.swapped ?? this.held
     const handle = {}
@@ -81,7 +97,8 @@ export class FailingDisk {
     let shown = stateOf(store)
     const write: EventStore['write'] = async (batch) => {
       if (isBroken) throw failure('the handle is broken')
-      const fate = this.fates.shift() ?? 'kept'
+      const [fate, hangs] = fateOf(this.fates.shift() ?? 'kept')
+      if (hangs) await this.#answer()
       if (fate !== 'lost') await store.write(batch)
       if (fate === 'kept') shown = stateOf(store)
       if (fate === 'kept') return
@@ -108,6 +125,11 @@ export class FailingDisk {
       }
     })
   }
+}
+
+function fateOf(fate: WriteFate): readonly [fate: 'kept' | 'lost' | 'landed', hangs: boolean] {
+  const [, hangs, what] = /^(hangs, )?(kept|lost|landed)$/.exec(fate) ?? []
+  return [what as 'kept' | 'lost' | 'landed', hangs !== undefined]
 }
 
 interface StoreState {

@@ -9,6 +9,7 @@ import { systemHasher } from '../../src/node/system.ts'
 import type { EventStore } from '../../src/store/event-store.ts'
 import { createGroupCommit } from '../../src/store/group-commit.ts'
 import type { AppendEvent, GroupCommit } from '../../src/store/group-commit.ts'
+import { WRITE_MS_MAX } from '../../src/store/limits.ts'
 import { event, makeCommits } from './arbitraries.ts'
 import { RENEWAL } from './slow-writer.ts'
 import { FailingDisk, SIGNER, emptyStore, levelError } from './failing-disk.ts'
@@ -18,12 +19,13 @@ const FAILED = { code: 'LATERBASE_STORE_FAILED' }
 
 describe('whatever becomes of writes and openings', () => {
   test('what was acknowledged is there, what is there was offered, and the log does not fork', async () => {
-    const fate = fc.constantFrom<WriteFate>('kept', 'kept', 'lost', 'landed')
+    const hanging = ['hangs, kept', 'hangs, lost', 'hangs, landed'] as const
+    const fate = fc.constantFrom<WriteFate>('kept', 'kept', 'kept', 'lost', 'landed', ...hanging)
     const turns = fc.array(fc.array(fc.nat(30), { minLength: 1, maxLength: 3 }), { maxLength: 12 })
     await fc.assert(
       fc.asyncProperty(fc.array(fate), turns, fc.nat(4), async (fates, groups, openFailures) => {
         const disk = new FailingDisk()
-        Object.assign(disk, { fates: [...fates], openFailures })
+        Object.assign(disk, { fates: [...fates], openFailures, hangMs: 2 * WRITE_MS_MAX })
         const store = disk.store()
         const writer = writerOn(store)
         const [offered, acknowledged] = [new Set<number>(), new Set<number>()]
@@ -35,7 +37,7 @@ describe('whatever becomes of writes and openings', () => {
           await disk.settle(Promise.allSettled(appends))
           if (disk.world.chance(0.5)) await disk.pass(5_000)
         }
-        await disk.pass(20_000)
+        await disk.pass(3 * WRITE_MS_MAX)
         expect(store.refusal()).toBeUndefined()
         // The store in memory asserts of every commit that it follows its log's tip.
         const own = disk.held.log(disk.held.ownLog.id)
@@ -140,6 +142,42 @@ describe('after a write that failed', () => {
     expect(disk.news.map(({ type }) => type)).toEqual(['write-failed', 'reopened'])
   })
 
+  test('openings that follow each other keep their pace, however many writes succeed between', async () => {
+    const disk = new FailingDisk()
+    const store = disk.store()
+    const writer = writerOn(store)
+    const minutes = 5
+    for (let turn = 0; turn < minutes * 600; turn += 1) {
+      disk.fates = ['kept', 'lost']
+      for (const value of [2 * turn, 2 * turn + 1]) {
+        await disk.settle(Promise.allSettled([writer.append([asked(value)], false)]))
+      }
+      await disk.pass(100)
+    }
+    expect(disk.openings).toBeLessThan(minutes * 25)
+    await disk.pass(10_000)
+    disk.fates = []
+    expect(store.refusal()).toBeUndefined()
+  })
+
+  test('what goes on being another store is told as damage, and what comes back is gone on from', async () => {
+    const disk = new FailingDisk()
+    disk.fates = ['kept', 'lost']
+    const store = disk.store()
+    const writer = writerOn(store)
+    await disk.settle(writer.append([asked(1)], false))
+    disk.swapped = emptyStore(8)
+    await disk.settle(Promise.allSettled([writer.append([asked(2)], false)]))
+    await disk.pass(2_000)
+    expect(disk.news.map(({ type }) => type)).toEqual(['write-failed'])
+    await disk.pass(10_000)
+    expect(disk.news.map(({ type }) => type)).toContain('damaged')
+    disk.swapped = undefined
+    await disk.pass(5_000)
+    expect(disk.news.at(-1)?.type).toBe('reopened')
+    expect(store.refusal()).toBeUndefined()
+  })
+
   test('another store, or an earlier state of this one, is not gone on from', async () => {
     for (const swapped of [emptyStore(8), emptyStore(7)]) {
       const disk = new FailingDisk()
@@ -168,6 +206,66 @@ describe('after a write that failed', () => {
     disk.openFailures = 5
     await disk.pass(60_000)
     expect([before, disk.openFailures]).toEqual([Infinity, 5])
+  })
+})
+
+describe('a write that', () => {
+  test('the disk does not answer is given up in time, with all that wait for it', async () => {
+    const disk = new FailingDisk()
+    disk.fates = ['hangs, kept']
+    const store = disk.store()
+    const writer = writerOn(store)
+    const writes = [writer.append([asked(1)], false)]
+    await disk.pass(1_000)
+    writes.push(writer.append([asked(2)], false))
+    for (const outcome of await disk.settle(Promise.allSettled(writes), WRITE_MS_MAX)) {
+      expect(outcome).toMatchObject({ status: 'rejected', reason: FAILED })
+    }
+    // Others are told at once, and for how long it has been.
+    await disk.pass(5_000)
+    await expect(writer.append([asked(3)], false)).rejects.toMatchObject(FAILED)
+    expect(store.refusal()?.message).toContain('has not answered a write for 2')
+    expect(store.refusal()?.facts['unanswered_ms']).toBeGreaterThanOrEqual(WRITE_MS_MAX)
+    expect(disk.news.map(({ type }) => type)).toEqual(['unanswered'])
+  })
+
+  test('is answered late is there, is told of, and writes go on without an opening', async () => {
+    const disk = new FailingDisk()
+    disk.fates = ['hangs, kept']
+    const store = disk.store()
+    const seen: number[] = []
+    store.onReopened(() => seen.push(store.eventCount()))
+    const writer = writerOn(store)
+    await expect(disk.settle(writer.append([asked(1)], false))).rejects.toMatchObject(FAILED)
+    disk.answer()
+    await disk.pass(1)
+    expect([seen, store.refusal(), disk.openings]).toEqual([[1], undefined, 0])
+    expect(await disk.settle(writer.append([asked(1)], false))).toEqual([{ type: 'duplicate' }])
+    expect(await disk.settle(writer.append([asked(2)], false))).toEqual([{ type: 'created' }])
+    expect(disk.news.map(({ type }) => type)).toEqual(['unanswered', 'answered'])
+  })
+
+  test('is answered late by a failure has the store opened anew', async () => {
+    const disk = new FailingDisk()
+    disk.fates = ['hangs, landed']
+    const store = disk.store()
+    const writer = writerOn(store)
+    await expect(disk.settle(writer.append([asked(1)], false))).rejects.toMatchObject(FAILED)
+    disk.answer()
+    await disk.pass(5_000)
+    expect([store.refusal(), disk.openings]).toEqual([undefined, 1])
+    expect(await disk.settle(writer.append([asked(1)], false))).toEqual([{ type: 'duplicate' }])
+  })
+
+  test('waits for the disk to be measured is not begun once it was given up', async () => {
+    const disk = new FailingDisk()
+    let measured: (() => void) | undefined
+    const admit = () => new Promise<void>((resolve) => (measured = resolve))
+    const writer = writerOn(disk.store({ admit, refusal: () => undefined }))
+    await expect(disk.settle(writer.append([asked(1)], false))).rejects.toMatchObject(FAILED)
+    measured?.()
+    await disk.pass(1_000)
+    expect(await valuesOf(disk.held)).toEqual([])
   })
 })
 
@@ -231,7 +329,7 @@ function writerOn(store: EventStore): GroupCommit {
 }
 
 function asked(value: number): AppendEvent {
-  const key = eventKey(new Uint8Array(16).fill(value, 15))
+  const key = eventKey(Uint8Array.of(...Array<number>(14).fill(0), value >> 8, value))
   return { ...event(key, `{"data":${value}}`), fresh: false }
 }
 

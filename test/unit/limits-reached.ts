@@ -62,6 +62,7 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     QUEUED_WRITES_MAX: `${NODE}: writes that wait beyond their number`,
     DISK_RESERVE_BYTES: 'property/disk-reserve.test.ts: refuses writes while less is free',
     DISK_RESERVE_SHARE: 'property/disk-reserve.test.ts: of a small disk is small',
+    WRITE_MS_MAX: 'property/reopening-store.test.ts: the disk does not answer is given up in time',
     REOPEN_READ_MS_MAX: 'property/reopening-store.test.ts: say so when that takes too long'
   },
   'src/p2p/limits.ts': {
@@ -199,6 +200,8 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'REOPEN_BYTES',
     'REOPEN_MS',
     'REOPEN_MS_MAX',
+    'REOPEN_STEADY_MS',
+    'REOPEN_DAMAGED_MS',
     'SALVAGE_COMMITS',
     'SALVAGE_BYTES',
     'COMMIT_LOG_BYTES_MIN',

@@ -14,7 +14,7 @@ import { toWireHeads, versionDigest } from '../../src/core/version.ts'
 import { NodeDatabase } from '../../src/node/database.ts'
 import { DeltaResponder } from '../../src/node/delta-responder.ts'
 import { createSigner, systemClock, systemHasher } from '../../src/node/system.ts'
-import { openNodeStore } from '../../src/store/node-store.ts'
+import { lockDirectory } from '../../src/store/directory-lock.ts'
 import { temporaryDirectory } from '../fixtures/nodes.ts'
 import { memoryStores, settled, startScripted } from '../fixtures/scripted-node.ts'
 
@@ -52,12 +52,11 @@ test('a node that fails to close a part of itself is told of, and leaves its dir
       throw broken
     }
   ]) {
-    const nodeStore = await openNodeStore(location, true)
-    const { node, transport } = await startScripted({ nodeStore })
+    const lock = await lockDirectory(location)
+    const { node, transport } = await startScripted({ unlock: () => lock.release() })
     transport.closing = closing
     await expect(node.close()).rejects.toBe(broken)
-    const again = await openNodeStore(location, false)
-    await again.close()
+    await (await lockDirectory(location)).release()
   }
 })
 

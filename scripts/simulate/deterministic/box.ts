@@ -113,7 +113,8 @@ export class Box {
         verifier: simVerifier,
         peerIdOf: simPeerId,
         stores: this.disk.stores(life, this.#signer.publicKey, clock),
-        makeTransport: () => transport
+        makeTransport: () => transport,
+        unlock: async () => undefined
       })
       // Crashed on the way up: what started is a ghost.
       if (!life.isDead) this.node = node

@@ -1,0 +1,70 @@
+/** Files that decide what becomes of a store are on disk, name and all, before anybody relies on them. */
+
+import { existsSync, readlinkSync } from 'node:fs'
+import { mkdtemp, open, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import { expect, onTestFinished, test } from 'vitest'
+
+import { writeNote } from '../../src/node/recovery-note.ts'
+import { writeMarker } from '../../src/store/marker.ts'
+import { writeWhole } from '../../src/store/whole-file.ts'
+
+const NOTE = { reason: 'rot', at: '2026-01-01T00:00:00.000Z', kept: 'depot.damaged', back: 0 }
+
+test.skipIf(process.platform !== 'linux').each([
+  ['what is written down of a recovery', note],
+  ['a marker', (file: string) => writeMarker(file, { before: 'a', epoch: 'b' })],
+  ['an identity', (file: string) => writeWhole(file, '{}')]
+] as const)('the name of %s is synced after the file has it', async (_what, write) => {
+  const folder = await scratch()
+  const file = join(folder, 'file')
+  const synced = await watchSyncs(() => existsSync(file))
+  await write(file)
+  expect(synced).toEqual([
+    { path: `${file}.new`, isNamed: false },
+    { path: folder, isNamed: true }
+  ])
+})
+
+test('what is left of a file that was being written is for the owner only to read', async () => {
+  const folder = await scratch()
+  const file = join(folder, 'secret')
+  await writeFile(`${file}.new`, 'half', { mode: 0o644 })
+  await writeWhole(file, 'whole')
+  expect([await readdir(folder), (await stat(file)).mode & 0o777]).toEqual([['secret'], 0o600])
+})
+
+function note(file: string): Promise<void> {
+  return writeNote(file, { ...NOTE, state: 'read', before: undefined, expected: [] })
+}
+
+async function scratch(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'laterbase-whole-'))
+  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+interface Synced {
+  readonly path: string
+  readonly isNamed: boolean
+}
+
+/** What is synced from now on, and whether the file had its name by then. */
+async function watchSyncs(isNamed: () => boolean): Promise<readonly Synced[]> {
+  const handle = await open(tmpdir(), 'r')
+  const prototype = Object.getPrototypeOf(handle) as FileHandle
+  await handle.close()
+  const original = prototype.sync
+  onTestFinished(() => {
+    prototype.sync = original
+  })
+  const synced: Synced[] = []
+  prototype.sync = function (this: FileHandle) {
+    synced.push({ path: readlinkSync(`/proc/self/fd/${this.fd}`), isNamed: isNamed() })
+    return original.apply(this)
+  }
+  return synced
+}

@@ -1,0 +1,65 @@
+/** A disk that never answers a write: writers are told, the status and the metrics say so, reads go on. */
+
+import { mkdir, realpath } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import { assert, beforeAll, describe, test } from 'vitest'
+
+import { buildCli } from '../fixtures/build.ts'
+import { scratch, startNode } from '../fixtures/cli.ts'
+import { ask, post } from '../fixtures/http-server.ts'
+import type { Answer } from '../fixtures/http-server.ts'
+import { buildShim, shimEnvironment } from './disk-shim.ts'
+
+const shim = await buildShim()
+/** More writes than there are calls before the one that hangs. */
+const WRITES_MAX = 30
+
+describe.skipIf(shim === undefined)('a write that the disk never answers', () => {
+  beforeAll(async () => {
+    await buildCli()
+  }, 180_000)
+
+  test('is given up, named with what to do, and takes nothing that was acknowledged with it', async () => {
+    await using folder = await scratch()
+    const [dir, graves] = [join(folder.path, 'data'), join(folder.path, 'graves')]
+    await Promise.all([dir, graves].map((path) => mkdir(path)))
+    const journal = join(folder.path, 'journal')
+    const place = { library: String(shim), dir: await realpath(dir), journal, graves }
+    const fault = { action: 'hang', at: 12, only: 'depot/000003.log' } as const
+    const keys: string[] = []
+    {
+      await using node = await startNode(dir, [], { env: shimEnvironment(place, fault) })
+      await ask(`${node.url}/db/depot`, { method: 'PUT' })
+      const write = (id: number): Promise<Answer> =>
+        post(`${node.url}/db/depot/e`, { source: 'test', id: String(id), time: TIME, data: id })
+      let answer = await write(0)
+      for (let id = 1; answer.status === 201 && id <= WRITES_MAX; id += 1) {
+        keys.push(answer.json().results[0].key)
+        answer = await write(id)
+      }
+      assert.deepEqual([answer.status, answer.json().code], [503, 'store-failed'])
+      assert.match(answer.json().detail, /may be there all the same: send it again/)
+      assert.isAtLeast(keys.length, 2)
+      // Whoever comes now is told at once, and reads are answered.
+      assert.equal((await write(100)).status, 503)
+      for (const key of keys) {
+        assert.equal((await ask(`${node.url}/db/depot/e/${key}`)).status, 200)
+      }
+      const { warnings } = (await ask(`${node.url}/_status`)).json()
+      assert.match(warnings.join(), /Database depot: the disk has not answered a write for \d+ s/)
+      const metrics = (await ask(`${node.url}/metrics`)).text
+      const seconds = /^laterbase_write_unanswered_seconds\{database="depot"\} (\S+)$/m.exec(
+        metrics
+      )
+      assert.isAbove(Number(seconds?.[1]), 1)
+      await node.end('SIGKILL')
+    }
+    await using again = await startNode(dir)
+    for (const key of keys) {
+      assert.equal((await ask(`${again.url}/db/depot/e/${key}`)).status, 200)
+    }
+  }, 180_000)
+})
+
+const TIME = '2026-01-01T00:00:00Z'

@@ -1,0 +1,63 @@
+/** Scans that meet damage: what is healed is not missed, and what is not healed ends them. */
+
+import { expect, test } from 'vitest'
+
+import { eventKey } from '../../src/core/event-key.ts'
+import { healedScan } from '../../src/node/healed-read.ts'
+import type { KeyRange, StoredEvent } from '../../src/store/event-store.ts'
+
+/** The first has two contents. */
+const EVENTS = [stored(1, false), stored(1, true), stored(2, false), stored(3, false)]
+
+test.each([false, true])(
+  'a scan, reverse %s, gives what answers for each key, wherever it meets damage',
+  async (reverse) => {
+    for (let chunk = 1; chunk <= EVENTS.length; chunk += 1) {
+      for (const damaged of EVENTS) {
+        let isHealed = false
+        const scan = (range: KeyRange) =>
+          scanned(range, chunk, (event) => !isHealed && event === damaged)
+        const heal = async () => (isHealed = true)
+        const seen: number[] = []
+        for await (const event of healedScan({ reverse }, scan, heal)) {
+          if (!event.alternate) seen.push(event.seq)
+        }
+        expect([chunk, seen]).toEqual([chunk, reverse ? [3, 2, 1] : [1, 2, 3]])
+      }
+    }
+  }
+)
+
+test('a scan ends with what it met where healing that says it went well does not help', async () => {
+  const scan = (range: KeyRange) => scanned(range, 1, ({ seq }) => seq === 2)
+  let heals = 0
+  const heal = async () => (heals += 1) < 100
+  const read = async (): Promise<void> => {
+    for await (const event of healedScan({}, scan, heal)) expect(event.seq).toBe(1)
+  }
+  await expect(read()).rejects.toThrow('damage at 2')
+  expect(heals).toBeLessThan(4)
+})
+
+async function* scanned(
+  { from, to, reverse }: KeyRange,
+  size: number,
+  isDamaged: (event: StoredEvent) => boolean
+): AsyncGenerator<StoredEvent[]> {
+  const inside = EVENTS.filter(({ key }) => {
+    return (!from || Buffer.compare(key, from) >= 0) && (!to || Buffer.compare(key, to) < 0)
+  })
+  const ordered = reverse === true ? inside.toReversed() : inside
+  for (let at = 0; at < ordered.length; at += size) {
+    const chunk = ordered.slice(at, at + size)
+    const damaged = chunk.find(isDamaged)
+    if (damaged !== undefined) throw new Error(`damage at ${damaged.seq}`)
+    yield chunk
+  }
+}
+
+function stored(number: number, alternate: boolean): StoredEvent {
+  const key = eventKey(new Uint8Array(16).fill(number))
+  const place = { log: 0, seq: number, recorded: 1n, conflict: number === 1, repeated: false }
+  return { key, value: Buffer.alloc(0), hash: Buffer.alloc(32), ...place, alternate }
+}
