@@ -19,7 +19,7 @@ import {
   PASSED_OVER_MAX,
   PUBLIC_KEYS_MAX
 } from '../../src/node/limits.ts'
-import type { ReaderPosition } from '../../src/node/position.ts'
+import { readerAt } from '../../src/node/position.ts'
 import { createSigner, systemClock, systemHasher, systemVerifier } from '../../src/node/system.ts'
 import type { EventStore } from '../../src/store/event-store.ts'
 import { YARD, inventedCommit } from '../fixtures/hostile.ts'
@@ -176,7 +176,7 @@ test('pages held ready weigh so much together, and what is beyond is made when i
 /** The pages of a feed that lets nothing through, to its end: how far each came. */
 async function pagesOf(store: EventStore): Promise<number[]> {
   const pending: number[] = []
-  let position: ReaderPosition = { passed: new Map(), beyond: [] }
+  let position = readerAt(new Map())
   for (;;) {
     const page = await readFeedPage(store, { position, limit: 1_000, matches: () => false })
     pending.push(page.pending)
