@@ -90,6 +90,13 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     caughtBy: ['count', 'immutability', 'unexpected-failure', 'honest-cut-off', 'agreement']
   },
   {
+    name: 'one-content-of-a-key-is-read',
+    file: 'src/store/memory-store.ts',
+    find: 'return state === undefined ? [] : eventsOf(state)',
+    replace: 'return state === undefined ? [] : eventsOf(state).slice(0, 1)',
+    caughtBy: ['immutability', 'honest-cut-off', 'unexpected-failure']
+  },
+  {
     name: 'cursor-by-key',
     file: 'src/node/feed.ts',
     find: 'if (!repeats && query.matches(event)) {',

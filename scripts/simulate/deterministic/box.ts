@@ -63,6 +63,10 @@ export class Box {
     return this.#init.identity
   }
 
+  get publicKey(): Uint8Array {
+    return this.#signer.publicKey
+  }
+
   /** Up, and not held by SIGSTOP. */
   get isAnswering(): boolean {
     return this.node !== undefined && this.life?.isPaused === false
@@ -82,9 +86,10 @@ export class Box {
     const held = this.#readers.get(database)
     if (held !== undefined) return held
     const { ledger } = this.#network
+    const { publicKey } = this
     const readers = {
-      paged: new BoxReader(ledger, `${this.name} ${database}`),
-      live: new BoxReader(ledger, `${this.name} ${database} live`)
+      paged: new BoxReader(ledger, { name: `${this.name} ${database}`, publicKey }),
+      live: new BoxReader(ledger, { name: `${this.name} ${database} live`, publicKey })
     }
     this.#readers.set(database, readers)
     return readers

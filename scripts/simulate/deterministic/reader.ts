@@ -13,6 +13,8 @@ import type { Ledger } from './ledger.ts'
 export class BoxReader {
   readonly #ledger: Ledger
   readonly #name: string
+  /** Of the box that it reads. */
+  readonly #publicKey: Uint8Array
   readonly #seen = new Set<string>()
   /** How far it has read each log. */
   readonly #logs = new Map<string, number>()
@@ -21,9 +23,10 @@ export class BoxReader {
   #dead: string | undefined
   #following: NodeDatabase | undefined
 
-  constructor(ledger: Ledger, name: string) {
+  constructor(ledger: Ledger, reader: { readonly name: string; readonly publicKey: Uint8Array }) {
     this.#ledger = ledger
-    this.#name = name
+    this.#name = reader.name
+    this.#publicKey = reader.publicKey
   }
 
   /** Hands over to the reader of the next disk. */
@@ -61,7 +64,7 @@ export class BoxReader {
 
   /** A store whose log was written on by another box refuses its short cursors of before. */
   #beginsAnew(error: unknown): boolean {
-    if (!this.#ledger.forksExpected) return false
+    if (!this.#ledger.isCopied(this.#publicKey)) return false
     if (!isLaterbaseError(error, 'LATERBASE_CURSOR_FOREIGN')) return false
     this.#cursor = '0'
     this.#seen.clear()
@@ -105,7 +108,7 @@ export class BoxReader {
     this.#seen.add(id)
     const before = this.#logs.get(event.log) ?? 0
     // The branches of a forked log go each their own way.
-    const isBack = event.seq <= before && !this.#ledger.forksExpected
+    const isBack = event.seq <= before && !this.#ledger.mayFork(event.log)
     if (isBack) this.#violate(`gives ${event.log} ${event.seq} after ${before}`)
     this.#logs.set(event.log, event.seq)
   }
@@ -150,7 +153,8 @@ export class WanderingReader {
         const id = `${event.key} ${event.hash}`
         // A box cannot know that an event which it holds in one log also stands in another that
         // the reader has and it has not: then, and only then, an event may come twice.
-        const mayRepeat = this.#ledger.forksExpected || (lags && event.source !== undefined)
+        const standsTwice = event.source !== undefined && (lags || this.#ledger.anyCopied)
+        const mayRepeat = standsTwice || this.#ledger.mayFork(event.log)
         if (this.#seen.has(id) && !mayRepeat) this.#violate(`met ${id} twice`)
         this.#seen.add(id)
       }
@@ -166,7 +170,8 @@ export class WanderingReader {
   async check(database: Database): Promise<void> {
     // Of a log of which it read a branch that went with the last disk that had it, it counts as further
     // than any box is: what other branches hold below that place it may miss, as the README says.
-    const lost = this.#ledger.forksExpected ? await this.#logsAheadOf(database) : new Set()
+    const ahead = await this.#logsAheadOf(database)
+    const lost = new Set([...ahead].filter((log) => this.#ledger.mayFork(log)))
     for (const { event } of (await database.changesPage({ limit: 1_000_000 })).changes) {
       const id = `${event.key} ${event.hash}`
       if (!this.#seen.has(id) && !lost.has(event.log)) this.#violate(`never met ${id}`)
