@@ -96,7 +96,9 @@ export class ProgressFile {
     this.#progress = { ...this.#progress, ...now }
     this.#timer ??= this.#clock.setTimer(PROGRESS_MS, () => {
       this.#timer = undefined
-      this.#writing ??= this.#run()
+      // What is under way writes the latest; and what ends at once would never be seen to have ended.
+      if (this.#writing !== undefined || this.#written === this.#progress) return
+      this.#writing = this.#run()
     })
   }
 
