@@ -13,7 +13,7 @@ import { vi } from 'vitest'
 import { createLaterbase } from '../../src/index.ts'
 import type { Database, EventInput, Laterbase } from '../../src/index.ts'
 import { readProgress } from '../../src/store/store-progress.ts'
-import { connect } from '../fixtures/nodes.ts'
+import { reconnect } from '../fixtures/nodes.ts'
 
 export interface Boxes {
   /** Running, with every event. */
@@ -38,7 +38,7 @@ export async function makeBoxes(): Promise<Boxes> {
   // Each start makes tables of what was in the log file.
   for (let life = 0; life < 3; life += 1) {
     const box = await start()
-    await connect(box, peer)
+    await reconnect(box, peer)
     const ours = (await box.createDatabase('stock')).database
     await fill(ours, 10_000 * (life + 1))
     await fill(theirs, 500_000 + 1_000 * life)

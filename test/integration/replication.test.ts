@@ -7,6 +7,7 @@ import type { EventInput, Laterbase } from '../../src/index.ts'
 import {
   allEvents,
   connect,
+  reconnect,
   startNetwork,
   startNode,
   temporaryDirectory,
@@ -204,7 +205,7 @@ test('a transfer that is cut in the middle goes on where it was after a restart'
   const before = (await again.database('stock').status()).events
   expect([before > 0, before < 6_000, before % 500]).toEqual([true, true, 0])
   const sentBefore = (await a.status()).traffic.bytesOut
-  await connect(again, a)
+  await reconnect(again, a)
   await untilEqual([a, again], 'stock')
   expect((await again.database('stock').status()).events).toBe(6_000)
   // What it had does not come a second time: only the rest crosses, and some room for what frames it.
@@ -265,7 +266,7 @@ test('a cloned card and its original lose nothing, and go on in logs of their ow
   await clone.database('stock').append([{ data: 'clone' }, { data: 'more of it' }])
   const shared = await ownLog(clone)
   const { lastLc } = await clone.database('stock').changesPage()
-  await connect(clone, b)
+  await reconnect(clone, b)
   await untilEqual([clone, b], 'stock')
   await expect(clone.database('stock').changesPage({ since: lastLc })).rejects.toMatchObject({
     code: 'LATERBASE_CURSOR_FOREIGN'
@@ -276,7 +277,7 @@ test('a cloned card and its original lose nothing, and go on in logs of their ow
   await clone.close()
   const again = await startNode({ dir: a.dir })
   await again.database('stock').append({ data: 'original again' })
-  await connect(again, b)
+  await reconnect(again, b)
   await untilEqual([again, b], 'stock')
   await again.database('stock').append({ data: 'after its meeting' })
   await untilEqual([again, b], 'stock')
@@ -301,7 +302,7 @@ test('a box restored from an older copy gets its own events back, and uses no nu
   await before.close()
   const restored = await startNode({ dir: backup })
   const { lastLc } = await restored.database('stock').changesPage()
-  await connect(restored, b)
+  await reconnect(restored, b)
   await untilEqual([restored, b], 'stock')
   await restored.database('stock').append({ data: 'after the backup' })
   await untilEqual([restored, b], 'stock')
