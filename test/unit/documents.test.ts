@@ -1,6 +1,6 @@
 /** What the documents say is what the code has. */
 
-import { readFile } from 'node:fs/promises'
+import { access, readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 
 import { ERROR_CODES } from '../../src/errors.ts'
@@ -26,3 +26,25 @@ test('the version in the code is the one of the package', async () => {
   const text = await readFile(new URL('../../package.json', import.meta.url), 'utf8')
   expect(VERSION).toBe(JSON.parse(text).version)
 })
+
+test('every promise of the README has suites, and every suite that is named is there', async () => {
+  const [readme, tests] = await Promise.all(
+    ['README.md', 'test/README.md'].map((path) => readFile(new URL(path, ROOT), 'utf8'))
+  )
+  const [, promises = ''] = /## What is promised\n([^]*?)\n## /.exec(readme ?? '') ?? []
+  const numbers = [...promises.matchAll(/^(\d+)\. /gm)].map(([, number]) => number)
+  const rows = [...(tests ?? '').matchAll(/^\| (\d+) [^|]*\| ([^|]*)\|$/gm)]
+  expect([...new Set(rows.map(([, number]) => number))]).toEqual(numbers)
+  expect(numbers.length).toBeGreaterThan(10)
+  for (const [, number = '', suites = ''] of rows) {
+    const named = [...suites.matchAll(/`([^`]+)`/g)].map(([, suite = '']) => suite)
+    expect(named.length, number).toBeGreaterThan(0)
+    for (const suite of named) {
+      const paths = [`test/${suite}.test.ts`, `test/${suite}/`, suite]
+      const isThere = paths.map((path) => access(new URL(path, ROOT)).then(() => true))
+      await expect(Promise.any(isThere), `promise ${number}: ${suite}`).resolves.toBe(true)
+    }
+  }
+})
+
+const ROOT = new URL('../../', import.meta.url)
