@@ -1,6 +1,6 @@
 /** What the documents say is what the code has. */
 
-import { access, readFile } from 'node:fs/promises'
+import { access, readFile, readdir } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 
 import { ERROR_CODES } from '../../src/errors.ts'
@@ -20,6 +20,18 @@ test('the README of the HTTP facade has every problem code with its status, and 
   const listed = [...readme.matchAll(/^\| `([a-z-]+)` *\| (\d{3}) /gm)]
   const table = Object.entries(PROBLEMS).map(([code, [status]]) => `${code} ${status}`)
   expect(listed.map(([, code, status]) => `${code} ${status}`)).toEqual(table)
+})
+
+test('the README of the HTTP facade has every parameter, and no other', async () => {
+  const folder = new URL('src/http/', ROOT)
+  const files = (await readdir(folder)).filter((name) => name.endsWith('.ts'))
+  const sources = await Promise.all(files.map((name) => readFile(new URL(name, folder), 'utf8')))
+  const read = [...sources.join().matchAll(/query\.[a-z]+\('([a-z_]+)'/g)].map(([, name]) => name)
+  const readme = await readFile(new URL('README.md', folder), 'utf8')
+  const [, table = ''] = /## Parameters\n([^]*?)\n## /.exec(readme) ?? []
+  const cells = [...table.matchAll(/^\| (`[^|]*)\|/gm)].map(([, cell = '']) => cell)
+  const listed = cells.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, name]) => name))
+  expect(listed.toSorted()).toEqual([...new Set(read)].sort())
 })
 
 test('the version in the code is the one of the package', async () => {
