@@ -6,7 +6,6 @@
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import { ClassicLevel } from 'classic-level'
 import fc from 'fast-check'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 
@@ -24,6 +23,7 @@ import type { EventStore, StoredCommit, StoredLog } from '../../src/store/event-
 import { KIND } from '../../src/store/record-name.ts'
 import { commitRecordKey } from '../../src/store/key-layout.ts'
 import { stretchOf } from '../../src/store/stretches.ts'
+import { flipped, readRaw, withRaw } from '../fixtures/raw-level.ts'
 import { DATABASE } from '../property/arbitraries.ts'
 import {
   OWNER_SIGNER,
@@ -67,7 +67,7 @@ describe('a store with forked logs', () => {
         const records = (await readRaw(location)).filter(([key]) => key[0] !== KIND.meta)
         const ofCommits = records.filter(([key]) => key[0] !== KIND.log)
         const [key, value] = present(ofCommits[at % ofCommits.length], 'a record')
-        await withRaw(location, (raw) => (isGone ? raw.del(key) : raw.put(key, flipped(value))))
+        await withRaw(location, (raw) => (isGone ? raw.del(key) : raw.put(key, flipped(value, 5))))
         const store = await openAt(location, STORE_OWNER, false)
         expect(await findings(store)).not.toEqual([])
         await healAll(store, commits)
@@ -257,28 +257,4 @@ function shown(dumped: unknown): string {
   return JSON.stringify(dumped, (_name, value: unknown) => {
     return typeof value === 'bigint' ? String(value) : value
   })
-}
-
-function flipped(bytes: Buffer): Buffer {
-  const bad = Buffer.from(bytes)
-  const at = Math.min(5, bad.length - 1)
-  bad[at] = (bad[at] ?? 0) ^ 1
-  return bad
-}
-
-type RawLevel = ClassicLevel<Buffer, Buffer>
-
-async function readRaw(location: string): Promise<[Buffer, Buffer][]> {
-  return withRaw(location, (raw) => raw.iterator().all())
-}
-
-async function withRaw<T>(location: string, use: (raw: RawLevel) => Promise<T>): Promise<T> {
-  const options = { keyEncoding: 'buffer', valueEncoding: 'buffer' } as const
-  const raw: RawLevel = new ClassicLevel(location, { ...options, createIfMissing: false })
-  await raw.open()
-  try {
-    return await use(raw)
-  } finally {
-    await raw.close()
-  }
 }

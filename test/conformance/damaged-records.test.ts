@@ -1,12 +1,12 @@
 /** Any record of a store on disk with any of its bytes changed: refused aloud, or without effect. */
 
 import fc from 'fast-check'
-import { ClassicLevel } from 'classic-level'
 import { afterEach, describe, expect, test } from 'vitest'
 
 import { isLaterbaseError } from '../../src/errors.ts'
 import { recordCheck, seal, unsealed } from '../../src/store/checksum.ts'
 import { KIND } from '../../src/store/record-name.ts'
+import { flipped, putRaw, readRaw } from '../fixtures/raw-level.ts'
 import { OWNER, fact, plan, write } from './event-store-suite.ts'
 import { collect, dump } from './store-dump.ts'
 import { createFolder, openAt } from './stores.ts'
@@ -59,9 +59,7 @@ test('a record of any kind with a byte changed is refused, or nothing is answere
   let refused = 0
   for (const [key, value] of records) {
     for (const at of [0, 4, 10, 18, value.length >> 1, value.length - 1]) {
-      const bad = Buffer.from(value)
-      bad[at] = (bad[at] ?? 0) ^ 1
-      await putRaw(location, key, bad)
+      await putRaw(location, key, flipped(value, at))
       const answer = await answers(location)
       if (answer === undefined) refused += 1
       else expect(answer, key.toString('hex')).toBe(before)
@@ -86,10 +84,7 @@ test('what is damaged of a commit is found by a check, and healed by the commit'
   const records = await readRaw(location)
   const ofCommits = records.filter(([key]) => key[0] !== KIND.meta && key[0] !== KIND.log)
   for (const [key, value] of ofCommits) {
-    const bad = Buffer.from(value)
-    const at = Math.min(5, bad.length - 1)
-    bad[at] = (bad[at] ?? 0) ^ 1
-    for (const damaged of [bad, undefined]) {
+    for (const damaged of [flipped(value, 5), undefined]) {
       const name = `${key.toString('hex')} ${damaged === undefined ? 'gone' : 'changed'}`
       await putRaw(location, key, damaged)
       const opened = await openAt(location, OWNER, false)
@@ -140,29 +135,4 @@ async function answers(location: string): Promise<string | undefined> {
 
 function withoutBigInts(_name: string, value: unknown): unknown {
   return typeof value === 'bigint' ? String(value) : value
-}
-
-type RawLevel = ClassicLevel<Buffer, Buffer>
-
-async function readRaw(location: string): Promise<[Buffer, Buffer][]> {
-  return withRaw(location, (raw) => raw.iterator().all())
-}
-
-async function putRaw(location: string, key: Buffer, value: Buffer | undefined): Promise<void> {
-  await withRaw(location, (raw) => (value === undefined ? raw.del(key) : raw.put(key, value)))
-}
-
-async function withRaw<T>(location: string, use: (raw: RawLevel) => Promise<T>): Promise<T> {
-  const options = {
-    keyEncoding: 'buffer',
-    valueEncoding: 'buffer',
-    createIfMissing: false
-  } as const
-  const raw: RawLevel = new ClassicLevel(location, options)
-  await raw.open()
-  try {
-    return await use(raw)
-  } finally {
-    await raw.close()
-  }
 }

@@ -25,12 +25,11 @@ import {
 } from '../../src/store/key-layout.ts'
 import { openLevelStore } from '../../src/store/level-store.ts'
 import { openNodeStore } from '../../src/store/node-store.ts'
+import { withRaw } from '../fixtures/raw-level.ts'
 import { makeCommits } from '../property/arbitraries.ts'
 import { OWNER, fact, key, plan, write } from './event-store-suite.ts'
 import { allCommits, collect, dump, scanAll } from './store-dump.ts'
 import { createFolder, openAt } from './stores.ts'
-
-type RawLevel = ClassicLevel<Buffer, Buffer>
 
 const folder = createFolder()
 const children: ChildProcess[] = []
@@ -65,7 +64,7 @@ describe('opening', () => {
   })
 
   test('an empty store where one with events was is lost', async () => {
-    const raw: RawLevel = new ClassicLevel(location, BINARY)
+    const raw = new ClassicLevel(location)
     await raw.open()
     await raw.close()
     await expect(openAt(location, OWNER, false)).rejects.toMatchObject({ code: LOST })
@@ -83,9 +82,9 @@ describe('opening', () => {
   test('a store of a newer format is refused, saying so, and is left as it is', async () => {
     await fill(location)
     const newer = JSON.stringify({ format: STORE_FORMAT + 1, incarnation: 'x', nonce: '00' })
-    await edit(location, (raw) => raw.put(IDENTITY_KEY, Buffer.from(newer)))
+    await withRaw(location, (raw) => raw.put(IDENTITY_KEY, Buffer.from(newer)))
     await expect(openAt(location, OWNER, false)).rejects.toMatchObject({ code: FORMAT })
-    await edit(location, async (raw) => {
+    await withRaw(location, async (raw) => {
       expect((await raw.get(IDENTITY_KEY))?.toString()).toBe(newer)
     })
   })
@@ -115,13 +114,13 @@ describe('opening', () => {
     ]
     for (const [name, damaged] of damages) {
       let kept: Buffer | undefined
-      await edit(location, async (raw) => {
+      await withRaw(location, async (raw) => {
         kept = await raw.get(name)
         await raw.put(name, damaged)
       })
       const opening = openAt(location, OWNER, false)
       await expect(opening, damaged.toString()).rejects.toMatchObject({ code: CORRUPT })
-      await edit(location, (raw) => (kept === undefined ? raw.del(name) : raw.put(name, kept)))
+      await withRaw(location, (raw) => (kept === undefined ? raw.del(name) : raw.put(name, kept)))
     }
     await (await openAt(location, OWNER, false)).close()
   })
@@ -130,7 +129,7 @@ describe('opening', () => {
 describe('reading', () => {
   test('a value with one bit changed is refused wherever it is read, and others are not', async () => {
     await fill(location)
-    await edit(location, async (raw) => {
+    await withRaw(location, async (raw) => {
       const record = present(await raw.get(eventRecordKey(key(2))), 'a record')
       const at = EVENT_HEADER_BYTES + 3
       record[at] = (record[at] ?? 0) ^ 1
@@ -156,7 +155,7 @@ describe('reading', () => {
 
   test('a record cut short is refused', async () => {
     await fill(location)
-    await edit(location, (raw) => raw.put(eventRecordKey(key(2)), Buffer.alloc(20)))
+    await withRaw(location, (raw) => raw.put(eventRecordKey(key(2)), Buffer.alloc(20)))
     const store = await openAt(location, OWNER, false)
     await expect(store.getMany([key(2)])).rejects.toMatchObject({ code: CORRUPT })
     await expect(scanAll(store)).rejects.toMatchObject({ code: CORRUPT })
@@ -165,7 +164,7 @@ describe('reading', () => {
 
   test('an event that is in a commit and not in the store is refused, not left out', async () => {
     await fill(location)
-    await edit(location, (raw) => raw.del(eventRecordKey(key(2))))
+    await withRaw(location, (raw) => raw.del(eventRecordKey(key(2))))
     const store = await openAt(location, OWNER, false)
     const commits = await allCommits(store)
     const slices = commits.map((commit) => ({ commit, from: 0, to: commit.keys.length }))
@@ -180,7 +179,7 @@ describe('writing', () => {
     const holder = await openInChild(location, 'db.batch(BATCH, { sync: true })')
     holder.kill('SIGKILL')
     await once(holder, 'exit')
-    await edit(location, async (raw) => {
+    await withRaw(location, async (raw) => {
       const markers = await collect(raw.keys({ gte: Buffer.from([0x05]), lt: Buffer.from([0x06]) }))
       expect([0, 1_000]).toContain(markers.length)
     })
@@ -256,7 +255,7 @@ describe('many contents of one key', () => {
     const store = await openAt(location, OWNER)
     await write(store, [plan(0, one(0))])
     await store.close()
-    await edit(location, (raw) => raw.del(conflictRecordKey(key(1))))
+    await withRaw(location, (raw) => raw.del(conflictRecordKey(key(1))))
     const damaged = await openAt(location, OWNER, false)
     const slices = (await allCommits(damaged)).map(whole)
     await expect(damaged.readEvents(slices)).rejects.toMatchObject({ code: CORRUPT })
@@ -287,7 +286,6 @@ const LOST = 'LATERBASE_STORE_LOST'
 const LOCKED = 'LATERBASE_STORE_LOCKED'
 const FORMAT = 'LATERBASE_STORE_FORMAT'
 const CORRUPT = 'LATERBASE_STORE_CORRUPT'
-const BINARY = { keyEncoding: 'buffer', valueEncoding: 'buffer' } as const
 
 /** Three events in two commits; one of them in both. */
 async function fill(at: string, stayOpen = false): Promise<EventStore> {
@@ -317,14 +315,6 @@ async function openCounting(at: string): Promise<{
     return hashed
   }
   return { store: await openLevelStore(options), reads }
-}
-
-/** Changes a closed store through LevelDB itself. */
-async function edit(at: string, change: (raw: RawLevel) => Promise<void>): Promise<void> {
-  const raw: RawLevel = new ClassicLevel(at, { ...BINARY, createIfMissing: false })
-  await raw.open()
-  await change(raw)
-  await raw.close()
 }
 
 /** A process that has the directory open until it is killed; resolves once it has. */

@@ -142,8 +142,7 @@ async function damage(dir: string, { seed, file, damage: kind }: Case): Promise<
   const rng = seededRng(seed + 1_000)
   const names = (await readdir(dir, { recursive: true })).filter((name) => FILES[file].test(name))
   const sorted = names.toSorted()
-  const name = sorted[pick(rng, sorted.length)]
-  if (name === undefined) return 'there is no such file'
+  const name = present(sorted[pick(rng, sorted.length)], `a ${file}`)
   const path = join(dir, name)
   const bytes = await readFile(path)
   const at = pick(rng, bytes.length)
@@ -166,8 +165,8 @@ async function damage(dir: string, { seed, file, damage: kind }: Case): Promise<
       const older = (await readdir(boxes.older, { recursive: true })).filter((each) => {
         return FILES[file].test(each)
       })
-      const other = older.find((each) => basename(each) === basename(name)) ?? older[0]
-      if (other === undefined) return 'there is no older one'
+      const same = older.find((each) => basename(each) === basename(name))
+      const other = present(same ?? older[0], `an older ${file}`)
       await writeFile(path, await readFile(join(boxes.older, other)))
       return `${name}: as ${other} was`
     }

@@ -100,6 +100,7 @@ async function failEach(
   await Promise.all([tryNext(), tryNext()])
   console.log('I/O errors:', JSON.stringify({ cases: count, hit }))
   assert.deepEqual(faults, [])
-  // Threads race: in some lives there are a few calls fewer than in the one that was counted.
-  assert.isAtLeast(hit, count * 0.8)
+  // Threads race: in some lives there are a few calls fewer than in the one that was counted. Of a
+  // handful of cases one may be such a one.
+  assert.isAtLeast(hit, Math.floor(count * 0.8))
 }

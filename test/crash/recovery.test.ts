@@ -8,6 +8,7 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 
 import type { Laterbase } from '../../src/index.ts'
 import { commitRecordKey } from '../../src/store/key-layout.ts'
+import { withRaw } from '../fixtures/raw-level.ts'
 import { allEvents, connect, reconnect, startNode, until, untilEqual } from '../fixtures/nodes.ts'
 
 test('what lies beyond a hole comes from the old files once a peer has filled the hole', async () => {
@@ -141,7 +142,7 @@ async function holedNode(): Promise<{
   const written = await allEvents(database)
   await first.close()
   const folder = join(first.dir, 'databases', 'stock')
-  await edit(folder, (raw) => raw.del(commitRecordKey(0, 3)))
+  await withRaw(folder, (raw) => raw.del(commitRecordKey(0, 3)))
   await rm(join(folder, 'CURRENT'))
   return { peer, dir: first.dir, written }
 }
@@ -153,19 +154,4 @@ async function closedNode(): Promise<{ readonly dir: string; readonly written: s
   const written = await allEvents(database)
   await node.close()
   return { dir: node.dir, written }
-}
-
-async function edit(
-  location: string,
-  change: (raw: ClassicLevel<Buffer, Buffer>) => Promise<void>
-): Promise<void> {
-  const options = {
-    keyEncoding: 'buffer',
-    valueEncoding: 'buffer',
-    createIfMissing: false
-  } as const
-  const raw = new ClassicLevel<Buffer, Buffer>(location, options)
-  await raw.open()
-  await change(raw)
-  await raw.close()
 }

@@ -17,8 +17,6 @@ import { jsonLines, runCli, scratch, startNode } from '../fixtures/cli.ts'
 
 /** Building may take a minute on a cold and busy machine, ms. */
 const BUILD_MS_MAX = 180_000
-/** A stop takes well under 2 s; the rest is for a machine that has other things to do, ms. */
-const STOP_MS_MAX = 10_000
 
 beforeAll(async () => {
   await buildCli()
@@ -65,13 +63,11 @@ test('the first line of a started node says where it answers, and it answers the
   assert.equal(up.peer, peerId)
 })
 
-test('SIGTERM and SIGINT stop a node with exit code 0 in good time', async () => {
+test('SIGTERM and SIGINT stop a node with exit code 0', async () => {
   await using folder = await scratch()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     await using node = await startNode(join(folder.path, 'a'))
-    const startMs = performance.now()
     assert.equal(await node.end(signal), 0)
-    assert.isBelow(performance.now() - startMs, STOP_MS_MAX)
   }
 })
 

@@ -41,6 +41,11 @@ test.skipIf(reason !== undefined)(
     assert.isAbove(Number(refused.headers['retry-after']), 0)
     assert.match((await warnings(node)).join(), /^The disk is full: 0\.5 MB left, 1\.0 MB are kept/)
     await readAll(node, keys)
+    const fed = (await ask(`${node.url}/db/depot/e?lc=0`)).json().results
+    assert.sameMembers(
+      fed.map(({ key }: { key: string }) => key),
+      keys
+    )
     // Replication out goes on, in does not, and nobody is cut off.
     await other.connect(node.ready.addresses[0] ?? '')
     await until(() => other.databases().includes('depot'))

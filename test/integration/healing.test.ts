@@ -3,16 +3,15 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import { ClassicLevel } from 'classic-level'
 import { expect, test } from 'vitest'
 
 import { present } from '../../src/core/assert.ts'
 import { parseEventKey } from '../../src/core/event-key.ts'
 import type { Laterbase } from '../../src/index.ts'
 import { commitRecordKey, eventRecordKey } from '../../src/store/key-layout.ts'
+import { flipped, withRaw } from '../fixtures/raw-level.ts'
+import type { RawLevel } from '../fixtures/raw-level.ts'
 import { allEvents, reconnect, startNode, until, untilEqual } from '../fixtures/nodes.ts'
-
-type RawLevel = ClassicLevel<Buffer, Buffer>
 
 const CORRUPT = { code: 'LATERBASE_STORE_CORRUPT' }
 
@@ -86,29 +85,16 @@ async function damagedPair(): Promise<{
     await node.close()
     // As a life without writes does: what was in the log file is in a table, and was checked.
     await (await startNode({ dir })).close()
-    await edit(join(dir, 'databases', 'stock'), damage)
+    await withRaw(join(dir, 'databases', 'stock'), damage)
     node = await startNode({ dir, antiEntropyMs: 500 })
     return node
   }
   return { peer, keys, restart }
 }
 
-async function edit(location: string, damage: (raw: RawLevel) => Promise<void>): Promise<void> {
-  const options = {
-    keyEncoding: 'buffer',
-    valueEncoding: 'buffer',
-    createIfMissing: false
-  } as const
-  const raw: RawLevel = new ClassicLevel(location, options)
-  await raw.open()
-  await damage(raw)
-  await raw.close()
-}
-
 async function flip(raw: RawLevel, key: Buffer): Promise<void> {
   const record = present(await raw.get(key), 'a record')
-  record[record.length - 2] = (record[record.length - 2] ?? 0) ^ 1
-  await raw.put(key, record)
+  await raw.put(key, flipped(record, record.length - 2))
 }
 
 function keyOf(text: string | undefined) {

@@ -2,17 +2,17 @@
 
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { ClassicLevel } from 'classic-level'
 import { expect, test } from 'vitest'
 
 import { sealCommit, logOrigin } from '../../src/core/commit.ts'
 import type { Commit } from '../../src/core/commit.ts'
 import { eventKey } from '../../src/core/event-key.ts'
 import { NodeDatabase } from '../../src/node/database.ts'
-import { fetchMissing } from '../../src/node/delta-fetch.ts'
-import { DeltaResponder } from '../../src/node/delta-responder.ts'
-import { createSigner, systemClock, systemHasher, systemVerifier } from '../../src/node/system.ts'
+import { createSigner, systemHasher } from '../../src/node/system.ts'
+import { KIND } from '../../src/store/record-name.ts'
+import { fetchInto } from '../property/forest.ts'
 import { connect, startNode, until } from '../fixtures/nodes.ts'
+import { flipped, putRaw, readRaw } from '../fixtures/raw-level.ts'
 
 /** Stands in for LOGS_MAX. */
 const LOGS = 40
@@ -43,28 +43,6 @@ function nextCommit(before: Commit, value: string, seed = 7): Commit {
   const draft = { origin, firstSeq: firstSeq + events.length, previous: hash }
   const signer = createSigner(new Uint8Array(32).fill(seed))
   return sealCommit({ ...draft, recorded: recorded + 1n, events: [event] }, signer, systemHasher)
-}
-
-/** One fetch from one database into another, by the frames that would cross the network. */
-async function fetchInto(to: NodeDatabase, from: NodeDatabase): Promise<number> {
-  const responder = new DeltaResponder({
-    digests: () => [],
-    database: () => from,
-    isUnopened: () => false,
-    hasher: systemHasher,
-    clock: systemClock
-  })
-  return fetchMissing({
-    database: to,
-    clock: systemClock,
-    hasher: systemHasher,
-    verifier: systemVerifier,
-    request: async (frame) => (await responder.answer('peer', frame)).frame,
-    signal: new AbortController().signal,
-    seen: () => undefined,
-    logsMax: LOGS,
-    logsFull: () => undefined
-  })
 }
 
 async function databaseWith(commits: readonly Commit[]): Promise<NodeDatabase> {
@@ -133,7 +111,7 @@ test('a log with two branches comes whole, with the logs behind it', async () =>
   const from = await databaseWith(branch)
   await from.append({ data: 'honest' })
   const to = await databaseWith([first, nextCommit(first, '{"data":"other branch"}')])
-  expect(await fetchInto(to, from)).toBe(branch.length)
+  expect((await fetchInto(to, from)).stored).toBe(branch.length)
   const { changes } = await to.changesPage()
   expect(changes.map(({ event }) => event.data)).toContain('honest')
   const { logs } = await to.status()
@@ -153,7 +131,7 @@ test('a member that invents logs without end fills a limit, and the rest still c
   const to = await databaseWith(known === undefined ? [] : [known])
   const more = known === undefined ? undefined : nextCommit(known, '{"data":"honest"}')
   expect(await from.merge(more === undefined ? [] : [more])).toBe(1)
-  await fetchInto(to, from)
+  await fetchInto(to, from, { logsMax: LOGS })
   expect(to.store.logs()).toHaveLength(LOGS)
   const { changes } = await to.changesPage()
   expect(changes.map(({ event }) => event.data)).toContain('honest')
@@ -166,18 +144,9 @@ test('rot on a disk is told to its operator, and served to nobody', async () => 
   expect(results).toHaveLength(1)
   await a.close()
   const location = join(a.dir, 'databases', 'stock')
-  const level = new ClassicLevel<Buffer, Buffer>(location, {
-    keyEncoding: 'buffer',
-    valueEncoding: 'buffer'
-  })
-  for await (const [key, value] of level.iterator({
-    gte: Buffer.from([1]),
-    lt: Buffer.from([2])
-  })) {
-    value[value.length - 3] = 0x21
-    await level.put(key, value)
+  for (const [key, value] of await readRaw(location)) {
+    if (key[0] === KIND.event) await putRaw(location, key, flipped(value, value.length - 3))
   }
-  await level.close()
   const damaged = await startNode({ dir: a.dir })
   const other = await startNode({ invitation: damaged.invitation() })
   await connect(other, damaged)

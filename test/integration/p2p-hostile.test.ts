@@ -36,7 +36,7 @@ test('somebody without the network key is refused in the handshake and seen in t
   await using stranger = await bare()
   for (let tries = 0; tries < 5; tries += 1) {
     await expect(
-      stranger.dial(multiaddr(a.address()), { signal: AbortSignal.timeout(5_000) })
+      stranger.dial(multiaddr(a.address()), { signal: AbortSignal.timeout(20_000) })
     ).rejects.toMatchObject({ name: 'EncryptionFailedError' })
   }
   expect(stranger.getConnections()).toEqual([])
@@ -150,5 +150,5 @@ test('a peer that answers without being asked loses the stream, and only that', 
     () => streams.length > 0 && streams[0]?.status !== 'open',
     'the stream is closed'
   )
-  expect(await a.transport.request(b.id, text('ok'), within(5_000))).toEqual(text('ok'))
+  expect(await a.transport.request(b.id, text('ok'), within(20_000))).toEqual(text('ok'))
 })

@@ -157,15 +157,20 @@ export interface FetchCost {
   readonly requests: number
 }
 
-/** How a database answers the frames of a peer. */
-export function answersOf(from: NodeDatabase): (frame: Uint8Array) => Promise<Uint8Array> {
-  const responder = new DeltaResponder({
-    digests: () => [],
-    database: () => from,
+/** What answers the peers of a node with one database. */
+export function responderOf(database: NodeDatabase): DeltaResponder {
+  return new DeltaResponder({
+    digests: () => [{ database: database.name, digest: database.digestBytes() }],
+    database: (name) => (name === database.name ? database : undefined),
     isUnopened: () => false,
     hasher: systemHasher,
     clock: systemClock
   })
+}
+
+/** How a database answers the frames of a peer. */
+export function answersOf(from: NodeDatabase): (frame: Uint8Array) => Promise<Uint8Array> {
+  const responder = responderOf(from)
   return async (frame) => (await responder.answer('peer', frame)).frame
 }
 
@@ -173,7 +178,10 @@ export function answersOf(from: NodeDatabase): (frame: Uint8Array) => Promise<Ui
 export async function fetchInto(
   to: NodeDatabase,
   from: NodeDatabase,
-  verifier: Verifier = systemVerifier
+  {
+    verifier = systemVerifier,
+    logsMax = 10_000
+  }: { readonly verifier?: Verifier; readonly logsMax?: number } = {}
 ): Promise<FetchCost> {
   const answer = answersOf(from)
   let requests = 0
@@ -188,7 +196,7 @@ export async function fetchInto(
     },
     signal: new AbortController().signal,
     seen: () => undefined,
-    logsMax: 10_000,
+    logsMax,
     logsFull: () => undefined
   })
   return { stored, requests }

@@ -90,7 +90,7 @@ class Bench {
         ]),
       ...peers.map((peer, index): [string, () => Promise<unknown>] => [
         `fetch ${index}`,
-        () => fetchInto(this.database, peer, trusting)
+        () => fetchInto(this.database, peer, { verifier: trusting })
       ])
     ]
     return Promise.allSettled(

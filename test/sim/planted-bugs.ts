@@ -90,6 +90,13 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     caughtBy: ['count', 'immutability', 'unexpected-failure', 'honest-cut-off', 'agreement']
   },
   {
+    name: 'one-content-of-a-key-is-read',
+    file: 'src/store/memory-store.ts',
+    find: 'return state === undefined ? [] : eventsOf(state)',
+    replace: 'return state === undefined ? [] : eventsOf(state).slice(0, 1)',
+    caughtBy: ['immutability', 'honest-cut-off', 'unexpected-failure']
+  },
+  {
     name: 'cursor-by-key',
     file: 'src/node/feed.ts',
     find: 'if (!repeats && query.matches(event)) {',
@@ -156,7 +163,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     find: '    return this.#reading(() => this.#writer.merge(commits))',
     replace: `    const latest = BigInt(this.#init.clock.nowMs() + 300_000) << 16n
     return this.#writer.merge(commits.filter(({ recorded }) => recorded <= latest))`,
-    caughtBy: ['convergence', 'unexpected-failure']
+    caughtBy: ['convergence', 'unexpected-failure', 'honest-cut-off']
   },
   {
     name: 'key-is-minted-twice',

@@ -16,7 +16,6 @@ import { present } from '../../src/core/assert.ts'
 import { logId, sealCommit } from '../../src/core/commit.ts'
 import { eventKey } from '../../src/core/event-key.ts'
 import { PAGE_BYTES } from '../../src/core/limits.ts'
-import { DeltaResponder } from '../../src/node/delta-responder.ts'
 import {
   ANNOUNCED_WAITING_MAX,
   ANNOUNCED_WAIT_MS,
@@ -29,12 +28,12 @@ import {
   WARNINGS_MAX
 } from '../../src/node/limits.ts'
 import { NodeDatabase } from '../../src/node/database.ts'
-import { createSigner, systemClock, systemHasher } from '../../src/node/system.ts'
+import { createSigner, systemHasher } from '../../src/node/system.ts'
 import { QUEUED_WRITES_MAX } from '../../src/store/limits.ts'
 import { YARD, inventedCommit } from '../fixtures/hostile.ts'
 import { ManualClock } from '../fixtures/manual-clock.ts'
 import { memoryStores, settled, startScripted } from '../fixtures/scripted-node.ts'
-import { databaseOf } from '../property/forest.ts'
+import { databaseOf, responderOf } from '../property/forest.ts'
 
 const ALL: DeltaRequest = { type: 'page', database: YARD, bytesMax: 1e9, heads: [], places: [] }
 
@@ -206,13 +205,7 @@ test('a page ends at its number of commits, and at its bytes, whatever is asked 
   )
   for (const commits of [small, large]) {
     const database = await databaseOf(commits, { name: YARD })
-    const responder = new DeltaResponder({
-      digests: () => [],
-      database: () => database,
-      isUnopened: () => false,
-      hasher: systemHasher,
-      clock: systemClock
-    })
+    const responder = responderOf(database)
     const page = pageOf((await responder.answer('peer', encodeDeltaRequest(ALL))).frame)
     const bytes = page.commits.reduce((sum, { events }) => sum + events.length, 0)
     expect(page.complete).toBe(false)
@@ -235,13 +228,7 @@ test('pages are held ready for so many peers, and none of them twice', async () 
     }
   })
   Object.assign(database, { store })
-  const responder = new DeltaResponder({
-    digests: () => [],
-    database: () => database,
-    isUnopened: () => false,
-    hasher: systemHasher,
-    clock: systemClock
-  })
+  const responder = responderOf(database)
   const peers = PREPARED_MAX + 10
   for (let peer = 0; peer < peers; peer += 1) {
     await responder.answer(`${peer}`, encodeDeltaRequest({ ...ALL, bytesMax: 1 }))

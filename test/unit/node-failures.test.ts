@@ -12,11 +12,11 @@ import type { DeltaAnswer, DeltaRequest } from '../../protocols/delta/codec.ts'
 import { isRejected } from '../../protocols/rejected.ts'
 import { toWireHeads, versionDigest } from '../../src/core/version.ts'
 import { NodeDatabase } from '../../src/node/database.ts'
-import { DeltaResponder } from '../../src/node/delta-responder.ts'
-import { createSigner, systemClock, systemHasher } from '../../src/node/system.ts'
+import { createSigner, systemHasher } from '../../src/node/system.ts'
 import { lockDirectory } from '../../src/store/directory-lock.ts'
 import { temporaryDirectory } from '../fixtures/nodes.ts'
 import { memoryStores, settled, startScripted } from '../fixtures/scripted-node.ts'
+import { responderOf } from '../property/forest.ts'
 
 const KEY = createSigner(new Uint8Array(32).fill(3)).publicKey
 
@@ -178,13 +178,7 @@ test('a peer is not called equal before the last page of it is stored', async ()
   const other = await madeDatabase((await startScripted()).node, 'yard')
   for (let commit = 0; commit < 3; commit += 1) await other.append({ data: 'x'.repeat(200_000) })
   const { node, transport } = await startScripted()
-  const responder = new DeltaResponder({
-    digests: () => [{ database: 'yard', digest: other.digestBytes() }],
-    database: () => other,
-    isUnopened: () => false,
-    hasher: systemHasher,
-    clock: systemClock
-  })
+  const responder = responderOf(other)
   const equalAtPage: number[] = []
   transport.script = async (_peer, frame) => {
     const request = asked(frame)

@@ -63,6 +63,10 @@ export class Box {
     return this.#init.identity
   }
 
+  get publicKey(): Uint8Array {
+    return this.#signer.publicKey
+  }
+
   /** Up, and not held by SIGSTOP. */
   get isAnswering(): boolean {
     return this.node !== undefined && this.life?.isPaused === false

@@ -180,7 +180,7 @@ async function goOffline(run: SimRun, box: Box): Promise<void> {
 function restore(run: SimRun, box: Box): void {
   const snapshot = box.disk.snapshot()
   note(run, box.name, 'backed up')
-  run.ledger.forksExpected = true
+  run.ledger.expectForks(box.publicKey)
   run.world.after(run.world.prng.fraction() * 20_000, () => {
     if (run.progress.isHealing) return
     void crash(run, box, () => {
@@ -195,7 +195,7 @@ function restore(run: SimRun, box: Box): void {
 /** Another box with the same key and the same disk, at another address. */
 function clone(run: SimRun, box: Box): void {
   const name = `box-${run.boxes.length}`
-  run.ledger.forksExpected = true
+  run.ledger.expectForks(box.publicKey)
   const copy = new Box(run.network, {
     name,
     identity: box.identity,

@@ -2,6 +2,7 @@
 
 import type { NodeDatabase } from '../../../src/node/database.ts'
 import type { RecordedEvent } from '../../../src/node/laterbase.ts'
+import type { StoredEvent } from '../../../src/store/event-store.ts'
 import type { Box } from './box.ts'
 import { identity } from './ledger.ts'
 import type { SetView } from './ledger.ts'
@@ -12,6 +13,8 @@ const TIMERS_MAX = 3
 const TIMERS_A_PEER_MAX = 6
 /** In words for a person: a list that nobody reads to the end is of no use. */
 const WARNINGS_MAX = 200
+/** More than a run writes into one log. */
+const COMMITS_MAX = 10_000
 
 /** Of every box that is up: cheap, for it is done after every step. */
 export function checkStep({ boxes, databases, ledger }: SimRun): void {
@@ -81,17 +84,31 @@ function checkCount(box: Box, database: NodeDatabase, view: SetView): void {
   box.violate('count', detail)
 }
 
-/** Each content of each key is read back; by key, by range and from its commit. */
+/** Each content of each key is read back as it was stored: in key order, by key, from its commits. */
 async function checkContents(
   { ledger }: SimRun,
   { box, database, view }: { box: Box; database: NodeDatabase; view: SetView }
 ): Promise<void> {
-  const read = new Set<string>()
-  for await (const events of database.store.scan({})) {
-    for (const { key, hash } of events) read.add(identity(key, hash))
+  const { store, name } = database
+  const scanned: StoredEvent[] = []
+  for await (const events of store.scan({})) scanned.push(...events)
+  const keyed: StoredEvent[] = []
+  for (const { key } of scanned) keyed.push(...(await store.getAll(key)))
+  const committed: StoredEvent[] = []
+  for (const log of store.logs()) {
+    for (const commit of await store.commits(log, log.fork?.seq ?? 0, COMMITS_MAX)) {
+      const [events = []] = await store.readEvents([{ commit, from: 0, to: commit.keys.length }])
+      committed.push(...events)
+    }
   }
-  if (read.size !== view.ids.size || [...view.ids].some((id) => !read.has(id))) {
-    const detail = `${box.name} reads ${read.size} events of ${database.name}, not ${view.ids.size}`
+  for (const [way, events] of Object.entries({ scanned, keyed, committed })) {
+    const read = new Set<string>()
+    for (const { key, hash, value } of events) {
+      const id = identity(key, hash)
+      if (ledger.isStored(id, value)) read.add(id)
+    }
+    if (read.size === view.ids.size && [...view.ids].every((id) => read.has(id))) continue
+    const detail = `${box.name} reads ${read.size} events of ${name}, ${way}, not ${view.ids.size}`
     ledger.violate('immutability', detail)
   }
 }

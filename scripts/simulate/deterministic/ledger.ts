@@ -105,14 +105,30 @@ export class Ledger {
   readonly strangers = new Set<string>()
   /** By database: what was acknowledged and must be everywhere at last. */
   readonly acknowledged = new Map<string, Set<string>>()
-  /** Disks that were restored or cloned write one place twice; nothing else does. */
-  forksExpected = false
   readonly #offered = new Map<string, { database: string; group: OfferedGroup | undefined }>()
   readonly #commits = new Map<string, CommitFacts>()
   readonly #places = new Map<string, string>()
   readonly #values = new Map<string, Uint8Array>()
   readonly #minted = new Set<string>()
   readonly #digests = new Map<string, string>()
+  /** By log, the public key of its author in hex. */
+  readonly #authors = new Map<string, string>()
+  /** Public keys, in hex, of boxes whose disk was restored or cloned, and of a liar that branches. */
+  readonly #copied = new Set<string>()
+
+  /** This one may write one place twice, as a box whose disk comes from a copy; nobody else does. */
+  expectForks(publicKey: Uint8Array): void {
+    this.#copied.add(toHex(publicKey))
+  }
+
+  get anyCopied(): boolean {
+    return this.#copied.size > 0
+  }
+
+  /** Whether two boxes may have written in this log. */
+  mayFork(log: string): boolean {
+    return this.#copied.has(this.#authors.get(log) ?? '')
+  }
 
   get isBroken(): boolean {
     return this.findings.length > 0
@@ -141,6 +157,12 @@ export class Ledger {
     return this.#commits.has(toHex(hash))
   }
 
+  /** Whether these are the bytes of the event as some disk first took it. */
+  isStored(id: string, value: Uint8Array): boolean {
+    const known = this.#values.get(id)
+    return known !== undefined && equalBytes(known, value)
+  }
+
   /** The facts of a commit that a disk takes; looked at closely when it is new to the world. */
   meet(database: string, commit: Commit, isOwn: boolean): CommitFacts {
     const hash = toHex(commit.hash)
@@ -153,6 +175,7 @@ export class Ledger {
     const facts = { database, commit, ids }
     this.#commits.set(hash, facts)
     const author = toHex(commit.origin.genesis.publicKey)
+    this.#authors.set(commit.origin.id, author)
     if (!isOwn && !this.strangers.has(author)) {
       this.violate('no-phantom', `a commit of log ${commit.origin.id} that its box never wrote`)
     }
@@ -211,7 +234,7 @@ export class Ledger {
   }
 
   #takePlaces(commit: Commit, hash: string): void {
-    if (this.forksExpected) return
+    if (this.mayFork(commit.origin.id)) return
     for (let seq = commit.firstSeq; seq <= lastSeq(commit); seq += 1) {
       const place = `${commit.origin.id} ${seq}`
       if (this.#places.has(place)) this.violate('one-place-one-commit', `log ${place}`)

@@ -5,6 +5,8 @@
  * have one identity.
  */
 
+import { createHash } from 'node:crypto'
+
 import type { Ledger } from './ledger.ts'
 import type { World } from './world.ts'
 
@@ -60,6 +62,8 @@ export class SimNetwork {
   pageBytes: number | undefined
   /** Requests between honest boxes so far. */
   readonly requests = { compare: 0, page: 0 }
+  /** Of all that was ever sent, byte for byte. */
+  readonly sent = createHash('sha256')
   readonly #endpoints = new Map<string, Endpoint>()
   /** Directions in which nothing comes through, by `directionName`. */
   readonly #blocked = new Set<string>()
@@ -157,6 +161,7 @@ export class SimNetwork {
   ): void {
     const { world, faults } = this
     const { from, to } = ends
+    this.sent.update(frame)
     if (world.chance(faults.loss)) return
     const times = world.chance(faults.duplication) ? 2 : 1
     for (let time = 1; time <= times; time += 1) {
@@ -202,6 +207,7 @@ export class SimNetwork {
       return
     }
     const { world, faults } = this
+    this.sent.update(answer)
     if (world.chance(faults.loss)) return
     const extraMs = world.chance(faults.slow) ? world.prng.fraction() * SLOW_MS_MAX : 0
     const seconds = answer.length / (faults.bytesPerSecond ?? Infinity)

@@ -16,6 +16,7 @@ import type { Ledger } from './ledger.ts'
 export class BoxReader {
   readonly #ledger: Ledger
   readonly #name: string
+  /** Of the box that it reads. */
   readonly #seen = new Set<string>()
   /** How far it has read each log. */
   readonly #logs = new Map<string, number>()
@@ -116,7 +117,7 @@ export class BoxReader {
     this.#seen.add(id)
     const before = this.#logs.get(event.log) ?? 0
     // The branches of a forked log go each their own way.
-    const isBack = event.seq <= before && !this.#ledger.forksExpected
+    const isBack = event.seq <= before && !this.#ledger.mayFork(event.log)
     if (isBack) this.#violate(`gives ${event.log} ${event.seq} after ${before}`)
     this.#logs.set(event.log, event.seq)
   }
@@ -148,7 +149,8 @@ export class WanderingReader {
         const id = `${event.key} ${event.hash}`
         // A box cannot know that an event which it holds in one log also stands in another that
         // the reader has and it has not: then, and only then, an event may come twice.
-        const mayRepeat = this.#ledger.forksExpected || (lags && event.source !== undefined)
+        const standsTwice = event.source !== undefined && (lags || this.#ledger.anyCopied)
+        const mayRepeat = standsTwice || this.#ledger.mayFork(event.log)
         if (this.#seen.has(id) && !mayRepeat) this.#violate(`met ${id} twice`)
         this.#seen.add(id)
       }
@@ -167,8 +169,9 @@ export class WanderingReader {
     // as the README says.
     const { logs } = await database.status()
     const forked = new Set(logs.filter((log) => log.forked || log.own).map(({ log }) => log))
-    const ahead = this.#ledger.forksExpected ? await this.#logsAheadOf(database) : new Set<string>()
-    const lost = new Set([...ahead].filter((log) => !forked.has(log)))
+    const ahead = await this.#logsAheadOf(database)
+    const mayMiss = (log: string): boolean => !forked.has(log) && this.#ledger.mayFork(log)
+    const lost = new Set([...ahead].filter(mayMiss))
     for (const { event } of (await database.changesPage({ limit: 1_000_000 })).changes) {
       const id = `${event.key} ${event.hash}`
       if (!this.#seen.has(id) && !lost.has(event.log)) this.#violate(`never met ${id}`)

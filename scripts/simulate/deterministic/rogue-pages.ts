@@ -29,6 +29,7 @@ export const PAGE_LIES = [
 export type PageLie = (typeof PAGE_LIES)[number]
 
 type Page = Extract<DeltaAnswer, { type: 'page' }>
+type PageRequest = Extract<DeltaRequest, { type: 'page' }>
 
 /** Commits that a rogue writes in one run: it may, like any member. */
 const OWN_COMMITS_MAX = 20
@@ -57,11 +58,26 @@ export class RogueLog {
   }
 
   /** One commit of its own, and the promise of more. */
-  page(request: Extract<DeltaRequest, { type: 'page' }>, truth: Page): Page {
-    const head = request.heads.find(({ log }) => equalBytes(log, this.#origin.idBytes))
-    const next = this.#commits.find(({ firstSeq }) => firstSeq > (head?.seq ?? 0))
-    const commit = next ?? this.#write()
-    if (commit === undefined) return truth
+  page(request: PageRequest, truth: Page): Page {
+    const heldSeq = this.#heldSeq(request)
+    const next = this.#commits.find(({ firstSeq }) => firstSeq > heldSeq)
+    const commit = next ?? this.#write(this.#commits.at(-1))
+    return commit === undefined ? truth : this.#offering(commit, truth)
+  }
+
+  /** Another commit at a place that one of its own has: a branch, of which it says nothing else. */
+  branch(request: PageRequest, truth: Page): Page {
+    const heldSeq = this.#heldSeq(request)
+    const held = this.#commits.filter((commit) => lastSeq(commit) <= heldSeq)
+    const commit = this.#write(this.#world.prng.pick([undefined, ...held]))
+    return commit === undefined ? truth : this.#offering(commit, truth)
+  }
+
+  #heldSeq({ heads }: PageRequest): number {
+    return heads.find(({ log }) => equalBytes(log, this.#origin.idBytes))?.seq ?? 0
+  }
+
+  #offering(commit: Commit, truth: Page): Page {
     const own = { log: this.#origin.idBytes, seq: lastSeq(commit), hash: commit.hash }
     return {
       type: 'page',
@@ -169,9 +185,8 @@ export class RogueLog {
     return { ...page, logs: [entry], commits: [pageCommit(commit, 0)] }
   }
 
-  #write(): Commit | undefined {
+  #write(before: Commit | undefined): Commit | undefined {
     if (this.#commits.length >= OWN_COMMITS_MAX) return undefined
-    const before = this.#commits.at(-1)
     const data = { rogue: this.#commits.length }
     this.#ledger.offer(this.#database, [data], [])
     const draft = {

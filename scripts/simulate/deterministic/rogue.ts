@@ -36,7 +36,8 @@ export const LIES = [
   'wrong-kind',
   'false-digest',
   'own-log',
-  'noise'
+  'noise',
+  'own-branches'
 ] as const
 export type Lie = (typeof LIES)[number]
 
@@ -74,6 +75,7 @@ export class Rogue implements Endpoint {
     this.#signer = simSigner(rogue.address)
     this.peerId = simPeerId(this.#signer.publicKey)
     network.ledger.strangers.add(toHex(this.#signer.publicKey))
+    if (rogue.lies.includes('own-branches')) network.ledger.expectForks(this.#signer.publicKey)
   }
 
   start(): void {
@@ -155,8 +157,10 @@ export class Rogue implements Endpoint {
       return prng.pick(others)?.frame ?? truth
     }
     if (lie === 'wrong-kind') return encodeDeltaAnswer({ type: 'compared', digests: [] })
-    if (lie === 'own-log') {
-      return encodeDeltaAnswer(this.#logOf(request.database).page(request, decoded))
+    if (lie === 'own-log' || lie === 'own-branches') {
+      const log = this.#logOf(request.database)
+      const page = lie === 'own-log' ? log.page(request, decoded) : log.branch(request, decoded)
+      return encodeDeltaAnswer(page)
     }
     if (!isPageLie(lie)) return truth
     const log = this.#logOf(request.database)

@@ -1,6 +1,6 @@
 /**
  * One seeded run: boxes that write, crash, are wiped, held, lose their links and their clocks, beside
- * a member that lies; then the faults stop, and everything that DESIGN calls an invariant must hold.
+ * a member that lies; then the faults stop, and all that `INVARIANTS` lists must hold.
  */
 
 import { Box } from './box.ts'

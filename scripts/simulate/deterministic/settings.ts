@@ -58,7 +58,7 @@ export function chooseSettings(seed: number): Settings {
   const some = (max: number): number => (chance(0.5) ? 0 : prng.fraction() * max)
   const isForking = chance(0.4)
   const lies = chance(0.35) ? LIES.filter(() => chance(0.4)) : []
-  return {
+  const settings = {
     boxes: prng.pick([2, 3, 3, 3, 4, 4, 5]) ?? 3,
     databases: chance(0.3) ? prng.integer(2, 3) : 1,
     steps: prng.integer(10, 50),
@@ -88,6 +88,8 @@ export function chooseSettings(seed: number): Settings {
     timeless: some(0.5),
     lies
   }
+  // Equality needs no gossip at all.
+  return chance(0.1) ? { ...settings, gossipLoss: 1 } : settings
 }
 
 /** Settings draw from a stream of their own, so that changing one leaves the run's chances alone. */

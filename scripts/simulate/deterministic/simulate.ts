@@ -64,12 +64,26 @@ export async function simulateSeed(
   }
   const [finding] = run.ledger.findings
   if (finding !== undefined) throw new Violation(run, finding)
-  const hash = createHash('sha256')
-  for (const line of run.trace) hash.update(`${line.atMs} ${formatLine(line)}\n`)
-  hash.update(`${run.world.entries} ${run.world.nowMs} ${run.network.requests.compare}`)
   const events = [...run.ledger.acknowledged.values()].reduce((sum, ids) => sum + ids.size, 0)
   const counts = { events, lines: run.trace.length, exchanges: run.exchanges }
-  return { seed, settings, ...counts, traceHash: hash.digest('hex') }
+  return { seed, settings, ...counts, traceHash: hashOf(run) }
+}
+
+/** What happened, when, in which order; all that was sent; what was drawn; and what came of it. */
+function hashOf({ trace, world, network, boxes, databases }: SimRun): string {
+  const hash = createHash('sha256')
+  for (const line of trace) hash.update(`${line.atMs} ${formatLine(line)}\n`)
+  hash.update(`${world.entries} ${world.print} ${world.nowMs} ${world.prng.fraction()}\n`)
+  hash.update(`${network.requests.compare} ${network.requests.page}\n`)
+  hash.update(network.sent.digest())
+  for (const box of boxes) {
+    for (const name of databases) {
+      hash.update(
+        `${box.name} ${name} ${box.database(name)?.digest()} ${box.disk.view(name)?.print()}\n`
+      )
+    }
+  }
+  return hash.digest('hex')
 }
 
 /**

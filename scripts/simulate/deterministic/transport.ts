@@ -293,6 +293,7 @@ export class SimTransport implements Transport, Endpoint {
 
   #flood(database: string, message: Uint8Array, from: string | undefined): void {
     const { world, faults } = this.#network
+    this.#network.sent.update(message)
     for (const other of this.#network.others(this)) {
       if (other.address === from || world.chance(faults.gossipLoss)) continue
       const times = world.chance(faults.duplication) ? 2 : 1

@@ -24,6 +24,8 @@ export class World {
   nowMs = 0
   /** How many entries have run. */
   entries = 0
+  /** Equal for equal entries at equal times in equal order. */
+  print = 0
   #order = 0
   /** A binary heap by time, then by order of entry. */
   readonly #heap: Entry[] = []
@@ -68,6 +70,7 @@ export class World {
       if (next.run === undefined) continue
       this.nowMs = Math.max(this.nowMs, next.atMs)
       this.entries += 1
+      this.print = Math.imul(this.print ^ next.order, FNV_PRIME) ^ Math.round(this.nowMs * 1_000)
       next.run()
       await settle()
     }
@@ -113,6 +116,8 @@ export class World {
     this.#heap[b] = left
   }
 }
+
+const FNV_PRIME = 0x0100_0193
 
 /** Lets every promise that can go on go on: nothing here waits for real I/O. */
 function settle(): Promise<void> {
