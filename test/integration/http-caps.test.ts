@@ -106,16 +106,19 @@ test('pages that are being sent may weigh so much together, and a further reader
 })
 
 test('an answer that nobody reads is cut off, and what it held is free again', async () => {
+  // Beside that page there is no room for one event of it.
   await using served = await serveNode({
     limits: {
-      connectionIdleMsMax: 200,
-      pagesBytesMax: 24 * 1_048_576,
+      connectionIdleMsMax: 2_000,
+      pagesBytesMax: 15_200_000,
       pageBytesMax: 64 * 1_048_576
     }
   })
   const page = await fillYard(served)
   const slow = await open(page)
-  await until(async () => (await ask(page)).status === 200)
+  const knock = async (): Promise<number> => (await ask(`${page}&limit=1`)).status
+  assert.equal(await knock(), 503)
+  await until(async () => (await knock()) === 200)
   await assert.rejects(async () => {
     for await (const _ of slow) continue
   }, /aborted/)
