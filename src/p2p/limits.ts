@@ -73,6 +73,11 @@ export const REQUESTS_IN_FLIGHT_MAX = 4
 export const REQUESTS_UNREAD_BYTES_MAX = REQUESTS_IN_FLIGHT_MAX * (REQUEST_BYTES_MAX + 4)
 /** Bytes of answers that wait on one stream while a frame is taken off; one frame and one window. */
 export const ANSWERS_UNREAD_BYTES_MAX = FRAME_BYTES_MAX + STREAM_WINDOW_BYTES_MAX
+/**
+ * Bytes of all frames that come in, from all peers, until each is whole or has its turn. Beyond it the
+ * stream is reset that has been longest without a whole one; what was asked on it is asked again.
+ */
+export const INCOMING_BYTES_MAX = 134_217_728
 /** Requests of one peer that are answered at once, over all its streams: each may hold a frame. */
 export const ANSWERS_AT_ONCE_MAX = 2
 /**
@@ -179,6 +184,7 @@ export const REFUSED_ADDRESSES_MAX = 32
 
 assert(STREAM_READ_BYTES_MAX > REQUESTS_UNREAD_BYTES_MAX, 'a stream holds the requests in flight')
 assert(FRAME_BYTES_MAX < ANSWERS_BYTES_MAX, 'several answers can be sent at once')
+assert(ANSWERS_UNREAD_BYTES_MAX * 2 < INCOMING_BYTES_MAX, 'several answers can come in at once')
 assert(SEND_BYTES < STREAM_WRITE_BYTES_MAX, 'a slice fits the write buffer')
 assert(ANNOUNCED_KEYS_MAX * 16 + 256 < ANNOUNCEMENT_BYTES_MAX, 'the keys fit an announcement')
 assert(ANNOUNCEMENT_BYTES_MAX + 256 < GOSSIP_BYTES_MAX, 'an announcement fits a gossip message')

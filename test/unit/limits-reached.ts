@@ -63,6 +63,7 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     REQUESTS_UNREAD_BYTES_MAX: FLOOD,
     ANSWERS_AT_ONCE_MAX: EIGHT,
     ANSWERS_BYTES_MAX: 'unit/p2p-delta-responder.test.ts: beyond the bytes of all answers',
+    INCOMING_BYTES_MAX: 'unit/p2p-incoming.test.ts: beyond the bytes of all answers that come in',
     SEND_STALL_MS_MAX: `${STREAMS}: never reads its answers has its streams reset`,
     STREAM_OPEN_MS_MAX: `${CLIENT}: opens no stream twice in a row is found silent`,
     REQUESTS_QUEUED_MAX: `${REQUESTS}: beyond the queue, is refused`,
