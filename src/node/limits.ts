@@ -29,6 +29,8 @@ export const ANNOUNCED_WAITING_MAX = 256
 export const PREPARED_MAX = 64
 /** Bytes of all pages held ready: a commit of full size is one page, and not held for many. */
 export const PREPARED_BYTES_MAX = 64 * 1_048_576
+/** How long a page is held ready, ms: whoever stores the one before for longer waits for it anew. */
+export const PREPARED_MS_MAX = 10_000
 /** Logs that are known of, held or not, by database: what others invent is forgotten beyond it. */
 export const KNOWN_LOGS_MAX = 15_000
 /**

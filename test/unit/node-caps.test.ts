@@ -13,6 +13,7 @@ import type { DeltaAnswer, DeltaRequest } from '../../protocols/delta/codec.ts'
 import { DATABASES_MAX, PAGE_COMMITS_MAX } from '../../protocols/limits.ts'
 import { isRejected } from '../../protocols/rejected.ts'
 import { present } from '../../src/core/assert.ts'
+import type { Clock } from '../../src/core/clock.ts'
 import { logId } from '../../src/core/commit.ts'
 import { PAGE_BYTES } from '../../src/core/limits.ts'
 import { DeltaResponder } from '../../src/node/delta-responder.ts'
@@ -23,16 +24,24 @@ import {
   KNOWN_LOGS_MAX,
   LOCATED_LOGS_MAX,
   PREPARED_MAX,
+  PREPARED_MS_MAX,
   WARNINGS_MAX
 } from '../../src/node/limits.ts'
 import { NodeDatabase } from '../../src/node/database.ts'
 import { systemClock, systemHasher } from '../../src/node/system.ts'
 import { QUEUED_WRITES_MAX } from '../../src/store/limits.ts'
 import { YARD, inventedCommit } from '../fixtures/hostile.ts'
+import { ManualClock } from '../fixtures/manual-clock.ts'
 import { memoryStores, settled, startScripted } from '../fixtures/scripted-node.ts'
 import { databaseOf } from '../property/forest.ts'
 
-const ALL: DeltaRequest = { type: 'page', database: YARD, bytesMax: 1e9, heads: [], places: [] }
+const ALL: Extract<DeltaRequest, { type: 'page' }> = {
+  type: 'page',
+  database: YARD,
+  bytesMax: 1e9,
+  heads: [],
+  places: []
+}
 
 async function yardOf(
   node: Awaited<ReturnType<typeof startScripted>>['node']
@@ -183,7 +192,12 @@ test('a page ends at its number of commits, and at its bytes, whatever is asked 
   }
 })
 
-test('pages are held ready for so many peers, and none of them twice', async () => {
+/** A responder of a database of three commits, which counts the pages that it makes. */
+async function pageRig(clock: Clock): Promise<{
+  readonly made: () => number
+  readonly ask: (peer: string) => Promise<unknown>
+  readonly responder: DeltaResponder
+}> {
   const commits = Array.from({ length: 3 }, (_, nonce) => {
     return inventedCommit({ seed: 8, nonce, data: nonce })
   })
@@ -202,14 +216,34 @@ test('pages are held ready for so many peers, and none of them twice', async () 
     database: () => database,
     isUnopened: () => false,
     hasher: systemHasher,
-    clock: systemClock
+    clock
   })
+  const frame = encodeDeltaRequest({ ...ALL, bytesMax: 1 })
+  return { made: () => reads, ask: (peer) => responder.answer(peer, frame), responder }
+}
+
+test('pages are held ready for so many peers, and none of them twice', async () => {
+  const rig = await pageRig(systemClock)
   const peers = PREPARED_MAX + 10
-  for (let peer = 0; peer < peers; peer += 1) {
-    await responder.answer(`${peer}`, encodeDeltaRequest({ ...ALL, bytesMax: 1 }))
-  }
+  for (let peer = 0; peer < peers; peer += 1) await rig.ask(`${peer}`)
   await settled()
-  expect(reads).toBe(peers + PREPARED_MAX)
+  expect(rig.made()).toBe(peers + PREPARED_MAX)
+})
+
+test('a page that nobody comes for is not held, also of a peer that left before it was made', async () => {
+  const clock = new ManualClock()
+  const rig = await pageRig(clock)
+  for (let peer = 0; peer < PREPARED_MAX; peer += 1) {
+    const answered = rig.ask(`${peer}`)
+    rig.responder.forget(`${peer}`)
+    await answered
+  }
+  await clock.pass(0)
+  expect(rig.made()).toBe(2 * PREPARED_MAX)
+  await clock.pass(PREPARED_MS_MAX)
+  await rig.ask('another')
+  await clock.pass(0)
+  expect(rig.made()).toBe(2 * PREPARED_MAX + 2)
 })
 
 test('a fetch names places of no more logs than it may, however many heads are claimed', async () => {
