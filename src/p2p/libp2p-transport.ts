@@ -231,6 +231,7 @@ class Libp2pTransport implements Transport {
 
   #createNode(): Promise<Node> {
     return createNode({
+      clock: this.#init.clock,
       privateKey: privateKeyFromSeed(this.#init.privateKey),
       userAgent: userAgent(this.#init.rng),
       listen: this.#init.listen,

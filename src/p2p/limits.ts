@@ -120,6 +120,8 @@ export const GOSSIP_CHECK_MS = 5_000
 export const REJECTED_SCORE = 20
 /** A peer's rejected announcements are half forgotten after this, ms. */
 export const REJECTED_HALF_LIFE_MS = 60_000
+/** How long gossipsub's penalties of a peer that left are kept, ms: not to be shed by a reconnect. */
+export const SCORE_KEPT_MS = 60_000
 /** Peers whose rejected announcements are remembered. */
 export const REJECTED_PEERS_MAX = 256
 
@@ -129,6 +131,8 @@ export const REJECTED_PEERS_MAX = 256
 export const MEMBERS_MAX = 256
 /** Peers heard of by mDNS and never met. mDNS proves nothing: a flood must not fill memory. */
 export const FOUND_MAX = 256
+/** How often libp2p's records of peers that are not connected are deleted, ms. */
+export const PEERS_SWEPT_MS = 30_000
 /** Addresses kept of one peer, the latest first. */
 export const ADDRESSES_PER_PEER_MAX = 8
 /** Addresses in the saved address book. */
