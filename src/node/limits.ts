@@ -25,6 +25,8 @@ export const PASSED_OVER_MAX = VERSION_HEADS_MAX - LOGS_MAX
 export const ANNOUNCED_WAIT_MS = 2_500
 /** Announcements that wait at one time; more are not forwarded. */
 export const ANNOUNCED_WAITING_MAX = 256
+/** Logs of which it is remembered how far they were announced; of the others all is passed on. */
+export const PASSED_ON_MAX = 4_096
 /** Pages held ready at one time, for as many peers: 1 MiB each at the usual size. */
 export const PREPARED_MAX = 64
 /** Bytes of all pages held ready: a commit of full size is one page, and not held for many. */
