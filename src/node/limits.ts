@@ -19,6 +19,9 @@ export const LOCATED_LOGS_MAX = 16
 /** Heads of logs that are one too many, named in requests so that they are not sent. */
 export const PASSED_OVER_MAX = VERSION_HEADS_MAX - LOGS_MAX
 
+/** Stores opened at one time at a start: as many as Node.js has threads for the disk. */
+export const STORES_OPENED_AT_ONCE = 4
+
 // Replication.
 
 /** How long an announcement waits for its commit before other peers get it without us, ms. */

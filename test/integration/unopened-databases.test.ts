@@ -7,7 +7,14 @@ import { expect, test } from 'vitest'
 import { createHttpServer } from '../../src/http/server.ts'
 import type { Laterbase } from '../../src/index.ts'
 import { ask } from '../fixtures/http-server.ts'
-import { connect, startNetwork, startNode, until, untilEqual } from '../fixtures/nodes.ts'
+import {
+  connect,
+  reconnect,
+  startNetwork,
+  startNode,
+  until,
+  untilEqual
+} from '../fixtures/nodes.ts'
 
 const LOST = { code: 'LATERBASE_STORE_LOST' }
 
@@ -69,7 +76,7 @@ test('peers are not answered as if it were empty, and bring it back when it is m
   await rm(join(a.dir, 'databases', 'stock'), { recursive: true })
   const again = await startNode({ dir: a.dir })
   expect(again.unopened()).toMatchObject([LOST])
-  await connect(b, again)
+  await reconnect(b, again)
   await b.database('stock').append({ data: 3 })
   await b.database('stock').sync()
   await until(() => b.peers().some(({ unequal }) => unequal.includes('stock')))

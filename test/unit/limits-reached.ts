@@ -94,6 +94,7 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     BRANCHES_MAX: `${CROWDS}: of a crowd of branches of one log`,
     LOCATED_LOGS_MAX: `${NODE}: places of no more logs than it may`,
     ANNOUNCED_WAITING_MAX: `${NODE}: beyond the announcements that wait`,
+    STORES_OPENED_AT_ONCE: `${NODE}: stores are opened several at a time`,
     PASSED_ON_MAX: 'unit/announcements.test.ts: of very many logs the one that was announced',
     PREPARED_MAX: `${NODE}: pages are held ready for so many peers`,
     PREPARED_MS_MAX: `${NODE}: a page that nobody comes for is not held`,

@@ -25,6 +25,7 @@ import {
   LOCATED_LOGS_MAX,
   PREPARED_MAX,
   PREPARED_MS_MAX,
+  STORES_OPENED_AT_ONCE,
   WARNINGS_MAX
 } from '../../src/node/limits.ts'
 import { NodeDatabase } from '../../src/node/database.ts'
@@ -125,6 +126,32 @@ test('a node takes no more databases than it may have, whatever a peer lists', a
   await expect(node.createDatabase('one-more')).rejects.toMatchObject({
     code: 'LATERBASE_TOO_LARGE'
   })
+})
+
+test('stores are opened several at a time at a start, and no more than that', async () => {
+  const stores = memoryStores(bytesOf(1))
+  let [opening, most] = [0, 0]
+  const open: typeof stores.open = async (name, create) => {
+    opening += 1
+    most = Math.max(most, opening)
+    await settled()
+    opening -= 1
+    if (name === 'd3') throw new Error('no disk')
+    return stores.open(name, create)
+  }
+  const names = Array.from({ length: 3 * STORES_OPENED_AT_ONCE }, (_, at) => `d${at}`)
+  const { node } = await startScripted({
+    stores: { ...stores, open },
+    nodeStore: {
+      get: async (name) =>
+        name === 'databases' ? Object.fromEntries(names.map((each) => [each, 'open'])) : undefined,
+      put: async () => undefined,
+      close: async () => undefined
+    }
+  })
+  expect(most).toBe(STORES_OPENED_AT_ONCE)
+  expect(node.databases()).toEqual(names.filter((name) => name !== 'd3').toSorted())
+  expect(node.unopened().map(({ name }) => name)).toEqual(['d3'])
 })
 
 test('no more warnings are kept than may be, whatever names a peer makes up', async () => {
