@@ -11,6 +11,7 @@ import { measureAppends } from './appends.ts'
 import { killChildren } from './child.ts'
 import { measureColdReplica } from './cold-replica.ts'
 import { measureDifference } from './difference.ts'
+import { measureHostile } from './hostile.ts'
 import { measureLatency } from './latency.ts'
 import { USAGE, readOptions } from './options.ts'
 import type { BenchOptions, RowId } from './options.ts'
@@ -58,6 +59,8 @@ async function measure(bench: Bench, id: RowId): Promise<readonly Row[]> {
       return measureDifference(bench)
     case 'P7':
       return [await measureLatency(bench)]
+    case 'R15':
+      return measureHostile(bench)
   }
 }
 

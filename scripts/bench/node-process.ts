@@ -20,6 +20,8 @@ let node: Laterbase | undefined
 let stock: Database | undefined
 /** When each event could be read here, by key: monotonic time of the system, ms. */
 const arrivals = new Map<string, number>()
+/** The last event of each log that could be read here. */
+const read = new Map<string, number>()
 const watching = new AbortController()
 
 const api = {
@@ -95,11 +97,23 @@ const api = {
   },
   cost: (): Cost => sinceStart(),
 
+  /** The end of the log that this node writes. */
+  ownHead: async (): Promise<LogHead> => {
+    const { logs } = await database().status()
+    const own = logs.find(({ own }) => own)
+    return { log: own?.log ?? '', seq: own?.held ?? 0 }
+  },
+  /** Resolves once a log has come through the feed as far as that. Only after `watch`. */
+  untilRead: async ({ log, seq }: LogHead): Promise<void> => {
+    await until(() => (read.get(log) ?? 0) >= seq)
+  },
+
   /** Notes when each event can be read here. */
   watch: (): void => {
     void (async () => {
       for await (const { event } of database().changes({ since: 'now', signal: watching.signal })) {
         arrivals.set(event.key, systemMs())
+        read.set(event.log, event.seq)
       }
     })()
   },
@@ -146,6 +160,11 @@ export interface AppendArgument {
 interface ReplicateArgument {
   readonly address: string
   readonly digest: string
+}
+
+interface LogHead {
+  readonly log: string
+  readonly seq: number
 }
 
 interface TrickleArgument {

@@ -1,5 +1,7 @@
 /** The child's side of `child.ts`: answers calls until the parent lets go, then ends the process. */
 
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+
 import type { Api, CallReply } from './child.ts'
 
 interface Call {
@@ -49,18 +51,27 @@ export interface Cost {
   readonly cpuSeconds: number
   /** The highest resident set of the process so far, bytes. */
   readonly rssBytesMax: number
+  /** How much later than due a timer was, of a hundred at the most one: the event loop was busy. */
+  readonly loopP99Ms: number
 }
+
+/** How often the event loop is looked at, ms. */
+const LOOP_MS = 2
 
 /** Starts counting; the function it returns tells the cost since then. */
 export function costSince(): () => Cost {
   const [startMs, start] = [performance.now(), process.resourceUsage()]
+  const loop = monitorEventLoopDelay({ resolution: LOOP_MS })
+  loop.enable()
   return () => {
+    loop.disable()
     const end = process.resourceUsage()
     const micros = end.userCPUTime - start.userCPUTime + (end.systemCPUTime - start.systemCPUTime)
     return {
       ms: performance.now() - startMs,
       cpuSeconds: micros / 1e6,
-      rssBytesMax: end.maxRSS * 1024
+      rssBytesMax: end.maxRSS * 1024,
+      loopP99Ms: Math.max(0, loop.percentile(99) / 1e6 - LOOP_MS)
     }
   }
 }

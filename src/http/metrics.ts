@@ -53,12 +53,7 @@ function nodeFamilies(status: NodeStatus): readonly Family[] {
   const { name, peerId, version, peers, warnings, offline } = status
   const info = [{ value: 1, labels: { name, peer: peerId, version } }]
   return [
-    {
-      name: 'laterbase_info',
-      type: 'gauge',
-      help: 'The node, its name and version.',
-      samples: info
-    },
+    gauges('laterbase_info', 'The node, its name and version.', info),
     gauge('laterbase_offline', 'Whether the node was taken offline.', Number(offline)),
     gauge('laterbase_warnings', 'Warnings in the status.', warnings.length),
     gauge('laterbase_peers_connected', 'Peers with an open connection.', peers.length),
@@ -71,50 +66,42 @@ function nodeFamilies(status: NodeStatus): readonly Family[] {
 function databaseFamilies({ databases, peers }: NodeStatus): readonly Family[] {
   const each = (value: (database: NodeStatus['databases'][number]) => number): Sample[] =>
     databases.map((database) => ({ value: value(database), labels: { database: database.name } }))
-  const type = 'gauge'
   return [
-    {
-      name: 'laterbase_events',
-      type,
-      help: 'Events that are held.',
-      samples: each(({ events }) => events)
-    },
-    {
-      name: 'laterbase_commits',
-      type,
-      help: 'Commits that are held.',
-      samples: each(({ commits }) => commits)
-    },
-    {
-      name: 'laterbase_logs',
-      type,
-      help: 'Logs that are held.',
-      samples: each(({ logs }) => logs.filter(({ held }) => held > 0).length)
-    },
-    {
-      name: 'laterbase_events_missing',
-      type,
-      help: 'Events that peers are known to have and this node has not.',
-      samples: each(({ logs }) => logs.reduce((sum, { known, held }) => sum + known - held, 0))
-    },
-    {
-      name: 'laterbase_disk_bytes',
-      type,
-      help: 'Bytes of the store on disk.',
-      samples: each(({ diskBytes }) => diskBytes)
-    },
-    {
-      name: 'laterbase_write_unanswered_seconds',
-      type,
-      help: 'For how long the disk has not answered a write that was given up; 0 when it answers.',
-      samples: each(({ writeUnansweredMs }) => writeUnansweredMs / 1_000)
-    },
-    {
-      name: 'laterbase_peers_equal',
-      type,
-      help: 'Connected peers that held the same set when last compared.',
-      samples: each(({ name }) => peers.filter(({ equal }) => equal.includes(name)).length)
-    }
+    gauges(
+      'laterbase_events',
+      'Events that are held.',
+      each(({ events }) => events)
+    ),
+    gauges(
+      'laterbase_commits',
+      'Commits that are held.',
+      each(({ commits }) => commits)
+    ),
+    gauges(
+      'laterbase_logs',
+      'Logs that are held.',
+      each(({ logs }) => logs.filter(({ held }) => held > 0).length)
+    ),
+    gauges(
+      'laterbase_events_missing',
+      'Events that peers are known to have and this node has not.',
+      each(({ logs }) => logs.reduce((sum, { known, held }) => sum + known - held, 0))
+    ),
+    gauges(
+      'laterbase_disk_bytes',
+      'Bytes of the store on disk.',
+      each(({ diskBytes }) => diskBytes)
+    ),
+    gauges(
+      'laterbase_write_unanswered_seconds',
+      'For how long the disk has not answered a write that was given up; 0 when it answers.',
+      each(({ writeUnansweredMs }) => writeUnansweredMs / 1_000)
+    ),
+    gauges(
+      'laterbase_peers_equal',
+      'Connected peers that held the same set when last compared.',
+      each(({ name }) => peers.filter(({ equal }) => equal.includes(name)).length)
+    )
   ]
 }
 
@@ -123,38 +110,32 @@ function trafficFamilies({ traffic }: NodeStatus): readonly Family[] {
     { value: sent, labels: { direction: 'out' } },
     { value: received, labels: { direction: 'in' } }
   ]
-  const type = 'counter'
   return [
-    {
-      name: 'laterbase_fetches_total',
-      type,
-      help: 'Fetches from peers, of any number of pages.',
-      samples: [{ value: traffic.fetches }]
-    },
-    {
-      name: 'laterbase_peer_requests_total',
-      type,
-      help: 'Requests asked of peers (out) and answered to them (in).',
-      samples: directions(traffic.requestsAsked, traffic.requestsAnswered)
-    },
-    {
-      name: 'laterbase_peer_requests_failed_total',
-      type,
-      help: 'Requests to peers that were not answered.',
-      samples: [{ value: traffic.requestsFailed }]
-    },
-    {
-      name: 'laterbase_announcements_total',
-      type,
-      help: 'Announcements of commits.',
-      samples: directions(traffic.announcementsSent, traffic.announcementsHeard)
-    },
-    {
-      name: 'laterbase_peer_bytes_total',
-      type,
-      help: 'Bytes of requests, answers and announcements, without what carries them.',
-      samples: directions(traffic.bytesOut, traffic.bytesIn)
-    }
+    counter(
+      'laterbase_fetches_total',
+      'Fetches from peers, of any number of pages.',
+      traffic.fetches
+    ),
+    counters(
+      'laterbase_peer_requests_total',
+      'Requests asked of peers (out) and answered to them (in).',
+      directions(traffic.requestsAsked, traffic.requestsAnswered)
+    ),
+    counter(
+      'laterbase_peer_requests_failed_total',
+      'Requests to peers that were not answered.',
+      traffic.requestsFailed
+    ),
+    counters(
+      'laterbase_announcements_total',
+      'Announcements of commits.',
+      directions(traffic.announcementsSent, traffic.announcementsHeard)
+    ),
+    counters(
+      'laterbase_peer_bytes_total',
+      'Bytes of requests, answers and announcements, without what carries them.',
+      directions(traffic.bytesOut, traffic.bytesIn)
+    )
   ]
 }
 
@@ -170,15 +151,14 @@ function clockFamilies({ clock }: NodeStatus): readonly Family[] {
       'Whether the clock of this box is probably wrong.',
       Number(clock.own === 'unset' || clock.own === 'behind' || clock.own === 'set-back')
     ),
-    {
-      name: 'laterbase_clock_ahead_seconds',
-      type: 'gauge',
-      help: 'How far a box recorded in the future of this one: a clock that runs ahead, or did.',
-      samples: clock.ahead.map(({ peer, aheadMs }) => ({
+    gauges(
+      'laterbase_clock_ahead_seconds',
+      'How far a box recorded in the future of this one: a clock that runs ahead, or did.',
+      clock.ahead.map(({ peer, aheadMs }) => ({
         value: aheadMs / 1_000,
         labels: { peer }
       }))
-    }
+    )
   ]
 }
 
@@ -194,19 +174,13 @@ function processFamilies(): readonly Family[] {
   return [
     gauge('process_resident_memory_bytes', 'Memory of the process.', rss),
     gauge('nodejs_heap_size_used_bytes', 'Memory of JavaScript objects.', heapUsed),
-    {
-      name: 'process_cpu_seconds_total',
-      type: 'counter',
-      help: 'Processor time.',
-      samples: [{ value: (user + system) / 1_000_000 }]
-    },
+    counter('process_cpu_seconds_total', 'Processor time.', (user + system) / 1_000_000),
     ...(files === undefined ? [] : [gauge('process_open_fds', 'Open files.', files.length)]),
-    {
-      name: 'nodejs_active_resources',
-      type: 'gauge',
-      help: 'What keeps the process busy: sockets, timers, requests.',
-      samples: [...resources].map(([type, value]) => ({ value, labels: { type } }))
-    }
+    gauges(
+      'nodejs_active_resources',
+      'What keeps the process busy: sockets, timers, requests.',
+      [...resources].map(([type, value]) => ({ value, labels: { type } }))
+    )
   ]
 }
 
@@ -220,7 +194,19 @@ function openFiles(): readonly string[] | undefined {
 }
 
 function gauge(name: string, help: string, value: number): Family {
-  return { name, type: 'gauge', help, samples: [{ value }] }
+  return gauges(name, help, [{ value }])
+}
+
+function gauges(name: string, help: string, samples: readonly Sample[]): Family {
+  return { name, type: 'gauge', help, samples }
+}
+
+function counter(name: string, help: string, value: number): Family {
+  return counters(name, help, [{ value }])
+}
+
+function counters(name: string, help: string, samples: readonly Sample[]): Family {
+  return { name, type: 'counter', help, samples }
 }
 
 function familyText({ name, type, help, samples }: Family): string {

@@ -9,8 +9,8 @@ import { LaterbaseError } from '../errors.ts'
 import type { EventStore } from '../store/event-store.ts'
 import type { NodeStore } from '../store/node-store.ts'
 import type { NodeDatabase } from './database.ts'
-import type { DatabaseStatus } from './laterbase.ts'
-import type { UnopenedDatabase } from './laterbase.ts'
+import type { DatabaseStatus, UnopenedDatabase } from './laterbase.ts'
+import { STORES_OPENED_AT_ONCE } from './limits.ts'
 import type { Log } from './options.ts'
 import { UnopenedStores } from './unopened-stores.ts'
 
@@ -71,14 +71,17 @@ export class LocalDatabases {
     const listed = (await this.#init.nodeStore.get(DATABASE_LIST)) as
       Record<string, ListedState> | undefined
     this.#listed = new Map(Object.entries(listed ?? {}))
-    for (const [name, state] of this.#listed) {
-      if (state !== 'open') continue
-      try {
-        this.#add(name, await this.#init.stores.open(name, false))
-      } catch (error) {
-        this.#unopened.add(name, error)
+    const names = [...this.#listed].flatMap(([name, state]) => (state === 'open' ? [name] : []))
+    const openNext = async (): Promise<void> => {
+      for (let name = names.shift(); name !== undefined; name = names.shift()) {
+        try {
+          this.#add(name, await this.#init.stores.open(name, false))
+        } catch (error) {
+          this.#unopened.add(name, error)
+        }
       }
     }
+    await Promise.all(Array.from({ length: STORES_OPENED_AT_ONCE }, openNext))
   }
 
   all(): readonly NodeDatabase[] {

@@ -16,7 +16,7 @@ import { PAGE_COMMITS_MAX } from '../../protocols/limits.ts'
 import { isRejected } from '../../protocols/rejected.ts'
 import { present } from '../core/assert.ts'
 import { equalBytes } from '../core/bytes.ts'
-import type { Clock, Hasher } from '../core/clock.ts'
+import type { Clock, Hasher, Timer } from '../core/clock.ts'
 import { commitHash } from '../core/commit.ts'
 import { PAGE_BYTES } from '../core/limits.ts'
 import { fromWireHeads, toWireHeads } from '../core/version.ts'
@@ -25,7 +25,7 @@ import type { StoredEvent } from '../store/event-store.ts'
 import { mergedCommits } from './commit-merge.ts'
 import type { MergedCommit } from './commit-merge.ts'
 import type { NodeDatabase } from './database.ts'
-import { PREPARED_BYTES_MAX, PREPARED_MAX } from './limits.ts'
+import { PREPARED_BYTES_MAX, PREPARED_MAX, PREPARED_MS_MAX } from './limits.ts'
 import { positionOfVersion } from './position.ts'
 import type { Position } from './position.ts'
 
@@ -61,11 +61,16 @@ interface PreparedPage {
   readonly body: Promise<PageBody | undefined>
   /** 0 until it is made. */
   bytes: number
+  /** Drops it when nobody has asked for it. */
+  readonly expiry: Timer
 }
 
 export class DeltaResponder {
   readonly #init: ResponderInit
-  /** By peer, at the most one each, of PAGE_BYTES or one commit; gone with its connection. */
+  /**
+   * By peer, at the most one each, of PAGE_BYTES or one commit; gone with its connection, or a while
+   * after: an answer may be made for a peer that has gone, or that finds what it lacks elsewhere.
+   */
   readonly #prepared = new Map<string, PreparedPage>()
 
   constructor(init: ResponderInit) {
@@ -88,7 +93,14 @@ export class DeltaResponder {
 
   /** The peer has gone: what was made ready for it is not wanted. */
   forget(peer: string): void {
+    this.#take(peer)
+  }
+
+  #take(peer: string): PreparedPage | undefined {
+    const page = this.#prepared.get(peer)
+    page?.expiry.cancel()
     this.#prepared.delete(peer)
+    return page
   }
 
   async #answerPage(peer: string, request: PageRequest): Promise<DeltaAnswer> {
@@ -102,8 +114,7 @@ export class DeltaResponder {
     const places = fromWireHeads(request.places)
     const position = await positionOfVersion(database.store, version, places)
     database.learn(version)
-    const prepared = this.#prepared.get(peer)
-    this.#prepared.delete(peer)
+    const prepared = this.#take(peer)
     const isReady = prepared?.name === pageName(request, position)
     const ready = isReady ? await prepared.body : undefined
     const body = ready ?? (await makePage(database, { position, request, hasher }))
@@ -114,14 +125,15 @@ export class DeltaResponder {
 
   /** Not before this answer is under way, which the asker is waiting for. */
   #prepareNext(peer: string, request: PageRequest, position: Position): void {
-    this.#init.clock.setTimer(0, () => {
+    const { clock, hasher } = this.#init
+    clock.setTimer(0, () => {
       const database = this.#init.database(request.database)
       if (database === undefined || this.#prepared.has(peer)) return
       if (this.#prepared.size >= PREPARED_MAX) return
-      const { hasher } = this.#init
       // Should it fail, the request that comes for it fails in its turn, and says why.
       const body = makePage(database, { position, request, hasher }).catch(() => undefined)
-      const page = { name: pageName(request, position), body, bytes: 0 }
+      const expiry = clock.setTimer(PREPARED_MS_MAX, () => this.#prepared.delete(peer))
+      const page = { name: pageName(request, position), body, bytes: 0, expiry }
       this.#prepared.set(peer, page)
       void body.then((made) => {
         page.bytes = bytesOf(made)
@@ -129,7 +141,7 @@ export class DeltaResponder {
         for (const { bytes } of this.#prepared.values()) all += bytes
         // It is made again when it is asked for.
         const isHeld = this.#prepared.get(peer) === page
-        if (isHeld && all > PREPARED_BYTES_MAX) this.#prepared.delete(peer)
+        if (isHeld && all > PREPARED_BYTES_MAX) this.#take(peer)
       })
     })
   }

@@ -6,7 +6,6 @@
 import { setMaxListeners } from 'node:events'
 
 import { decodeAnnouncement, encodeAnnouncement } from '../../protocols/announce/codec.ts'
-import type { Announcement } from '../../protocols/announce/codec.ts'
 import {
   decodeDeltaAnswer,
   encodeDeltaAnswer,
@@ -17,23 +16,21 @@ import { ANNOUNCED_KEYS_MAX, DATABASES_MAX } from '../../protocols/limits.ts'
 import { isRejected } from '../../protocols/rejected.ts'
 import { AssertionError, assertNever } from '../core/assert.ts'
 import { equalBytes } from '../core/bytes.ts'
-import { logId } from '../core/commit.ts'
 import type { Commit } from '../core/commit.ts'
 import type { Clock, Hasher, Rng, Timer, Verifier } from '../core/clock.ts'
 import { COMPARE_MS_MAX, LOGS_MAX } from '../core/limits.ts'
 import { versionDigest } from '../core/version.ts'
-import type { Head } from '../core/version.ts'
 import { newSyncState, nextDueMs, stepSync } from '../core/sync/session.ts'
 import type { FetchName, SyncInput, SyncOutput, SyncState } from '../core/sync/session.ts'
 import { isLaterbaseError } from '../errors.ts'
-import { findCommit } from '../store/known-logs.ts'
 import type { AnnouncementVerdict, Transport, TransportHandlers } from '../p2p/transport.ts'
+import { Announcements } from './announcements.ts'
 import type { NodeDatabase } from './database.ts'
 import { withDeadline } from './deadline.ts'
 import { DeltaResponder } from './delta-responder.ts'
 import type { Answered } from './delta-responder.ts'
 import { FaultyPeerError, fetchMissing } from './delta-fetch.ts'
-import { ANNOUNCED_WAITING_MAX, ANNOUNCED_WAIT_MS, WARNINGS_MAX } from './limits.ts'
+import { WARNINGS_MAX } from './limits.ts'
 import type { Log } from './options.ts'
 
 /** The databases of a node, as replication sees them. */
@@ -65,12 +62,12 @@ export class Driver {
   readonly #state: SyncState = newSyncState()
   readonly #responder: DeltaResponder
   readonly #closing = new AbortController()
+  readonly #announcements: Announcements
   readonly #tasks = new Set<Promise<void>>()
   /** What each connected peer's digests were when last heard of, by database. */
   readonly #seenDigests = new Map<string, Map<string, Uint8Array>>()
   readonly #warnings = new Set<string>()
   #timer: Timer | undefined
-  #announcedWaiting = 0
   #fetches = 0
 
   constructor(init: DriverInit) {
@@ -82,6 +79,7 @@ export class Driver {
       hasher: init.hasher,
       clock: init.clock
     })
+    this.#announcements = new Announcements({ clock: init.clock, signal: this.#closing.signal })
     // Every request and every waiting announcement listens to it, and stops when it is done.
     setMaxListeners(0, this.#closing.signal)
   }
@@ -335,29 +333,9 @@ export class Driver {
     if (isRejected(announcement)) return 'reject'
     const database = this.#init.databases.get(name)
     if (database === undefined) return 'ignore'
-    const head = headOf(announcement)
-    if (await isHeld(database, head)) return 'accept'
-    database.learn([head])
-    this.#take({ type: 'announced', peer, database: name })
-    if (this.#announcedWaiting >= ANNOUNCED_WAITING_MAX) return 'ignore'
-    this.#announcedWaiting += 1
-    try {
-      return (await this.#whenHeld(database, head)) ? 'accept' : 'ignore'
-    } finally {
-      this.#announcedWaiting -= 1
-    }
-  }
-
-  async #whenHeld(database: NodeDatabase, head: Head): Promise<boolean> {
-    const { clock } = this.#init
-    const deadline = { clock, withinMs: ANNOUNCED_WAIT_MS, signal: this.#closing.signal }
-    return withDeadline(deadline, async (signal) => {
-      for (;;) {
-        const told = database.committed.count()
-        if (await isHeld(database, head)) return true
-        if (signal.aborted) return false
-        await database.committed.after(told, signal)
-      }
+    return this.#announcements.judge(database, announcement, (head) => {
+      database.learn([head])
+      this.#take({ type: 'announced', peer, database: name })
     })
   }
 
@@ -382,15 +360,4 @@ export class Driver {
     }
     return undefined
   }
-}
-
-function headOf({ log, firstSeq, count, hash }: Announcement): Head {
-  return { log: logId(log), seq: firstSeq + count - 1, hash }
-}
-
-async function isHeld({ store }: NodeDatabase, { log, seq, hash }: Head): Promise<boolean> {
-  const branches = store.branches(log)
-  if (branches.every(({ tip }) => tip.seq < seq)) return false
-  if (branches.some(({ tip }) => tip.seq === seq && equalBytes(tip.hash, hash))) return true
-  return (await findCommit(store, log, { seq, hash })) !== undefined
 }

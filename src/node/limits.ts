@@ -19,16 +19,23 @@ export const LOCATED_LOGS_MAX = 16
 /** Heads of logs that are one too many, named in requests so that they are not sent. */
 export const PASSED_OVER_MAX = VERSION_HEADS_MAX - LOGS_MAX
 
+/** Stores opened at one time at a start: as many as Node.js has threads for the disk. */
+export const STORES_OPENED_AT_ONCE = 4
+
 // Replication.
 
 /** How long an announcement waits for its commit before other peers get it without us, ms. */
 export const ANNOUNCED_WAIT_MS = 2_500
 /** Announcements that wait at one time; more are not forwarded. */
 export const ANNOUNCED_WAITING_MAX = 256
+/** Logs of which it is remembered how far they were announced; of the others all is passed on. */
+export const PASSED_ON_MAX = 4_096
 /** Pages held ready at one time, for as many peers: 1 MiB each at the usual size. */
 export const PREPARED_MAX = 64
 /** Bytes of all pages held ready: a commit of full size is one page, and not held for many. */
 export const PREPARED_BYTES_MAX = 64 * 1_048_576
+/** How long a page is held ready, ms: whoever stores the one before for longer waits for it anew. */
+export const PREPARED_MS_MAX = 10_000
 /** Logs that are known of, held or not, by database: what others invent is forgotten beyond it. */
 export const KNOWN_LOGS_MAX = 15_000
 /**

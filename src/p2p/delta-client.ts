@@ -26,6 +26,7 @@ import {
   STREAM_SILENT_MS_MAX
 } from './limits.ts'
 import { reasonOf } from './log.ts'
+import type { StreamBytes } from './stream-bytes.ts'
 import type { RequestOptions } from './transport.ts'
 
 export interface DeltaClientInit {
@@ -38,6 +39,8 @@ export interface DeltaClientInit {
    * then, so that it opens no stream on a connection that is about to be aborted.
    */
   readonly silent: () => void
+  /** Of frames that come in, on all streams of the node. */
+  readonly incoming: StreamBytes
 }
 
 interface Pending {
@@ -232,7 +235,8 @@ export class DeltaClient {
   async #readAnswers(session: Session): Promise<void> {
     const reader = new StreamReader(session.stream, {
       unreadBytesMax: ANSWERS_UNREAD_BYTES_MAX,
-      onBytes: (length) => this.#heard(session, length)
+      onBytes: (length) => this.#heard(session, length),
+      onHeld: (length) => this.#init.incoming.set(session.stream, length)
     })
     for await (const answer of decodeFrames(reader, FRAME_BYTES_MAX)) {
       const pending = session.inFlight.shift()

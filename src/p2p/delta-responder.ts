@@ -13,6 +13,7 @@ import { FrameError, StreamReader, decodeFrames, sendFrame } from './frames.ts'
 import { ANSWERS_AT_ONCE_MAX, ANSWERS_BYTES_MAX, REQUESTS_UNREAD_BYTES_MAX } from './limits.ts'
 import type { Log } from './log.ts'
 import { reasonOf } from './log.ts'
+import { StreamBytes } from './stream-bytes.ts'
 
 export interface DeltaResponderInit {
   readonly clock: Clock
@@ -21,15 +22,16 @@ export interface DeltaResponderInit {
   readonly answer: (connection: Connection, frame: Uint8Array) => Promise<Uint8Array>
   /** An answer of so many bytes begins to go out, or its last bytes were taken. */
   readonly answering: (connection: Connection, bytes: number) => void
+  /** Of frames that come in, on all streams of the node. */
+  readonly incoming: StreamBytes
 }
 
 export class DeltaResponder {
   readonly #init: DeltaResponderInit
   /** Answers under way, and who waits for a turn; a peer is here only while it has some. */
   readonly #turns = new Map<string, { running: number; readonly waiting: (() => void)[] }>()
-  /** Bytes of the answers that are being sent, by stream; the one longest under way comes first. */
-  readonly #sending = new Map<Stream, number>()
-  #sendingBytes = 0
+  /** The answers that are being sent. */
+  readonly #sending = new StreamBytes(ANSWERS_BYTES_MAX, 'answers to others need the memory')
 
   constructor(init: DeltaResponderInit) {
     this.#init = init
@@ -38,11 +40,14 @@ export class DeltaResponder {
   /** Serves one stream until it ends. Never rejects: whatever is wrong resets the stream. */
   async serve(connection: Connection, stream: Stream): Promise<void> {
     const peer = connection.remotePeer.toString()
-    const reader = new StreamReader(stream, { unreadBytesMax: REQUESTS_UNREAD_BYTES_MAX })
+    const reader = new StreamReader(stream, {
+      unreadBytesMax: REQUESTS_UNREAD_BYTES_MAX,
+      onHeld: (length) => this.#init.incoming.set(stream, length)
+    })
     try {
       await pipe(
         reader,
-        (bytes) => decodeFrames(bytes, REQUEST_BYTES_MAX),
+        () => decodeFrames(reader, REQUEST_BYTES_MAX),
         async (requests) => {
           for await (const request of requests) await this.#answer(connection, stream, request)
         }
@@ -67,28 +72,13 @@ export class DeltaResponder {
       const answer = await this.#init.answer(connection, request)
       assert(answer.length <= FRAME_BYTES_MAX, 'an answer fits a frame')
       this.#init.answering(connection, answer.length)
-      this.#beginSending(stream, answer.length)
+      this.#sending.set(stream, answer.length)
       await sendFrame(stream, answer, { clock: this.#init.clock })
       this.#init.answering(connection, answer.length)
     } finally {
-      this.#endSending(stream)
+      this.#sending.set(stream, 0)
       this.#leaveTurn(peer)
     }
-  }
-
-  #beginSending(stream: Stream, bytes: number): void {
-    this.#sending.set(stream, bytes)
-    this.#sendingBytes += bytes
-    for (const slowest of this.#sending.keys()) {
-      if (this.#sendingBytes <= ANSWERS_BYTES_MAX || slowest === stream) return
-      slowest.abort(new FrameError('answers to others need the memory'))
-      this.#endSending(slowest)
-    }
-  }
-
-  #endSending(stream: Stream): void {
-    this.#sendingBytes -= this.#sending.get(stream) ?? 0
-    this.#sending.delete(stream)
   }
 
   async #takeTurn(peer: string): Promise<void> {

@@ -29,6 +29,8 @@ export interface StreamReaderOptions {
   readonly unreadBytesMax: number
   /** Called for all that comes in, before it is consumed. */
   readonly onBytes?: (length: number) => void
+  /** Called with the bytes that came in and that are in no whole frame yet, or wait for their turn. */
+  readonly onHeld?: (length: number) => void
 }
 
 /**
@@ -37,15 +39,20 @@ export interface StreamReaderOptions {
  */
 export class StreamReader implements AsyncIterable<Pieces> {
   readonly #unread = new ByteQueue()
+  readonly #onHeld: StreamReaderOptions['onHeld']
+  /** What came and was not taken: unread, or gathered by the consumer for a frame. */
+  #held = 0
   #ended = false
   #error: Error | undefined
   #wake: (() => void) | undefined
 
   constructor(stream: Stream, options: StreamReaderOptions) {
+    this.#onHeld = options.onHeld
     stream.addEventListener('message', ({ data }) => {
       if (this.#ended) return
       options.onBytes?.(data.byteLength)
       for (const piece of data instanceof Uint8Array ? [data] : data) this.#unread.append(piece)
+      this.#hold(this.#held + data.byteLength)
       if (this.#unread.length > options.unreadBytesMax) {
         stream.abort(new FrameError(`more than ${options.unreadBytesMax} unread bytes`))
       }
@@ -58,37 +65,60 @@ export class StreamReader implements AsyncIterable<Pieces> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Pieces> {
-    for (;;) {
-      if (this.#error !== undefined) throw this.#error
-      if (this.#unread.length > 0) {
-        yield this.#unread.takeAll()
-      } else if (this.#ended) {
-        return
-      } else {
-        await new Promise<void>((resolve) => (this.#wake = resolve))
-        this.#wake = undefined
+    try {
+      for (;;) {
+        if (this.#error !== undefined) throw this.#error
+        if (this.#unread.length > 0) {
+          yield this.#unread.takeAll()
+        } else if (this.#ended) {
+          return
+        } else {
+          await new Promise<void>((resolve) => (this.#wake = resolve))
+          this.#wake = undefined
+        }
       }
+    } finally {
+      // Nobody reads any more: nothing else is kept.
+      this.#ended = true
+      this.#drop()
     }
+  }
+
+  /** The consumer has made a frame of so many of the bytes. */
+  taken(bytes: number): void {
+    this.#hold(Math.max(0, this.#held - bytes))
   }
 
   #end(error: Error | undefined): void {
     if (error !== undefined) {
       this.#error ??= error
-      this.#unread.clear()
+      this.#drop()
     }
     this.#ended = true
     this.#wake?.()
+  }
+
+  #drop(): void {
+    this.#unread.clear()
+    this.#hold(0)
+  }
+
+  #hold(bytes: number): void {
+    if (bytes === this.#held) return
+    this.#held = bytes
+    this.#onHeld?.(bytes)
   }
 }
 
 /**
  * Frames out of bytes. Each frame is a copy of its own.
  *
+ * @param source told of what was taken of it, if it wants to know
  * @throws FrameError on a frame above `frameBytesMax`, before it is gathered; on a prefix that is
  *   not in its shortest form; and when the bytes end inside a frame
  */
 export async function* decodeFrames(
-  source: AsyncIterable<Pieces>,
+  source: AsyncIterable<Pieces> & { taken?(bytes: number): void },
   frameBytesMax: number
 ): AsyncGenerator<Uint8Array> {
   const gathered = new ByteQueue()
@@ -102,7 +132,9 @@ export async function* decodeFrames(
       }
       if (gathered.length < prefix.bytes + prefix.length) break
       gathered.take(prefix.bytes)
-      yield gathered.take(prefix.length)
+      const frame = gathered.take(prefix.length)
+      source.taken?.(prefix.bytes + prefix.length)
+      yield frame
     }
   }
   if (gathered.length > 0) throw new FrameError('the stream ended inside a frame')

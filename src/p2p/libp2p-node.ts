@@ -18,6 +18,7 @@ import { mdns } from '@libp2p/mdns'
 import type { MulticastDNSComponents } from '@libp2p/mdns'
 import { tcp } from '@libp2p/tcp'
 import { createLibp2p } from 'libp2p'
+import type { Clock } from '../core/clock.ts'
 import { DATABASES_MAX } from '../../protocols/limits.ts'
 import type { Announcer } from './announce.ts'
 import {
@@ -36,6 +37,7 @@ import {
   INBOUND_STREAMS_MAX,
   MDNS_QUIET_MS,
   OUTBOUND_STREAMS_MAX,
+  SCORE_KEPT_MS,
   STREAM_OPEN_MS_MAX,
   STREAM_READ_BYTES_MAX,
   STREAM_WINDOW_BYTES_MAX,
@@ -43,9 +45,11 @@ import {
   TOPICS_BYTES_MAX
 } from './limits.ts'
 import { guardedYamux } from './muxer.ts'
+import { sweepPeers } from './peer-sweep.ts'
 import type { Perimeter } from './perimeter.ts'
 
 export interface NodeInit {
+  readonly clock: Clock
   readonly privateKey: PrivateKey
   /** Of this process; see `instance.ts`. */
   readonly userAgent: string
@@ -65,7 +69,7 @@ export type Services = { identify: Identify; mdns: MdnsBox; gossip?: GossipSub }
 export type Node = Libp2p<Services>
 
 /** Not started yet. */
-export function createNode(init: NodeInit): Promise<Node> {
+export async function createNode(init: NodeInit): Promise<Node> {
   const { announcer } = init
   const services = {
     identify: identify({ timeout: IDENTIFY_MS_MAX }),
@@ -75,7 +79,7 @@ export function createNode(init: NodeInit): Promise<Node> {
       )
     })
   }
-  return createLibp2p<Services>({
+  const node = await createLibp2p<Services>({
     start: false,
     privateKey: init.privateKey,
     nodeInfo: { name: 'laterbase', version: '1', userAgent: init.userAgent },
@@ -111,6 +115,8 @@ export function createNode(init: NodeInit): Promise<Node> {
     },
     services: announcer === undefined ? services : { ...services, gossip: gossip(announcer) }
   })
+  sweepPeers(node, init.clock)
+  return node
 }
 
 /**
@@ -147,6 +153,7 @@ function gossip(announcer: Announcer): ReturnType<typeof gossipsub> {
       IPColocationFactorWeight: 0,
       // No scores by topic: databases come and go, and a quiet one must not punish the silent.
       topics: {},
+      retainScore: SCORE_KEPT_MS,
       appSpecificScore: (peer) => announcer.score(peer),
       appSpecificWeight: 1,
       // Broken promises: some are normal on a link that drops; many are not.

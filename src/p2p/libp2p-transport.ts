@@ -11,6 +11,7 @@ import type { Clock, Millis, Rng } from '../core/clock.ts'
 import { assert, present } from '../core/assert.ts'
 import { LaterbaseError } from '../errors.ts'
 import { DELTA_PROTOCOL } from '../../protocols/delta/codec.ts'
+import { abortSoon } from './abort-soon.ts'
 import { AddressBook } from './address-book.ts'
 import type { AddressBookStore } from './address-book.ts'
 import { Announcer } from './announce.ts'
@@ -22,13 +23,19 @@ import { Gate } from './gate.ts'
 import { GossipWatch } from './gossip-watch.ts'
 import { instanceOf, userAgent } from './instance.ts'
 import { keysFromSeed, privateKeyFromSeed } from './keys.ts'
-import { DELTA_INBOUND_STREAMS_MAX, DIAL_MS_MAX, IDENTIFY_MS_MAX } from './limits.ts'
-import { Links, abortSoon, notConnected } from './links.ts'
+import {
+  DELTA_INBOUND_STREAMS_MAX,
+  DIAL_MS_MAX,
+  IDENTIFY_MS_MAX,
+  INCOMING_BYTES_MAX
+} from './limits.ts'
+import { Links, notConnected } from './links.ts'
 import type { Log } from './log.ts'
 import { reasonOf } from './log.ts'
 import { Mdns } from './mdns.ts'
 import { Membership } from './membership.ts'
 import { Perimeter } from './perimeter.ts'
+import { StreamBytes } from './stream-bytes.ts'
 import { peerIdOf } from './transport.ts'
 import type { PeerConnection, RequestOptions, Transport, TransportHandlers } from './transport.ts'
 import { Twins } from './twins.ts'
@@ -64,6 +71,7 @@ class Libp2pTransport implements Transport {
   readonly #announcer: Announcer | undefined
   readonly #twins: Twins
   readonly #stop = new AbortController()
+  readonly #incoming = new StreamBytes(INCOMING_BYTES_MAX, 'frames of others need the memory')
   #handlers: TransportHandlers | undefined
   #node: Node | undefined
   #mdns: Mdns | undefined
@@ -88,7 +96,8 @@ class Libp2pTransport implements Transport {
       log,
       up: (name) => this.#up(name),
       down: (name, wasUp) => this.#down(name, wasUp),
-      probe: (connection) => this.#probe(connection)
+      probe: (connection) => this.#probe(connection),
+      incoming: this.#incoming
     })
     const self = this.peerId
     this.#twins = new Twins({ self, clock, log, connected: () => this.#links.twins() })
@@ -223,6 +232,7 @@ class Libp2pTransport implements Transport {
 
   #createNode(): Promise<Node> {
     return createNode({
+      clock: this.#init.clock,
       privateKey: privateKeyFromSeed(this.#init.privateKey),
       userAgent: userAgent(this.#init.rng),
       listen: this.#init.listen,
@@ -254,6 +264,7 @@ class Libp2pTransport implements Transport {
     const responder = new DeltaResponder({
       clock,
       log,
+      incoming: this.#incoming,
       answer: (connection, frame) => handlers.requested(this.#nameOf(connection), frame),
       answering: (connection, bytes) =>
         this.#links.client(this.#nameOf(connection))?.answering(bytes)

@@ -83,6 +83,11 @@ export const REQUESTS_IN_FLIGHT_MAX = 4
 export const REQUESTS_UNREAD_BYTES_MAX = REQUESTS_IN_FLIGHT_MAX * (REQUEST_BYTES_MAX + 4)
 /** Bytes of answers that wait on one stream while a frame is taken off; one frame and one window. */
 export const ANSWERS_UNREAD_BYTES_MAX = FRAME_BYTES_MAX + STREAM_WINDOW_BYTES_MAX
+/**
+ * Bytes of all frames that come in, from all peers, until each is whole or has its turn. Beyond it the
+ * stream is reset that has been longest without a whole one; what was asked on it is asked again.
+ */
+export const INCOMING_BYTES_MAX = 134_217_728
 /** Requests of one peer that are answered at once, over all its streams: each may hold a frame. */
 export const ANSWERS_AT_ONCE_MAX = 2
 /**
@@ -125,6 +130,8 @@ export const GOSSIP_CHECK_MS = 5_000
 export const REJECTED_SCORE = 20
 /** A peer's rejected announcements are half forgotten after this, ms. */
 export const REJECTED_HALF_LIFE_MS = 60_000
+/** How long gossipsub's penalties of a peer that left are kept, ms: not to be shed by a reconnect. */
+export const SCORE_KEPT_MS = 60_000
 /** Peers whose rejected announcements are remembered. */
 export const REJECTED_PEERS_MAX = 256
 
@@ -134,6 +141,8 @@ export const REJECTED_PEERS_MAX = 256
 export const MEMBERS_MAX = 256
 /** Peers heard of by mDNS and never met. mDNS proves nothing: a flood must not fill memory. */
 export const FOUND_MAX = 256
+/** How often libp2p's records of peers that are not connected are deleted, ms. */
+export const PEERS_SWEPT_MS = 30_000
 /** Addresses kept of one peer, the latest first. */
 export const ADDRESSES_PER_PEER_MAX = 8
 /** Addresses in the saved address book. */
@@ -193,6 +202,7 @@ assert(
   STREAM_WRITE_BYTES_MAX < CONNECTION_UNSENT_BYTES_MAX,
   'streams wait before a connection ends'
 )
+assert(ANSWERS_UNREAD_BYTES_MAX * 2 < INCOMING_BYTES_MAX, 'several answers can come in at once')
 assert(SEND_BYTES < STREAM_WRITE_BYTES_MAX, 'a slice fits the write buffer')
 assert(ANNOUNCED_KEYS_MAX * 16 + 256 < ANNOUNCEMENT_BYTES_MAX, 'the keys fit an announcement')
 assert(ANNOUNCEMENT_BYTES_MAX + 256 < GOSSIP_BYTES_MAX, 'an announcement fits a gossip message')

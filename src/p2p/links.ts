@@ -13,6 +13,7 @@ import type { Connection } from '@libp2p/interface'
 import type { Clock, Millis } from '../core/clock.ts'
 import { LaterbaseError } from '../errors.ts'
 import { DELTA_PROTOCOL } from '../../protocols/delta/codec.ts'
+import { abortSoon } from './abort-soon.ts'
 import { deadline } from './deadline.ts'
 import { DeltaClient } from './delta-client.ts'
 import { survivor } from './dial-policy.ts'
@@ -28,6 +29,7 @@ import {
 } from './limits.ts'
 import type { Log } from './log.ts'
 import { reasonOf } from './log.ts'
+import type { StreamBytes } from './stream-bytes.ts'
 import type { PeerConnection } from './transport.ts'
 
 export interface LinksInit {
@@ -40,6 +42,7 @@ export interface LinksInit {
   readonly down: (name: string, wasUp: boolean) => void
   /** Asks the other side of a connection who it is; rejects when it does not answer. */
   readonly probe: (connection: Connection) => Promise<unknown>
+  readonly incoming: StreamBytes
 }
 
 interface Opened extends ConnectionFacts {
@@ -213,9 +216,11 @@ export class Links {
   }
 
   #create(name: string, peer: string, opened: Opened): Link {
+    const { clock, incoming } = this.#init
     const client = new DeltaClient({
       peer: name,
-      clock: this.#init.clock,
+      clock,
+      incoming,
       openStream: async (signal) => {
         const connection = this.#links.get(name)?.opened[0]?.connection
         if (connection === undefined) throw new Error('not connected')
@@ -374,21 +379,6 @@ export class Links {
     }
     await abortSoon(this.#init.clock, connection, reason)
   }
-}
-
-/**
- * Aborts a connection that is not closed, in a task of its own. yamux sends the first frame of a new
- * stream in a microtask; on a connection aborted since, that throws where nobody can catch it, and
- * ends the process (@libp2p/yamux 8.0.3).
- */
-export async function abortSoon(
-  clock: Clock,
-  connection: Connection,
-  reason: Error
-): Promise<void> {
-  if (connection.status === 'closed' || connection.status === 'aborted') return
-  await new Promise<void>((resolve) => clock.setTimer(0, resolve))
-  connection.abort(reason)
 }
 
 /** @throws always: there is no connection to `peer` */

@@ -6,16 +6,14 @@ import { expect, test } from 'vitest'
 import { encodeAnnouncement } from '../../protocols/announce/codec.ts'
 import { encodeDeltaRequest } from '../../protocols/delta/codec.ts'
 import { VERSION_HEADS_MAX } from '../../protocols/limits.ts'
+import { emptyPage, incessantly, strangeDigests } from '../../scripts/hostile/members.ts'
 import {
   SCALE,
   YARD,
-  emptyPage,
   honestPair,
-  incessantly,
   inventedCommit,
   rogueBeside,
-  serving,
-  strangeDigests
+  serving
 } from '../fixtures/hostile.ts'
 import { until } from '../fixtures/nodes.ts'
 
@@ -31,7 +29,7 @@ test('a member that never answers delays nobody', async () => {
 test('a member whose digests always differ, and that has nothing, is not asked without end', async () => {
   const honest = await honestPair()
   const rogue = await rogueBeside(honest, ({ type }) =>
-    type === 'compare' ? strangeDigests() : emptyPage(true)
+    type === 'compare' ? strangeDigests(YARD) : emptyPage(true)
   )
   const peers = rogue.transport.peers().map(({ peer }) => peer)
   const claims = incessantly(async () => {
@@ -54,7 +52,7 @@ test('a member whose digests always differ, and that has nothing, is not asked w
 test('a member whose pages are never complete is not asked for the next one without end', async () => {
   const honest = await honestPair()
   const rogue = await rogueBeside(honest, ({ type }) =>
-    type === 'compare' ? strangeDigests() : emptyPage(false)
+    type === 'compare' ? strangeDigests(YARD) : emptyPage(false)
   )
   await until(() => rogue.asked.page > 0)
   await honest.converge(COMMITS)
@@ -65,7 +63,7 @@ test('a member whose pages are never complete is not asked for the next one with
 test('a member that claims as many heads as a version may have is believed none of them', async () => {
   const honest = await honestPair()
   const rogue = await rogueBeside(honest, ({ type }) => {
-    if (type === 'compare') return strangeDigests()
+    if (type === 'compare') return strangeDigests(YARD)
     const noise = randomBytes(VERSION_HEADS_MAX * 32)
     const heads = Array.from({ length: VERSION_HEADS_MAX }, (_, index) => {
       const hash = noise.subarray(index * 32, index * 32 + 32)
@@ -95,7 +93,7 @@ test('a member that serves a commit with a wrong signature is cut off by all, an
 test('a member that announces commits that do not exist is asked for a few of them only', async () => {
   const honest = await honestPair()
   const rogue = await rogueBeside(honest, ({ type }) =>
-    type === 'compare' ? strangeDigests() : emptyPage(true)
+    type === 'compare' ? strangeDigests(YARD) : emptyPage(true)
   )
   let announced = 0
   const flood = incessantly(async () => {

@@ -1,14 +1,7 @@
 /** Members that misuse connections and streams: dripping, flooding, opening, never reading. */
 
-import {
-  bareMember,
-  SCALE,
-  YARD,
-  addressOf,
-  honestPair,
-  incessantly,
-  strangeDigests
-} from '../fixtures/hostile.ts' // First: polyfill.
+import { incessantly, strangeDigests } from '../../scripts/hostile/members.ts' // First: polyfill.
+import { SCALE, YARD, addressOf, bareMember, honestPair } from '../fixtures/hostile.ts'
 import type { Connection, Stream } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { expect, test, vi } from 'vitest'
@@ -58,7 +51,7 @@ test('a member that drips a byte at a time is given up, and delays nobody', asyn
     const reader = new StreamReader(stream, { unreadBytesMax: REQUEST_BYTES_MAX })
     for await (const request of decodeFrames(reader, REQUEST_BYTES_MAX)) {
       if (request[0] === 1) {
-        await sendFrame(stream, encodeDeltaAnswer(strangeDigests()), { clock: systemClock })
+        await sendFrame(stream, encodeDeltaAnswer(strangeDigests(YARD)), { clock: systemClock })
         continue
       }
       pages += 1

@@ -16,7 +16,8 @@ import {
 import { createHttpServer } from '../../src/http/server.ts'
 import type { Database, Laterbase } from '../../src/index.ts'
 import { NodeDatabase } from '../../src/node/database.ts'
-import { incessantly, inventedCommit } from '../fixtures/hostile.ts'
+import { incessantly } from '../../scripts/hostile/members.ts'
+import { inventedCommit } from '../fixtures/hostile.ts'
 import { ask, lineStream, open, post, serveNode, type ServedNode } from '../fixtures/http-server.ts'
 import { until } from '../fixtures/nodes.ts'
 

@@ -62,6 +62,7 @@ async function streamOn(serve: (stream: Stream) => void): Promise<Stream> {
     userAgent: 'test',
     listen: ['/ip4/127.0.0.1/tcp/0'],
     perimeter: perimeter(),
+    clock: systemClock,
     gater: {},
     announcer: undefined
   })

@@ -158,13 +158,13 @@ export interface FetchCost {
 }
 
 /** What answers the peers of a node with one database. */
-export function responderOf(database: NodeDatabase): DeltaResponder {
+export function responderOf(database: NodeDatabase, clock = systemClock): DeltaResponder {
   return new DeltaResponder({
     digests: () => [{ database: database.name, digest: database.digestBytes() }],
     database: (name) => (name === database.name ? database : undefined),
     isUnopened: () => false,
     hasher: systemHasher,
-    clock: systemClock
+    clock
   })
 }
 

@@ -13,6 +13,7 @@ import type { DeltaAnswer, DeltaRequest } from '../../protocols/delta/codec.ts'
 import { DATABASES_MAX, PAGE_COMMITS_MAX } from '../../protocols/limits.ts'
 import { isRejected } from '../../protocols/rejected.ts'
 import { present } from '../../src/core/assert.ts'
+import type { Clock } from '../../src/core/clock.ts'
 import { logId, sealCommit } from '../../src/core/commit.ts'
 import { eventKey } from '../../src/core/event-key.ts'
 import { PAGE_BYTES } from '../../src/core/limits.ts'
@@ -25,17 +26,26 @@ import {
   LOCATED_LOGS_MAX,
   OWN_LOGS_CLOSED_MAX,
   PREPARED_MAX,
+  PREPARED_MS_MAX,
+  STORES_OPENED_AT_ONCE,
   WARNINGS_MAX
 } from '../../src/node/limits.ts'
+import type { DeltaResponder } from '../../src/node/delta-responder.ts'
 import { NodeDatabase } from '../../src/node/database.ts'
-import { createSigner, systemHasher } from '../../src/node/system.ts'
+import { createSigner, systemClock, systemHasher } from '../../src/node/system.ts'
 import { QUEUED_WRITES_MAX } from '../../src/store/limits.ts'
 import { YARD, inventedCommit } from '../fixtures/hostile.ts'
 import { ManualClock } from '../fixtures/manual-clock.ts'
 import { memoryStores, settled, startScripted } from '../fixtures/scripted-node.ts'
 import { databaseOf, responderOf } from '../property/forest.ts'
 
-const ALL: DeltaRequest = { type: 'page', database: YARD, bytesMax: 1e9, heads: [], places: [] }
+const ALL: Extract<DeltaRequest, { type: 'page' }> = {
+  type: 'page',
+  database: YARD,
+  bytesMax: 1e9,
+  heads: [],
+  places: []
+}
 
 async function yardOf(
   node: Awaited<ReturnType<typeof startScripted>>['node']
@@ -137,6 +147,32 @@ test('a node takes no more databases than it may have, whatever a peer lists', a
   })
 })
 
+test('stores are opened several at a time at a start, and no more than that', async () => {
+  const stores = memoryStores(bytesOf(1))
+  let [opening, most] = [0, 0]
+  const open: typeof stores.open = async (name, create) => {
+    opening += 1
+    most = Math.max(most, opening)
+    await settled()
+    opening -= 1
+    if (name === 'd3') throw new Error('no disk')
+    return stores.open(name, create)
+  }
+  const names = Array.from({ length: 3 * STORES_OPENED_AT_ONCE }, (_, at) => `d${at}`)
+  const { node } = await startScripted({
+    stores: { ...stores, open },
+    nodeStore: {
+      get: async (name) =>
+        name === 'databases' ? Object.fromEntries(names.map((each) => [each, 'open'])) : undefined,
+      put: async () => undefined,
+      close: async () => undefined
+    }
+  })
+  expect(most).toBe(STORES_OPENED_AT_ONCE)
+  expect(node.databases()).toEqual(names.filter((name) => name !== 'd3').toSorted())
+  expect(node.unopened().map(({ name }) => name)).toEqual(['d3'])
+})
+
 test('no more warnings are kept than may be, whatever names a peer makes up', async () => {
   const stores = memoryStores(bytesOf(1))
   const { node, transport } = await startScripted({
@@ -214,7 +250,12 @@ test('a page ends at its number of commits, and at its bytes, whatever is asked 
   }
 })
 
-test('pages are held ready for so many peers, and none of them twice', async () => {
+/** A responder of a database of three commits, which counts the pages that it makes. */
+async function pageRig(clock: Clock): Promise<{
+  readonly made: () => number
+  readonly ask: (peer: string) => Promise<unknown>
+  readonly responder: DeltaResponder
+}> {
   const commits = Array.from({ length: 3 }, (_, nonce) => {
     return inventedCommit({ seed: 8, nonce, data: nonce })
   })
@@ -228,13 +269,33 @@ test('pages are held ready for so many peers, and none of them twice', async () 
     }
   })
   Object.assign(database, { store })
-  const responder = responderOf(database)
+  const responder = responderOf(database, clock)
+  const frame = encodeDeltaRequest({ ...ALL, bytesMax: 1 })
+  return { made: () => reads, ask: (peer) => responder.answer(peer, frame), responder }
+}
+
+test('pages are held ready for so many peers, and none of them twice', async () => {
+  const rig = await pageRig(systemClock)
   const peers = PREPARED_MAX + 10
-  for (let peer = 0; peer < peers; peer += 1) {
-    await responder.answer(`${peer}`, encodeDeltaRequest({ ...ALL, bytesMax: 1 }))
-  }
+  for (let peer = 0; peer < peers; peer += 1) await rig.ask(`${peer}`)
   await settled()
-  expect(reads).toBe(peers + PREPARED_MAX)
+  expect(rig.made()).toBe(peers + PREPARED_MAX)
+})
+
+test('a page that nobody comes for is not held, also of a peer that left before it was made', async () => {
+  const clock = new ManualClock()
+  const rig = await pageRig(clock)
+  for (let peer = 0; peer < PREPARED_MAX; peer += 1) {
+    const answered = rig.ask(`${peer}`)
+    rig.responder.forget(`${peer}`)
+    await answered
+  }
+  await clock.pass(0)
+  expect(rig.made()).toBe(2 * PREPARED_MAX)
+  await clock.pass(PREPARED_MS_MAX)
+  await rig.ask('another')
+  await clock.pass(0)
+  expect(rig.made()).toBe(2 * PREPARED_MAX + 2)
 })
 
 test('a fetch names places of no more logs than it may, however many heads are claimed', async () => {

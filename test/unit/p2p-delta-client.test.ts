@@ -3,6 +3,8 @@
 import { expect, test } from 'vitest'
 import { DeltaClient } from '../../src/p2p/delta-client.ts'
 import { ANSWERS_UNREAD_BYTES_MAX } from '../../src/p2p/limits.ts'
+import { INCOMING_BYTES_MAX } from '../../src/p2p/limits.ts'
+import { StreamBytes } from '../../src/p2p/stream-bytes.ts'
 import { FakeStream } from '../fixtures/fake-stream.ts'
 import { ManualClock, settled } from '../fixtures/manual-clock.ts'
 
@@ -24,7 +26,8 @@ class Rig {
       this.streams.push(stream)
       return stream.asStream()
     },
-    silent: () => (this.silent += 1)
+    silent: () => (this.silent += 1),
+    incoming: new StreamBytes(INCOMING_BYTES_MAX, 'too much')
   })
 
   /** Asks, and tells how that ended so far. */
@@ -80,7 +83,8 @@ test('a peer that opens no stream twice in a row is found silent', async () => {
     clock,
     openStream: (signal) =>
       new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
-    silent: () => (silent += 1)
+    silent: () => (silent += 1),
+    incoming: new StreamBytes(INCOMING_BYTES_MAX, 'too much')
   })
   for (let tries = 0; tries < 2; tries += 1) {
     const refused = expect(

@@ -5,7 +5,8 @@ import { expect, test } from 'vitest'
 
 import { FRAME_BYTES_MAX } from '../../protocols/limits.ts'
 import { DeltaResponder } from '../../src/p2p/delta-responder.ts'
-import { ANSWERS_BYTES_MAX } from '../../src/p2p/limits.ts'
+import { ANSWERS_BYTES_MAX, INCOMING_BYTES_MAX } from '../../src/p2p/limits.ts'
+import { StreamBytes } from '../../src/p2p/stream-bytes.ts'
 import { FakeStream } from '../fixtures/fake-stream.ts'
 import { ManualClock } from '../fixtures/manual-clock.ts'
 
@@ -15,7 +16,8 @@ test('beyond the bytes of all answers under way the oldest is given up, and no o
     clock: new ManualClock(),
     log: () => undefined,
     answer: async () => answer,
-    answering: () => undefined
+    answering: () => undefined,
+    incoming: new StreamBytes(INCOMING_BYTES_MAX, 'too much')
   })
   const served: Promise<void>[] = []
   const ask = async (peer: string): Promise<FakeStream> => {

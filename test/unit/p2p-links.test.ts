@@ -5,6 +5,7 @@ import { expect, test } from 'vitest'
 
 import { CLOSE_MS_MAX, CONNECTIONS_TRIED_MAX } from '../../src/p2p/limits.ts'
 import { Links } from '../../src/p2p/links.ts'
+import { StreamBytes } from '../../src/p2p/stream-bytes.ts'
 import { FakeStream } from '../fixtures/fake-stream.ts'
 import { ManualClock, settled } from '../fixtures/manual-clock.ts'
 
@@ -59,7 +60,8 @@ function linksOn(clock: ManualClock): { readonly links: Links; readonly ended: b
     log: () => undefined,
     up: () => undefined,
     down: (_name, wasUp) => void ended.push(wasUp),
-    probe: () => Promise.resolve()
+    probe: () => Promise.resolve(),
+    incoming: new StreamBytes(1_000_000, 'full')
   })
   return { links, ended }
 }

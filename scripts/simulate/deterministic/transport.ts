@@ -8,6 +8,7 @@ import { isRejected } from '../../../protocols/rejected.ts'
 import { logId } from '../../../src/core/commit.ts'
 import type { LogId } from '../../../src/core/commit.ts'
 import { LaterbaseError } from '../../../src/errors.ts'
+import { DEADLINES_MISSED_MAX } from '../../../src/p2p/limits.ts'
 import type {
   PeerConnection,
   RequestOptions,
@@ -21,8 +22,6 @@ import type { Endpoint, SimNetwork } from './network.ts'
 const PAGES_IN_FLIGHT_MAX = 2
 /** Comparisons: a box that was held sees their deadlines late, and asks again before that. */
 const COMPARES_IN_FLIGHT_MAX = 4
-/** Requests in a row without an answer that make a connection count as dead. */
-const SILENCES_MAX = 2
 
 export interface TransportInit {
   readonly address: string
@@ -287,7 +286,7 @@ export class SimTransport implements Transport, Endpoint {
 
   #silence(address: string, link: Link): void {
     link.silences += 1
-    if (link.silences < SILENCES_MAX || this.#links.get(address) !== link) return
+    if (link.silences < DEADLINES_MISSED_MAX || this.#links.get(address) !== link) return
     this.#network.lose(this, address)
   }
 
