@@ -3,9 +3,15 @@
  * parent, however that one ends.
  */
 
+import { setTimeout as pause } from 'node:timers/promises'
+
 import { createLaterbase } from '../../src/index.ts'
 import type { Database, Laterbase } from '../../src/index.ts'
 import type { Acknowledged, Answers, FromWorker, NodeSight, Order, ToWorker } from './messages.ts'
+
+/** How long an address is tried that was given, and the wait between two tries, ms. */
+const CONNECT_MS_MAX = 10_000
+const CONNECT_AGAIN_MS = 200
 
 interface Worker {
   readonly node: Laterbase
@@ -67,7 +73,7 @@ async function perform({ node, databaseName }: Worker, order: Order): Promise<un
     case 'missing':
       return missing(node.database(databaseName), order.keys)
     case 'connect':
-      for (const address of order.addresses) await node.connect(address)
+      for (const address of order.addresses) await connect(node, address)
       return undefined
     case 'go-offline':
       await node.goOffline()
@@ -80,6 +86,20 @@ async function perform({ node, databaseName }: Worker, order: Order): Promise<un
       return undefined
     default:
       return order satisfies never
+  }
+}
+
+/** Whoever has not noticed yet that this node was killed refuses it until then. */
+async function connect(node: Laterbase, address: string): Promise<void> {
+  const endMs = performance.now() + CONNECT_MS_MAX
+  for (;;) {
+    try {
+      await node.connect(address)
+      return
+    } catch (error) {
+      if (performance.now() > endMs) throw error
+      await pause(CONNECT_AGAIN_MS)
+    }
   }
 }
 
