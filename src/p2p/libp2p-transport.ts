@@ -38,6 +38,7 @@ import { Perimeter } from './perimeter.ts'
 import { StreamBytes } from './stream-bytes.ts'
 import { peerIdOf } from './transport.ts'
 import type { PeerConnection, RequestOptions, Transport, TransportHandlers } from './transport.ts'
+import { dialPatiently } from './patient-dial.ts'
 import { Twins } from './twins.ts'
 
 export interface Libp2pTransportInit {
@@ -183,9 +184,11 @@ class Libp2pTransport implements Transport {
   async dial(address: string, options: { signal?: AbortSignal } = {}): Promise<void> {
     const limit = deadline(this.#init.clock, DIAL_MS_MAX, options.signal)
     try {
-      const peer = await this.#dial([address], limit.signal)
-      await this.#links.settled(peer)
-      if (!this.#links.isUp(peer)) throw new Error('the peer refused the connection')
+      await dialPatiently(this.#init.clock, limit.signal, async () => {
+        const peer = await this.#dial([address], limit.signal)
+        await this.#links.settled(peer)
+        return this.#links.isUp(peer)
+      })
     } catch (cause) {
       const message = `${address} cannot be reached: ${reasonOf(cause)}`
       throw new LaterbaseError('LATERBASE_PEER_UNREACHABLE', message, { cause })

@@ -158,6 +158,9 @@ export const DIALS_OF_FOUND_MAX = 8
 /** How long a dial may take over all addresses of a peer, and over one of them, ms. */
 export const DIAL_MS_MAX = 15_000
 export const DIAL_ADDRESS_MS_MAX = 6_000
+/** Dials of a peer that refuses, and the wait after the first of them, ms: each later one waits longer. */
+export const REFUSED_TRIES_MAX = 4
+export const REFUSED_RETRY_MS = 400
 /** First and last wait before a peer is dialed again, ms; there is no last try. */
 export const REDIAL_MS = 500
 export const REDIAL_MS_MAX = 20_000

@@ -55,9 +55,6 @@ test('a peer that is cut off is gone, is refused, is named once in the log, and 
   b.transport.cutOff(a.id, 2_000, 'sent nonsense')
   await b.until(`disconnected ${a.id}`)
   await a.until(`disconnected ${b.id}`)
-  await expect(a.transport.dial(b.address())).rejects.toMatchObject({
-    code: 'LATERBASE_PEER_UNREACHABLE'
-  })
   await expect(b.transport.dial(a.address())).rejects.toMatchObject({
     code: 'LATERBASE_PEER_UNREACHABLE'
   })
@@ -72,6 +69,20 @@ test('a peer that is cut off is gone, is refused, is named once in the log, and 
   await a.until(`connected ${b.id}`, 2)
   await b.until(`connected ${a.id}`, 2)
   expect([a.count(`connected ${b.id}`), b.count(`connected ${a.id}`)]).toEqual([2, 2])
+})
+
+test('a peer that refuses a dial is dialed again for a moment, and then said to refuse', async () => {
+  await using a = await peer()
+  await using b = await peer()
+  b.transport.cutOff(a.id, 1_000, 'for a moment')
+  await a.transport.dial(b.address())
+  expect(a.transport.peers()).toHaveLength(1)
+  b.transport.cutOff(a.id, 60_000, 'for longer')
+  await a.until(`disconnected ${b.id}`)
+  await expect(a.transport.dial(b.address())).rejects.toMatchObject({
+    code: 'LATERBASE_PEER_UNREACHABLE',
+    message: expect.stringContaining('refused the connection') as string
+  })
 })
 
 test('a node that goes offline has no peers and takes none, and heals when it is back', async () => {

@@ -115,6 +115,8 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     DIAL_MS_MAX: `${P2P}: a dial that does not end is given up`,
     DIAL_ADDRESS_MS_MAX: `${CONNECTIONS}: an address at which nobody speaks`,
     CONNECTIONS_DIALED_MAX: `${P2P}: who has many connections dials static peers only`,
+    REFUSED_TRIES_MAX:
+      'integration/p2p-membership.test.ts: that refuses a dial is dialed again for a moment',
     REDIAL_MS_MAX: 'unit/p2p-dial-policy.test.ts: waits grow to a cap',
     DIAL_RACE_MS: 'unit/p2p-dial-policy.test.ts: opened long after the other replaces it',
     CUT_OFFS_MAX: `${P2P}: of very many peers that are cut off`,
@@ -223,6 +225,7 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'REJECTED_HALF_LIFE_MS',
     'BOOK_SAVE_MS',
     'REDIAL_MS',
+    'REFUSED_RETRY_MS',
     'DIAL_GRACE_MS',
     'FOUND_REDIAL_MS',
     'DIAL_YOUNG_MS',
