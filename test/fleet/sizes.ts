@@ -36,7 +36,7 @@ const ALL = {
     partitionEvents: 1_200,
     simulatedNodes: 50,
     simulatedEvents: 600,
-    soakMinutes: 1,
+    soakMinutes: 5,
     clockRounds: 2
   },
   campaign: {
