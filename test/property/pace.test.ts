@@ -27,12 +27,14 @@ test('an answer that never pauses too long and never falls below the rate is nev
         let nowMs = 0
         while (progress.bytes < length) {
           nowMs += everyMs
-          if (overdueAtMs(progress, REQUEST_PACE) <= nowMs) return false
+          // At the lowest rate each piece comes at the very moment at which the one before is used up.
+          if (overdueAtMs(progress, REQUEST_PACE) < nowMs) return false
           progress = afterBytes(progress, Math.ceil((bytesPerSecond * everyMs) / 1_000), nowMs)
         }
         return true
       }
-    )
+    ),
+    { examples: [[500, REQUEST_PACE.bytesPerSecondMin, 122_881]] }
   )
 })
 
