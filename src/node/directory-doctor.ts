@@ -3,7 +3,6 @@
  * without peers. What a start of the node would do by itself is done in the same way here.
  */
 
-import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { isLaterbaseError } from '../errors.ts'
@@ -17,8 +16,8 @@ import {
   openDataDirectory,
   replaceIdentity
 } from './data-directory.ts'
-import { DATABASE_LIST, isDatabaseName } from './database-registry.ts'
-import { openKeptNodeStore } from './node-store-keeper.ts'
+import { DATABASE_LIST } from './database-registry.ts'
+import { openKeptNodeStore, storesIn } from './node-store-keeper.ts'
 import type { Log } from './options.ts'
 import { formatTime } from '../schema/time.ts'
 import { StoreKeeper } from './store-keeper.ts'
@@ -97,8 +96,8 @@ async function examineNodeStore(
   findings: DirectoryFinding[]
 ): Promise<string[]> {
   const { dir, repair, log } = options
-  const folders = await readdir(join(dir, DATABASES_FOLDER)).catch(() => [])
-  const names = new Set(folders.filter(isDatabaseName))
+  const found = await storesIn(join(dir, DATABASES_FOLDER)).catch(() => [])
+  const names = new Set(found.map(({ name }) => name))
   const add = (listed: unknown): void => {
     for (const [name, state] of Object.entries(listed ?? {})) if (state === 'open') names.add(name)
   }

@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import type { Clock } from '../core/clock.ts'
 import { isLaterbaseError } from '../errors.ts'
 import { formatTime } from '../schema/time.ts'
+import { beforeOf, storeFiles } from '../store/guarded-store.ts'
 import { MARKER_SUFFIX } from '../store/marker.ts'
 import { openNodeStore, salvageNodeStore } from '../store/node-store.ts'
 import type { NodeStore } from '../store/node-store.ts'
@@ -81,18 +82,39 @@ async function remake(init: NodeStoreInit, location: string, cause: unknown): Pr
  */
 async function completeList(store: NodeStore, { dir, log }: NodeStoreInit): Promise<void> {
   const listed = (await store.get(DATABASE_LIST)) as Record<string, string> | undefined
-  const entries = await readdir(join(dir, DATABASES_FOLDER), { withFileTypes: true })
-  const names = new Set(entries.map(({ name }) => name))
   const list = { ...listed }
-  const found = entries
-    .filter((entry) => entry.isDirectory() && isDatabaseName(entry.name))
-    .map((entry) => entry.name)
-    .filter((name) => listed === undefined || names.has(`${name}${MARKER_SUFFIX}`))
+  const found = (await storesIn(join(dir, DATABASES_FOLDER)))
+    .filter(({ isMarked }) => listed === undefined || isMarked)
+    .map(({ name }) => name)
     .filter((name) => !Object.hasOwn(list, name))
   if (found.length === 0) return
   for (const name of found) list[name] = 'open'
   await store.put(DATABASE_LIST, list)
   log('warn', 'databases were missing from the list of them and are opened', { databases: found })
+}
+
+/**
+ * Folders of databases. One that has neither a marker beside it nor a file of LevelDB in it is what a
+ * crash left of a store that was being made: of that nobody was told.
+ */
+export async function storesIn(folder: string): Promise<FoundStore[]> {
+  const entries = await readdir(folder, { withFileTypes: true })
+  const names = new Set(entries.map(({ name }) => name))
+  const found: FoundStore[] = []
+  for (const entry of entries) {
+    if (!entry.isDirectory() || !isDatabaseName(entry.name)) continue
+    const { name } = entry
+    const isMarked = names.has(`${name}${MARKER_SUFFIX}`)
+    const location = join(folder, name)
+    const files = [...(await storeFiles(location)), ...(await storeFiles(beforeOf(location)))]
+    if (isMarked || files.length > 0) found.push({ name, isMarked })
+  }
+  return found
+}
+
+export interface FoundStore {
+  readonly name: string
+  readonly isMarked: boolean
 }
 
 function isDamage(error: unknown): boolean {

@@ -1,6 +1,6 @@
 /** A database whose store does not open: the node starts, the others go on, nobody is misled. */
 
-import { readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 
@@ -33,6 +33,21 @@ test('a store that is gone is not taken for a new one, and the other databases g
   expect(lines.filter((line) => line.includes('stock is not open')).length).toBe(1)
   // Nothing is in the way of whoever puts it back.
   expect(await readdir(join(node.dir, 'databases'))).not.toContain('stock')
+})
+
+test('what a crash left of a store that was being made is not in the way of making it', async () => {
+  const first = await startNode()
+  await first.close()
+  const { dir } = first
+  const folder = join(dir, 'databases', 'stock')
+  await mkdir(folder, { recursive: true })
+  // LevelDB makes these before anything that it would open again.
+  for (const name of ['LOCK', 'LOG']) await writeFile(join(folder, name), '')
+  const node = await startNode({ dir })
+  expect([node.unopened(), (await node.status()).warnings]).toEqual([[], []])
+  const { database } = await node.createDatabase('stock')
+  await database.append({ data: 1 })
+  expect((await database.status()).events).toBe(1)
 })
 
 test('a store that is put back is opened without a restart, and the warning goes', async () => {
