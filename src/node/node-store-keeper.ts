@@ -12,7 +12,7 @@ import { isLaterbaseError } from '../errors.ts'
 import { formatTime } from '../schema/time.ts'
 import { MARKER_SUFFIX } from '../store/marker.ts'
 import { openNodeStore, salvageNodeStore } from '../store/node-store.ts'
-import type { NodeStore } from '../store/node-store.ts'
+import type { NodeStore, NodeStoreWatch } from '../store/node-store.ts'
 import { DATABASES_FOLDER, NODE_STORE_FOLDER } from './data-directory.ts'
 import { DATABASE_LIST, isDatabaseName } from './database-registry.ts'
 import type { Log } from './options.ts'
@@ -41,7 +41,7 @@ export async function openKeptNodeStore(init: NodeStoreInit): Promise<NodeStore>
 async function openOrRemake(init: NodeStoreInit): Promise<NodeStore> {
   const location = join(init.dir, NODE_STORE_FOLDER)
   try {
-    const store = await openNodeStore(location, init.create)
+    const store = await openNodeStore(location, init.create, watchOf(init))
     try {
       await store.get(DATABASE_LIST)
       return store
@@ -63,7 +63,7 @@ async function remake(init: NodeStoreInit, location: string, cause: unknown): Pr
     () => false
   )
   if (isThere) await rename(location, kept)
-  const store = await openNodeStore(location, true)
+  const store = await openNodeStore(location, true, watchOf(init))
   try {
     for (const [name, value] of values) await store.put(name, value)
   } catch (error) {
@@ -93,6 +93,10 @@ async function completeList(store: NodeStore, { dir, log }: NodeStoreInit): Prom
   for (const name of found) list[name] = 'open'
   await store.put(DATABASE_LIST, list)
   log('warn', 'databases were missing from the list of them and are opened', { databases: found })
+}
+
+function watchOf({ clock, log }: NodeStoreInit): NodeStoreWatch {
+  return { clock, told: (message) => log('warn', message) }
 }
 
 function isDamage(error: unknown): boolean {
