@@ -63,6 +63,24 @@ test('the first line of a started node says where it answers, and it answers the
   assert.equal(up.peer, peerId)
 })
 
+test('init and join are refused where a node runs, and say so', async () => {
+  await using folder = await scratch()
+  const dir = join(folder.path, 'a')
+  await using node = await startNode(dir)
+  const { invitation } = jsonLines<{ invitation: string }>(
+    await runCli(['invite', '--dir', dir, '--json'])
+  )[0] ?? { invitation: '' }
+  for (const args of [['init'], ['join', invitation]]) {
+    const refused = await runCli([...args, '--dir', dir])
+    assert.equal(refused.code, 1)
+    assert.match(
+      refused.stderr,
+      /a is in use: another process has it: stop that, .*(LATERBASE_STORE_LOCKED)/
+    )
+  }
+  assert.equal(await node.end('SIGTERM'), 0)
+})
+
 test('SIGTERM and SIGINT stop a node with exit code 0', async () => {
   await using folder = await scratch()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
