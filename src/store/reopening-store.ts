@@ -205,8 +205,8 @@ class ReopeningStore implements EventStore {
     return this.#read((store) => store.damagedAt(where))
   }
 
-  async heal(log: StoredLog, commit: Commit): Promise<void> {
-    await this.#written((store) => store.heal(log, commit), undefined)
+  async heal(log: StoredLog, commits: readonly Commit[]): Promise<void> {
+    await this.#written((store) => store.heal(log, commits), undefined)
   }
 
   check(options: CheckOptions): AsyncIterable<CheckStep> {
