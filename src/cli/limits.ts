@@ -20,3 +20,6 @@ export const PROGRESS_AFTER_MS = 1_000
 
 /** A stop takes no longer than this, ms: stopping is as safe as kill -9, so the rest may be cut. */
 export const STOP_MS_MAX = 1_900
+
+/** A process whose own signal has not ended it by then, ms, is aborted. */
+export const ABORT_MS = 200

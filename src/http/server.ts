@@ -5,6 +5,7 @@
  * Bodies are not parsed by Fastify: it would parse JSON twice, and a stream not at all.
  */
 
+import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
@@ -86,6 +87,7 @@ export async function createHttpServer(
 
 function createApp(context: HttpContext): FastifyInstance {
   const { limits } = context
+  const answers = new Answers()
   const app = fastify({
     http: {
       headersTimeout: limits.headersMsMax,
@@ -108,7 +110,12 @@ function createApp(context: HttpContext): FastifyInstance {
     frameworkErrors: (error, request, reply) => {
       sendProblem(context, error, request, reply)
     },
-    clientErrorHandler: answerClientError
+    clientErrorHandler: (error, socket) => {
+      answerClientError(error, socket, answers.isUnderWay(socket))
+    }
+  })
+  app.server.on('request', (request, response) => {
+    answers.add(request.socket, response)
   })
   app.server.maxConnections = limits.connectionsMax
   app.server.on('checkExpectation', (_request, response) => {
@@ -211,9 +218,34 @@ function retryable(problem: HttpProblem, limits: HttpLimits): Readonly<Record<st
   return { 'retry-after': String(seconds), ...problem.headers }
 }
 
-/** What came was no HTTP request, so there is no request to answer through. */
-function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+/** Which answers of a connection are not at their end; more than one where requests are pipelined. */
+class Answers {
+  readonly #open = new WeakMap<Socket, Set<ServerResponse>>()
+
+  add(socket: Socket, response: ServerResponse): void {
+    const open = this.#open.get(socket) ?? new Set()
+    this.#open.set(socket, open.add(response))
+    response.once('close', () => open.delete(response))
+  }
+
+  /** Whether what is written to the socket next would be read as a part of an answer. */
+  isUnderWay(socket: Socket): boolean {
+    const open = [...(this.#open.get(socket) ?? [])]
+    return open.some((response) => response.headersSent && !response.writableEnded)
+  }
+}
+
+/**
+ * What came was no HTTP request, so there is no request to answer through. In the middle of an answer,
+ * such as that to a stream of events whose next chunk is broken, only an end without a last chunk says
+ * that something is wrong.
+ */
+function answerClientError(
+  error: NodeJS.ErrnoException,
+  socket: Socket,
+  isUnderWay: boolean
+): void {
+  if (error.code === 'ECONNRESET' || !socket.writable || isUnderWay) {
     socket.destroy()
     return
   }

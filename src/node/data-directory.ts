@@ -7,6 +7,7 @@
  *     network.key       the network's secret, as the text of an invitation
  *     stores.json       there once the stores were made
  *     node/             a small store: which databases there are, addresses of peers
+ *     node.*            what is kept beside it: see node-store-keeper.ts
  *     node.lock/        an empty store, whose lock is the directory's lock
  *     databases/NAME/   one store a database
  *     databases/NAME.*  what is kept beside it: see store/README.md

@@ -4,13 +4,13 @@
  */
 
 import { DATABASES_MAX } from '../../protocols/limits.ts'
-import type { Clock } from '../core/clock.ts'
+import type { Clock, Timer } from '../core/clock.ts'
 import { LaterbaseError } from '../errors.ts'
 import type { EventStore } from '../store/event-store.ts'
 import type { NodeStore } from '../store/node-store.ts'
 import type { NodeDatabase } from './database.ts'
 import type { DatabaseStatus, UnopenedDatabase } from './laterbase.ts'
-import { STORES_OPENED_AT_ONCE } from './limits.ts'
+import { RELIST_MS, STORES_OPENED_AT_ONCE } from './limits.ts'
 import type { Log } from './options.ts'
 import { UnopenedStores } from './unopened-stores.ts'
 
@@ -55,7 +55,11 @@ export class LocalDatabases {
   readonly #init: RegistryInit
   readonly #open = new Map<string, NodeDatabase>()
   readonly #unopened: UnopenedStores
+  /** Stores that were made and are not listed, because the list could not be written. */
+  readonly #unlisted = new Map<string, EventStore>()
   #listed = new Map<string, ListedState>()
+  #relisting: Timer | undefined
+  #isClosing = false
   /** Changes of the list happen one after the other. */
   #changing: Promise<unknown> = Promise.resolve()
 
@@ -167,10 +171,26 @@ export class LocalDatabases {
     })
   }
 
+  /** What `close` waits for, in words. */
+  closing(): string {
+    const names = [...new Set([...this.#open.keys(), ...this.#unlisted.keys()])].sort()
+    const [first, ...others] = names
+    if (first === undefined) return 'the list of databases'
+    return `database ${first}${others.length === 0 ? '' : ` and ${others.length} more`}`
+  }
+
   async close(): Promise<void> {
     this.#unopened.close()
+    this.#relisting?.cancel()
+    this.#isClosing = true
     await this.#changing.catch(() => undefined)
-    const closed = await Promise.allSettled(this.all().map((database) => database.close()))
+    const open = [...this.#open, ...this.#unlisted]
+    const closed = await Promise.allSettled(
+      open.map(async ([name, database]) => {
+        await database.close()
+        this.#open.delete(name)
+      })
+    )
     this.#open.clear()
     const failed = closed.find((result) => result.status === 'rejected')
     if (failed !== undefined) throw failed.reason
@@ -192,10 +212,13 @@ export class LocalDatabases {
     }
     // What a crash in the middle of forgetting left behind is not what the user asks for now. A store
     // that nobody has forgotten is never deleted: it may be the list that was lost.
-    if (this.#listed.get(name) === 'forgotten') await this.#init.stores.remove(name)
-    const store = await this.#init.stores.open(name, true)
+    const isForgotten = this.#listed.get(name) === 'forgotten' && !this.#unlisted.has(name)
+    if (isForgotten) await this.#init.stores.remove(name)
+    const store = this.#unlisted.get(name) ?? (await this.#init.stores.open(name, true))
+    this.#unlisted.set(name, store)
     // Listed before anybody can write to it: what is not listed is not opened after a crash.
     await this.#list(name, 'open')
+    this.#unlisted.delete(name)
     return this.#add(name, store)
   }
 
@@ -208,8 +231,29 @@ export class LocalDatabases {
 
   async #list(name: string, state: ListedState): Promise<void> {
     const listed = new Map(this.#listed).set(name, state)
-    await this.#init.nodeStore.put(DATABASE_LIST, Object.fromEntries(listed))
+    try {
+      await this.#write(listed)
+    } catch (error) {
+      this.#listAgain()
+      throw error
+    }
     this.#listed = listed
+  }
+
+  async #write(listed: ReadonlyMap<string, ListedState>): Promise<void> {
+    await this.#init.nodeStore.put(DATABASE_LIST, Object.fromEntries(listed))
+  }
+
+  /**
+   * What was told to have failed may be on the disk all the same: a database as forgotten that goes
+   * on taking events. So the list is written as it counts here, as soon as the disk takes it.
+   */
+  #listAgain(): void {
+    if (this.#isClosing) return
+    this.#relisting ??= this.#init.clock.setTimer(RELIST_MS, () => {
+      this.#relisting = undefined
+      void this.#change(() => this.#write(this.#listed)).catch(() => this.#listAgain())
+    })
   }
 
   #change<T>(change: () => Promise<T>): Promise<T> {

@@ -102,7 +102,8 @@ async function examineNodeStore(
     for (const [name, state] of Object.entries(listed ?? {})) if (state === 'open') names.add(name)
   }
   try {
-    add(await listOf(await openNodeStore(join(dir, NODE_STORE_FOLDER), false)))
+    const location = join(dir, NODE_STORE_FOLDER)
+    add(await listOf(await openNodeStore(location, false, { clock: systemClock })))
   } catch (error) {
     if (!isDamage(error)) throw error
     const remedy = 'it is made anew; its list of databases is read from their folders'

@@ -5,6 +5,7 @@
  */
 
 import type { Clock, Hasher, Timer, Verifier } from '../core/clock.ts'
+import type { Commit } from '../core/commit.ts'
 import { isLaterbaseError } from '../errors.ts'
 import type { Transport } from '../p2p/transport.ts'
 import { formatTime } from '../schema/time.ts'
@@ -27,14 +28,18 @@ export interface HealerInit {
   readonly rebuild: (database: string, reason: string) => Promise<void>
 }
 
-/** Milliseconds between attempts to have damaged commits from whoever is connected then. */
+/** First wait between attempts to have damaged commits from whoever is connected then, ms. */
 const RETRY_MS = 5_000
+/** Last one, ms: every place is asked for at every peer, and nobody may ever have it. */
+const RETRY_MS_MAX = 60_000
 /** Milliseconds of rest after each piece of a check, so that it is never in the way of anybody. */
 const REST_MS = 2
 /** Milliseconds until a check that could not go to its end begins anew: a disk may go on failing. */
 const CHECK_RETRY_MS = 600_000
 /** Milliseconds after a check within which no suspicion begins another: what it found is known. */
 const SUSPECT_MS = 600_000
+/** Bytes of events healed at a time, for one walk over the commits: writes wait for as long. */
+const HEAL_BYTES_MAX = 4 * 1_048_576
 /** Findings shown: a rotten disk has any number. */
 const FINDINGS_MAX = 64
 /** Damaged stretches that are remembered; more are found by the next check. */
@@ -48,6 +53,7 @@ interface Watch {
   found: number
   healed: number
   open: Stretch[]
+  retry: Retry
   findings: string[]
   dueMs: number
   /** When the last check ended, by the monotonic clock. */
@@ -56,6 +62,14 @@ interface Watch {
   failure: string | undefined
   /** Damage that a read met and that could not be healed, in words: when, and by which peers. */
   readonly unhealed: Map<string, Unhealed>
+}
+
+/** When the open stretches are asked for next, unless other peers are connected before. */
+interface Retry {
+  readonly dueMs: number
+  readonly waitMs: number
+  /** Who was asked last. */
+  readonly peers: string
 }
 
 interface Unhealed {
@@ -123,10 +137,8 @@ export class Healer {
     const where = { key, log, seq } as DamagePlace
     // To look for it goes through all commits, and peers are asked for it now and then anyway.
     const { unhealed } = this.#watch(database.name)
-    const { clock, transport } = this.#init
-    const atMs = clock.monotonicMs()
-    const peers = transport.peers().map(({ peer }) => peer)
-    const now = { atMs, peers: peers.toSorted().join() }
+    const atMs = this.#init.clock.monotonicMs()
+    const now = { atMs, peers: this.#peers() }
     const tried = unhealed.get(error.message)
     const isFresh = tried !== undefined && atMs - tried.atMs < RETRY_MS
     if (isFresh && tried.peers === now.peers) return Promise.resolve(false)
@@ -171,7 +183,8 @@ export class Healer {
     if (held !== undefined) return held
     const counts = { done: 0, total: 0, found: 0, healed: 0, dueMs: Infinity, endedMs: -Infinity }
     const none = { running: undefined, checkedAt: undefined, failure: undefined }
-    const watch: Watch = { ...none, ...counts, open: [], findings: [], unhealed: new Map() }
+    const retry = { dueMs: 0, waitMs: RETRY_MS, peers: '' }
+    const watch: Watch = { ...none, ...counts, open: [], retry, findings: [], unhealed: new Map() }
     this.#watches.set(name, watch)
     return watch
   }
@@ -258,6 +271,8 @@ export class Healer {
   async #healOrKeep(database: NodeDatabase, stretch: Stretch): Promise<boolean> {
     const watch = this.#watch(database.name)
     const isHealed = await this.#healStretch(database, stretch)
+    // Nobody has waited for it yet, or somebody has come who has what was lacking.
+    if (watch.open.length === 0 || isHealed) watch.retry = this.#nextRetry(RETRY_MS)
     watch.open = watch.open.filter((each) => !isSame(each, stretch))
     if (isHealed) watch.healed += 1
     else if (watch.open.length < OPEN_MAX) watch.open.push(stretch)
@@ -280,7 +295,7 @@ export class Healer {
           signal: this.#closing.signal
         })
         if (commits === undefined) continue
-        for (const commit of commits) await database.store.heal(stretch.log, commit)
+        for (const some of inPieces(commits)) await database.store.heal(stretch.log, some)
         const events = [stretch.after.seq + 1, stretch.toSeq]
         const id = stretch.log.tip.origin.id
         log('warn', 'healed from a peer', { database: database.name, log: id, events, peer })
@@ -325,11 +340,32 @@ export class Healer {
     const nowMs = this.#init.clock.monotonicMs()
     for (const database of this.#init.databases()) {
       const watch = this.#watch(database.name)
-      for (const stretch of watch.open) await this.#healOrKeep(database, stretch)
+      if (watch.open.length > 0 && this.#isRetryDue(watch.retry)) await this.#retry(database, watch)
       // One that fails says so itself, and must not keep the others from theirs.
       if (watch.dueMs <= nowMs) await this.verify(database).catch(() => undefined)
     }
     this.#arm()
+  }
+
+  /** Looked at every `RETRY_MS`, so that whoever connects is asked soon. */
+  #isRetryDue({ dueMs, peers }: Retry): boolean {
+    return this.#init.clock.monotonicMs() >= dueMs || peers !== this.#peers()
+  }
+
+  async #retry(database: NodeDatabase, watch: Watch): Promise<void> {
+    const { waitMs, peers } = watch.retry
+    const isOther = peers !== this.#peers()
+    watch.retry = this.#nextRetry(isOther ? RETRY_MS : Math.min(2 * waitMs, RETRY_MS_MAX))
+    for (const stretch of watch.open) await this.#healOrKeep(database, stretch)
+  }
+
+  #nextRetry(waitMs: number): Retry {
+    return { dueMs: this.#init.clock.monotonicMs() + waitMs, waitMs, peers: this.#peers() }
+  }
+
+  #peers(): string {
+    const peers = this.#init.transport.peers().map(({ peer }) => peer)
+    return peers.toSorted().join()
   }
 
   /** Kept until it ends, so that `close` can wait for it; what fails was found, and is found again. */
@@ -341,6 +377,21 @@ export class Healer {
     this.#tasks.add(kept)
     void kept.finally(() => this.#tasks.delete(kept))
   }
+}
+
+/** Commits in their order, as many at a time as are healed together. */
+function* inPieces(commits: readonly Commit[]): Generator<readonly Commit[]> {
+  let [piece, bytes]: [Commit[], number] = [[], 0]
+  for (const commit of commits) {
+    const size = commit.events.reduce((sum, { value }) => sum + value.length, 0)
+    if (piece.length > 0 && bytes + size > HEAL_BYTES_MAX) {
+      yield piece
+      ;[piece, bytes] = [[], 0]
+    }
+    piece.push(commit)
+    bytes += size
+  }
+  if (piece.length > 0) yield piece
 }
 
 function isSame(a: Stretch, b: Stretch): boolean {

@@ -342,6 +342,11 @@ export interface Laterbase extends AsyncDisposable {
   goOffline(): Promise<void>
   goOnline(): Promise<void>
 
-  /** Idempotent. What was acknowledged is on disk; feeds end. */
+  /**
+   * Idempotent. What was acknowledged is on disk; feeds end.
+   *
+   * @throws LATERBASE_STORE_FAILED where the disk does not answer: after some 30 s it is not waited for
+   *   any more, and the data directory stays locked until the process ends
+   */
   close(): Promise<void>
 }

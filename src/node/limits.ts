@@ -22,6 +22,19 @@ export const PASSED_OVER_MAX = VERSION_HEADS_MAX - LOGS_MAX
 /** Stores opened at one time at a start: as many as Node.js has threads for the disk. */
 export const STORES_OPENED_AT_ONCE = 4
 
+/** How long until a list of databases that the disk did not take is written again, ms. */
+export const RELIST_MS = 3_000
+
+/** How long a closing waits until it says for what, ms: a stop of the command line takes 1.9 s. */
+export const CLOSE_TOLD_MS = 1_000
+/**
+ * How long a closing waits for all that is under way, ms: longer than a write may wait for the disk,
+ * because what a slow disk still takes is worth waiting for.
+ */
+export const CLOSE_MS_MAX = 30_000
+/** How long it waits for what comes after that, for each, ms. */
+export const CLOSE_LATE_MS_MAX = 1_000
+
 // Replication.
 
 /** How long an announcement waits for its commit before other peers get it without us, ms. */

@@ -2,10 +2,15 @@
  * The node's own small store when it is damaged: set aside, made anew, with the values that can still
  * be read. The list of databases is made whole from the folders that there are, so that no store is
  * left unopened because a list forgot it.
+ *
+ *     node/                 the store
+ *     node.damaged-TIME/    the files of one that was damaged, as they were found
+ *     node.making/          the one that takes its place, while it is made; nothing after a crash
+ *     node.made/            the same when it has all values: what `node/` is called next
  */
 
-import { readdir, rename, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readdir, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 
 import type { Clock } from '../core/clock.ts'
 import { isLaterbaseError } from '../errors.ts'
@@ -13,7 +18,8 @@ import { formatTime } from '../schema/time.ts'
 import { beforeOf, storeFiles } from '../store/guarded-store.ts'
 import { MARKER_SUFFIX } from '../store/marker.ts'
 import { openNodeStore, salvageNodeStore } from '../store/node-store.ts'
-import type { NodeStore } from '../store/node-store.ts'
+import type { NodeStore, NodeStoreWatch } from '../store/node-store.ts'
+import { syncFolder } from '../store/whole-file.ts'
 import { DATABASES_FOLDER, NODE_STORE_FOLDER } from './data-directory.ts'
 import { DATABASE_LIST, isDatabaseName } from './database-registry.ts'
 import type { Log } from './options.ts'
@@ -42,9 +48,15 @@ export async function openKeptNodeStore(init: NodeStoreInit): Promise<NodeStore>
 async function openOrRemake(init: NodeStoreInit): Promise<NodeStore> {
   const location = join(init.dir, NODE_STORE_FOLDER)
   try {
-    const store = await openNodeStore(location, init.create)
+    // A crash after the damaged one was set aside: what has its values is not to be made again.
+    if (!(await isThere(location)) && (await isThere(madeOf(location)))) {
+      await moveFolder(madeOf(location), location)
+    }
+    const store = await openNodeStore(location, init.create, watchOf(init))
     try {
       await store.get(DATABASE_LIST)
+      // What a crash left beside it would be older than this one, should this one ever be gone.
+      await rm(madeOf(location), { recursive: true, force: true })
       return store
     } catch (error) {
       await store.close()
@@ -56,24 +68,44 @@ async function openOrRemake(init: NodeStoreInit): Promise<NodeStore> {
   }
 }
 
+/** At every moment one of the folders has the values, so that a crash loses none. */
 async function remake(init: NodeStoreInit, location: string, cause: unknown): Promise<NodeStore> {
   const values = await salvageNodeStore(location)
-  const kept = `${location}.damaged-${formatTime(init.clock.nowMs()).replaceAll(/[:.]/g, '-')}`
-  const isThere = await stat(location).then(
-    () => true,
-    () => false
-  )
-  if (isThere) await rename(location, kept)
-  const store = await openNodeStore(location, true)
+  const [making, made] = [`${location}.making`, madeOf(location)]
+  for (const folder of [making, made]) await rm(folder, { recursive: true, force: true })
+  const store = await openNodeStore(making, true, watchOf(init))
   try {
     for (const [name, value] of values) await store.put(name, value)
-  } catch (error) {
+  } finally {
     await store.close()
-    throw error
   }
+  await moveFolder(making, made)
+  const kept = `${location}.damaged-${formatTime(init.clock.nowMs()).replaceAll(/[:.]/g, '-')}`
+  if (await isThere(location)) await moveFolder(location, kept)
+  await moveFolder(made, location)
   const facts = { reason: String(cause), kept, values: [...values.keys()] }
   init.log('error', 'the store of the node itself was damaged and was made anew', facts)
-  return store
+  return openNodeStore(location, false, watchOf(init))
+}
+
+function madeOf(location: string): string {
+  return `${location}.made`
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false
+      throw error
+    }
+  )
+}
+
+/** The new name is on disk when this resolves: a later move never gets there before it. */
+async function moveFolder(from: string, to: string): Promise<void> {
+  await rename(from, to)
+  await syncFolder(dirname(to))
 }
 
 /**
@@ -115,6 +147,10 @@ export async function storesIn(folder: string): Promise<FoundStore[]> {
 export interface FoundStore {
   readonly name: string
   readonly isMarked: boolean
+}
+
+function watchOf({ clock, log }: NodeStoreInit): NodeStoreWatch {
+  return { clock, told: (message) => log('warn', message) }
 }
 
 function isDamage(error: unknown): boolean {

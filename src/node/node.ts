@@ -11,6 +11,7 @@ import { formatTime } from '../schema/time.ts'
 import type { EventStore } from '../store/event-store.ts'
 import type { NodeStore } from '../store/node-store.ts'
 import { clockStatus, clockWarnings } from './clock-watch.ts'
+import { closeInOrder } from './closing.ts'
 import { LocalDatabases } from './database-registry.ts'
 import type { StorePlace } from './database-registry.ts'
 import { NodeDatabase } from './database.ts'
@@ -259,26 +260,21 @@ export class LaterbaseNode implements Laterbase {
   }
 
   /** From the outside in: nothing new comes, what is under way ends, then the stores. */
-  async #close(): Promise<void> {
-    const stages = [
-      () => this.#transport.close(),
-      () => this.#healer.close(),
-      () => this.#driver.close(),
-      () => this.#databases.close(),
-      async () => this.#init.stores.close(),
-      () => this.#init.nodeStore.close(),
-      () => this.#init.unlock()
-    ]
-    // A stage that fails must not leave the directory locked behind it.
-    const failures: unknown[] = []
-    for (const stage of stages) {
-      try {
-        await stage()
-      } catch (error) {
-        failures.push(error)
-      }
-    }
-    if (failures.length > 0) throw failures[0]
+  #close(): Promise<void> {
+    const { stores, nodeStore, unlock, clock, options } = this.#init
+    return closeInOrder({
+      stages: [
+        { what: () => 'the network', close: () => this.#transport.close() },
+        { what: () => 'checks of the stores', close: () => this.#healer.close() },
+        { what: () => 'replication', close: () => this.#driver.close() },
+        { what: () => this.#databases.closing(), close: () => this.#databases.close() },
+        { what: () => 'what is taken over of old stores', close: () => stores.close() },
+        { what: () => 'the store of the node itself', close: () => nodeStore.close() }
+      ],
+      unlock,
+      clock,
+      log: options.log
+    })
   }
 
   #makeDatabase(name: string, store: EventStore): NodeDatabase {
@@ -358,8 +354,9 @@ export class LaterbaseNode implements Laterbase {
 
   /** A full disk is one, however many databases are on it. */
   #diskWarnings(): Set<string> {
-    const refusals = this.#databases.all().map(({ store }) => store.refusal()?.message ?? '')
-    return new Set(refusals.filter((message) => message !== ''))
+    const refusals = this.#databases.all().map(({ store }) => store.refusal())
+    const messages = [...refusals, this.#init.nodeStore.refusal?.()].map((each) => each?.message)
+    return new Set(messages.filter((message) => message !== undefined))
   }
 
   #clockStatus(): ClockStatus {

@@ -85,13 +85,13 @@ export interface EventStore {
    */
   damagedAt(where: DamagePlace): Promise<readonly Stretch[]>
   /**
-   * Writes the records of a commit that is held anew, whatever became of them. Durable, like `write`,
-   * and takes its turn with it.
+   * Writes the records of commits that are held anew, whatever became of them: all or none. Durable,
+   * like `write`, and takes its turn with it.
    *
-   * @param log the stored log in whose own part the commit stands
-   * @param commit checked by the caller against the chain
+   * @param log the stored log in whose own part the commits stand
+   * @param commits in the order of the log, checked by the caller against the chain
    */
-  heal(log: StoredLog, commit: Commit): Promise<void>
+  heal(log: StoredLog, commits: readonly Commit[]): Promise<void>
   /** Goes through all that is stored; see `integrity.ts`. */
   check(options: CheckOptions): AsyncIterable<CheckStep>
 

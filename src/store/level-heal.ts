@@ -1,20 +1,21 @@
 /**
- * Puts together the records of a commit that is held, as they would be had nothing become of them.
+ * Puts together the records of commits that are held, as they would be had nothing become of them.
  *
  * An event's record also tells of other commits that hold its key: those are found by a walk over
- * all commit records, which takes some 5 µs a commit. Healing is rare.
+ * all commit records, which takes some 5 µs a commit, while writes wait. So there is one walk for as
+ * many commits as are healed together.
  */
 
 import { assert, present } from '../core/assert.ts'
 import { compareBytes, equalBytes } from '../core/bytes.ts'
 import { lastSeq } from '../core/commit.ts'
-import type { Commit } from '../core/commit.ts'
+import type { Commit, CommitEvent } from '../core/commit.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import { regionBytes } from '../../protocols/event/codec.ts'
 import { LaterbaseError } from '../errors.ts'
 import { seal, unsealed } from './checksum.ts'
-import type { Occurrence, StoredCommit, StoredLog } from './event-store.ts'
+import type { Occurrence, StoredLog } from './event-store.ts'
 import {
   EVENT_HEADER_BYTES,
   alternateRecordKey,
@@ -40,9 +41,10 @@ import { walkLog } from './stretches.ts'
 export interface HealInit {
   readonly db: Level
   readonly logs: readonly StoredLog[]
-  /** The log of the commit. */
+  /** The log of the commits. */
   readonly log: StoredLog
-  readonly commit: Commit
+  /** In the order of the log. */
+  readonly commits: readonly Commit[]
 }
 
 interface Put {
@@ -59,64 +61,91 @@ interface KeyPlace extends Occurrence {
 
 /** @throws LATERBASE_STORE_CORRUPT where other damage has to be healed before */
 export async function healingPuts(init: HealInit): Promise<Put[]> {
-  const { db, log, commit } = init
-  assert(commit.firstSeq > (log.fork?.seq ?? 0), 'a commit of the own part of its stored log')
-  assert(lastSeq(commit) <= log.tip.seq, 'a commit that is held')
-  const others = await findOthers(init)
-  const arrival = await findArrival(init)
-  const { firstSeq, previous, recorded, hash, signature, events } = commit
-  const keys = events.map((event) => event.key)
-  const head = { log: log.number, firstSeq, arrival, recorded }
-  const bytes = regionBytes(events)
-  const recordKey = commitRecordKey(log.number, firstSeq)
-  const record = encodeCommitRecord({ ...head, previous, hash, signature, bytes, keys })
-  const place = encodePlace({ log: log.number, seq: firstSeq })
-  const puts = [sealedPut(recordKey, record), sealedPut(arrivalRecordKey(arrival), place)]
-  const healed = new Set<string>()
-  for (const key of keys) {
-    if (healed.has(keyText(key))) continue
-    healed.add(keyText(key))
-    const here = events.flatMap((event, index): KeyPlace[] => {
-      const at = { log: log.number, seq: firstSeq + index, arrival, recorded }
-      return equalBytes(event.key, key) ? [at] : []
-    })
-    const places = [...(others.get(keyText(key)) ?? []), ...here].toSorted((a, b) => {
-      return a.arrival === b.arrival ? a.seq - b.seq : a.arrival - b.arrival
-    })
-    puts.push(...(await keyPuts(db, { key, places, commit, log: log.number })))
+  const { db, log, commits } = init
+  for (const commit of commits) {
+    assert(commit.firstSeq > (log.fork?.seq ?? 0), 'a commit of the own part of its stored log')
+    assert(lastSeq(commit) <= log.tip.seq, 'a commit that is held')
   }
+  const arrivals = await findArrivals(init)
+  const keys = await findKeys(init, arrivals)
+  const puts: Put[] = []
+  for (const [index, commit] of commits.entries()) {
+    const { firstSeq, previous, recorded, hash, signature, events } = commit
+    const arrival = present(arrivals[index], 'an arrival each')
+    const head = { log: log.number, firstSeq, arrival, recorded }
+    const bytes = regionBytes(events)
+    const held = { ...head, previous, hash, signature, bytes, keys: events.map(({ key }) => key) }
+    const recordKey = commitRecordKey(log.number, firstSeq)
+    puts.push(sealedPut(recordKey, encodeCommitRecord(held)))
+    const place = encodePlace({ log: log.number, seq: firstSeq })
+    puts.push(sealedPut(arrivalRecordKey(arrival), place))
+  }
+  for (const heal of keys) puts.push(...(await keyPuts(db, heal)))
   return puts
 }
 
-/** Where other commits hold the keys of this one. */
-async function findOthers({ db, logs, log, commit }: HealInit): Promise<Map<string, KeyPlace[]>> {
-  const wanted = new Set(commit.events.map((event) => keyText(event.key)))
-  const others = new Map<string, KeyPlace[]>()
-  const add = ({ arrival, recorded, ...held }: StoredCommit): void => {
-    for (const [index, key] of held.keys.entries()) {
-      const text = keyText(key)
-      if (!wanted.has(text)) continue
-      const place = { log: held.log, seq: held.firstSeq + index, arrival, recorded }
-      others.set(text, [...(others.get(text) ?? []), place])
+/** Each key of the commits once, with all its places: in the commits, and in others that hold it. */
+async function findKeys(init: HealInit, arrivals: readonly number[]): Promise<KeyHeal[]> {
+  const { db, logs, log, commits } = init
+  const found = new Map<string, KeyHeal>()
+  for (const [index, { firstSeq, recorded, events }] of commits.entries()) {
+    const arrival = present(arrivals[index], 'an arrival each')
+    for (const [at, event] of events.entries()) {
+      const place = { log: log.number, seq: firstSeq + at, arrival, recorded }
+      const { key } = event
+      const heal: KeyHeal = found.get(keyText(key)) ?? { key, places: [], healed: new Map() }
+      found.set(keyText(key), heal)
+      heal.places.push(place)
+      heal.healed.set(place, event)
     }
   }
+  const firstSeqs = new Set(commits.map(({ firstSeq }) => firstSeq))
   for (const each of logs) {
     for await (const step of walkLog(db, each)) {
       if (step.type === 'stretch') continue
-      const isThis = each.number === log.number && step.commit.firstSeq === commit.firstSeq
-      if (!isThis) add(step.commit)
+      const { firstSeq, keys, arrival, recorded } = step.commit
+      if (each.number === log.number && firstSeqs.has(firstSeq)) continue
+      for (const [at, key] of keys.entries()) {
+        found
+          .get(keyText(key))
+          ?.places.push({ log: each.number, seq: firstSeq + at, arrival, recorded })
+      }
     }
   }
-  return others
+  for (const { places } of found.values()) {
+    places.sort((a, b) => (a.arrival === b.arrival ? a.seq - b.seq : a.arrival - b.arrival))
+  }
+  return [...found.values()]
 }
 
-/** The number under which the commit arrived: of its record, else of the record that names it. */
-async function findArrival({ db, log, commit }: HealInit): Promise<number> {
-  const recordKey = commitRecordKey(log.number, commit.firstSeq)
-  const record = await db.get(recordKey)
-  const bytes = record === undefined ? undefined : unsealed(recordKey, record)
-  if (bytes !== undefined) return decodeCommitRecord(recordKey, bytes).arrival
+/** The numbers under which the commits arrived: of their records, else of the records that name them. */
+async function findArrivals({ db, log, commits }: HealInit): Promise<number[]> {
+  const arrivals = new Map<number, number>()
+  const recordKeys = commits.map(({ firstSeq }) => commitRecordKey(log.number, firstSeq))
+  const records = await db.getMany(recordKeys)
+  for (const [index, { firstSeq }] of commits.entries()) {
+    const [recordKey, record] = [recordKeys[index], records[index]]
+    if (recordKey === undefined || record === undefined) continue
+    const bytes = unsealed(recordKey, record)
+    if (bytes !== undefined) arrivals.set(firstSeq, decodeCommitRecord(recordKey, bytes).arrival)
+  }
+  if (arrivals.size < commits.length) await findNamedArrivals(db, { log, commits, arrivals })
+  return commits.map(({ firstSeq }) => present(arrivals.get(firstSeq), 'an arrival each'))
+}
+
+/** Adds what the records of arrivals tell. */
+async function findNamedArrivals(
+  db: Level,
+  {
+    log,
+    commits,
+    arrivals
+  }: Pick<HealInit, 'log' | 'commits'> & { readonly arrivals: Map<number, number> }
+): Promise<void> {
+  const wanted = new Set(commits.map(({ firstSeq }) => firstSeq))
+  for (const firstSeq of arrivals.keys()) wanted.delete(firstSeq)
   const range = { gte: Buffer.from([KIND.arrival]), lt: Buffer.from([KIND.arrival + 1]) }
+  const taken = new Set(arrivals.values())
   const holes: number[] = []
   let next = 1
   for await (const [key, sealed] of db.iterator(range)) {
@@ -126,25 +155,31 @@ async function findArrival({ db, log, commit }: HealInit): Promise<number> {
     const place = unsealed(key, sealed)
     const at = place === undefined ? undefined : decodePlace(place)
     if (at === undefined) holes.push(arrival)
-    else if (at.log === log.number && at.seq === commit.firstSeq) return arrival
+    else if (at.log === log.number && wanted.delete(at.seq)) arrivals.set(at.seq, arrival)
   }
-  const [only, further] = holes
-  if (only !== undefined && further === undefined) return only
-  const message = `when commit ${commit.firstSeq} of log ${commit.origin.id} came is not known any more`
-  throw new LaterbaseError('LATERBASE_STORE_CORRUPT', message)
+  // Those that nothing names: a stored log arrived in its order, so that as many holes are theirs.
+  const left = holes.filter((arrival) => !taken.has(arrival))
+  const unnamed = commits.filter(({ firstSeq }) => wanted.has(firstSeq))
+  for (const [index, { firstSeq, origin }] of unnamed.entries()) {
+    const arrival = left[index]
+    if (arrival === undefined || left.length !== unnamed.length) {
+      const message = `when commit ${firstSeq} of log ${origin.id} came is not known any more`
+      throw new LaterbaseError('LATERBASE_STORE_CORRUPT', message)
+    }
+    arrivals.set(firstSeq, arrival)
+  }
 }
 
 interface KeyHeal {
   readonly key: EventKey
   /** All of them, in order of arrival. */
-  readonly places: readonly KeyPlace[]
-  readonly commit: Commit
-  /** Number of the commit's log. */
-  readonly log: number
+  readonly places: KeyPlace[]
+  /** Those in the commits, with what stands there. */
+  readonly healed: Map<KeyPlace, CommitEvent>
 }
 
 async function keyPuts(db: Level, heal: KeyHeal): Promise<Put[]> {
-  const { key, places, commit, log } = heal
+  const { key, places, healed } = heal
   const hashes = await placeHashes(db, heal)
   const byHash = new Map<string, { readonly hash: Uint8Array; readonly places: KeyPlace[] }>()
   for (const [index, place] of places.entries()) {
@@ -158,9 +193,7 @@ async function keyPuts(db: Level, heal: KeyHeal): Promise<Put[]> {
   const conflict = contents.length > 1
   const puts: Put[] = []
   for (const content of contents) {
-    const event = commit.events.find((each) => {
-      return equalBytes(each.key, key) && equalBytes(each.hash, content.hash)
-    })
+    const event = [...healed.values()].find(({ hash }) => equalBytes(hash, content.hash))
     if (event === undefined) continue
     const [first, ...rest] = content.places
     const { seq, recorded, log: firstLog } = present(first, 'a content stands somewhere')
@@ -177,30 +210,31 @@ async function keyPuts(db: Level, heal: KeyHeal): Promise<Put[]> {
   if (!conflict) return puts
   puts.push(sealedPut(conflictRecordKey(key), present(hashes[0], 'a first content')))
   for (const [index, place] of places.entries()) {
-    if (place.log !== log) continue
-    if (place.seq < commit.firstSeq || place.seq > lastSeq(commit)) continue
+    if (!healed.has(place)) continue
     puts.push(sealedPut(contentRecordKey(place), present(hashes[index], 'a hash each')))
   }
   return puts
 }
 
-/** What stands at each place of a key: by the commit, by the place's record, or the first content. */
+/** What stands at each place of a key: by the commits, by the place's record, or the first content. */
 async function placeHashes(db: Level, heal: KeyHeal): Promise<Uint8Array[]> {
-  const { key, places, commit, log } = heal
+  const { key, places, healed } = heal
   const conflictKey = conflictRecordKey(key)
   const told = await db.get(conflictKey)
   const records = await db.getMany(places.map(contentRecordKey))
-  const own = (place: KeyPlace): Uint8Array | undefined =>
-    place.log === log ? commit.events[place.seq - commit.firstSeq]?.hash : undefined
+  const own = (place: KeyPlace): Uint8Array | undefined => healed.get(place)?.hash
   // A place of which nothing is told has the content that came first: where the record that says so
   // is damaged, the commit knows, if one of its own places is such a one.
   const untold = places.find((place, index) => records[index] === undefined && own(place))
   const first =
     (told === undefined ? undefined : unsealed(conflictKey, told)) ??
     (untold === undefined ? undefined : own(untold))
-  // Without several contents, every place has the one that the commit has.
-  const mine = commit.events.find((event) => equalBytes(event.key, key))
-  const isContested = told !== undefined || records.some((record) => record !== undefined)
+  // Without several contents, every place has the one that the commits have.
+  const [mine, ...others] = healed.values()
+  const isContested =
+    told !== undefined ||
+    records.some((record) => record !== undefined) ||
+    others.some(({ hash }) => mine !== undefined && !equalBytes(hash, mine.hash))
   return places.map((place, index) => {
     const record = records[index]
     const content = record === undefined ? undefined : unsealed(contentRecordKey(place), record)

@@ -246,10 +246,10 @@ class LevelStore implements EventStore {
   }
 
   /** Between two writes: what it reads must not change before it writes. */
-  async heal(log: StoredLog, commit: Commit): Promise<void> {
+  async heal(log: StoredLog, commits: readonly Commit[]): Promise<void> {
     while (this.#writing || this.#healing !== undefined) await this.#turn()
     this.#refuseWhenTorn()
-    const healing = this.#heal(log.number, commit)
+    const healing = this.#heal(log.number, commits)
     this.#healing = healing.catch(() => undefined)
     try {
       await healing
@@ -285,9 +285,9 @@ class LevelStore implements EventStore {
     if (this.#writing) await new Promise<void>((resolve) => this.#waiting.push(resolve))
   }
 
-  async #heal(number: number, commit: Commit): Promise<void> {
+  async #heal(number: number, commits: readonly Commit[]): Promise<void> {
     const log = present(this.logs()[number], 'a commit of a log that is held')
-    const puts = await healingPuts({ db: this.#db, logs: this.logs(), log, commit })
+    const puts = await healingPuts({ db: this.#db, logs: this.logs(), log, commits })
     try {
       await this.#put(() => this.#db.batch(puts, { sync: true }))
     } catch (cause) {

@@ -205,11 +205,13 @@ class MemoryStore implements EventStore {
     return []
   }
 
-  async heal(log: StoredLog, commit: Commit): Promise<void> {
-    const held = this.#commits.find(
-      ({ log: number, firstSeq }) => number === log.number && firstSeq === commit.firstSeq
-    )
-    assert(held !== undefined && equalBytes(held.hash, commit.hash), 'a commit that is held')
+  async heal(log: StoredLog, commits: readonly Commit[]): Promise<void> {
+    for (const { firstSeq, hash } of commits) {
+      const held = this.#commits.find(
+        (each) => each.log === log.number && each.firstSeq === firstSeq
+      )
+      assert(held !== undefined && equalBytes(held.hash, hash), 'a commit that is held')
+    }
   }
 
   async *check(): AsyncGenerator<CheckStep> {

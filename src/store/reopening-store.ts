@@ -109,6 +109,7 @@ class ReopeningStore implements EventStore {
     this.found = store.found
     this.#watch = new WriteWatch({
       name: init.name,
+      meanwhile: MEANWHILE,
       clock: init.clock,
       unanswered: (error) => init.told({ type: 'unanswered', error }),
       answered: () => {
@@ -204,8 +205,8 @@ class ReopeningStore implements EventStore {
     return this.#read((store) => store.damagedAt(where))
   }
 
-  async heal(log: StoredLog, commit: Commit): Promise<void> {
-    await this.#written((store) => store.heal(log, commit), undefined)
+  async heal(log: StoredLog, commits: readonly Commit[]): Promise<void> {
+    await this.#written((store) => store.heal(log, commits), undefined)
   }
 
   check(options: CheckOptions): AsyncIterable<CheckStep> {
@@ -381,6 +382,10 @@ class ReopeningStore implements EventStore {
     for (const listener of this.#listeners) listener()
   }
 }
+
+const MEANWHILE =
+  'New events are refused until it does. What waited may be stored all the same: sent again with ' +
+  'the same key, or with source and id, it is one event.'
 
 function failedError(name: string, cause: unknown): LaterbaseError {
   const reason = cause instanceof Error ? cause.message : String(cause)

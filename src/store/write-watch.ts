@@ -13,6 +13,8 @@ import { WRITE_MS_MAX } from './limits.ts'
 export interface WriteWatchInit {
   /** Names the store for people. */
   readonly name: string
+  /** What a person should know of what waits for the disk, in whole sentences. */
+  readonly meanwhile: string
   readonly clock: Pick<Clock, 'monotonicMs' | 'setTimer'>
   /** A write is not answered, and those who wait for it are told so next. */
   readonly unanswered: (error: LaterbaseError) => void
@@ -60,13 +62,11 @@ export class WriteWatch {
   }
 
   #error(beganMs: number): LaterbaseError {
-    const { name, clock } = this.#init
+    const { name, meanwhile, clock } = this.#init
     const unansweredMs = clock.monotonicMs() - beganMs
     const message =
-      `${name}: the disk has not answered a write for ${Math.floor(unansweredMs / 1_000)} s. New ` +
-      'events are refused until it does. What waited may be stored all the same: sent again with ' +
-      'the same key, or with source and id, it is one event. Look at the disk and its connection; ' +
-      'a restart loses nothing that was acknowledged.'
+      `${name}: the disk has not answered a write for ${Math.floor(unansweredMs / 1_000)} s. ` +
+      `${meanwhile} Look at the disk and its connection; a restart loses nothing that was acknowledged.`
     const facts = { unanswered_ms: unansweredMs }
     return new LaterbaseError('LATERBASE_STORE_FAILED', message, { facts })
   }

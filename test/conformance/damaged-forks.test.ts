@@ -216,10 +216,10 @@ async function healAll(store: EventStore, commits: readonly Commit[]): Promise<v
     for (const step of steps) {
       if (step.type !== 'stretch') continue
       const { log, after, toSeq, hash } = step.stretch
-      for (const commit of chainTo(commits, hash)) {
-        if (commit.firstSeq <= after.seq || lastSeq(commit) > toSeq) continue
-        await store.heal(log, commit).catch(notYet)
-      }
+      const inside = chainTo(commits, hash).filter(
+        (commit) => commit.firstSeq > after.seq && lastSeq(commit) <= toSeq
+      )
+      await store.heal(log, inside).catch(notYet)
     }
   }
 }

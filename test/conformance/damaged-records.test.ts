@@ -1,12 +1,15 @@
 /** Any record of a store on disk with any of its bytes changed: refused aloud, or without effect. */
 
 import fc from 'fast-check'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+
+import { ClassicLevel } from 'classic-level'
 
 import { isLaterbaseError } from '../../src/errors.ts'
 import { recordCheck, seal, unsealed } from '../../src/store/checksum.ts'
+import { arrivalRecordKey, commitRecordKey } from '../../src/store/key-layout.ts'
 import { KIND } from '../../src/store/record-name.ts'
-import { flipped, putRaw, readRaw } from '../fixtures/raw-level.ts'
+import { flipped, putRaw, readRaw, withRaw } from '../fixtures/raw-level.ts'
 import { OWNER, fact, plan, write } from './event-store-suite.ts'
 import { collect, dump } from './store-dump.ts'
 import { createFolder, openAt } from './stores.ts'
@@ -97,10 +100,11 @@ test('what is damaged of a commit is found by a check, and healed by the commit'
       // Twice: what one commit needs to be healed may be healed by another.
       for (const stretch of [...stretches, ...stretches]) {
         const { id } = stretch.log.tip.origin
-        for (const commit of commits.filter(({ origin }) => origin.id === id)) {
-          const isIn = commit.firstSeq > stretch.after.seq && commit.firstSeq <= stretch.toSeq
-          if (isIn) await opened.heal(stretch.log, commit).catch(notYet)
-        }
+        const inside = commits.filter(
+          ({ origin, firstSeq }) =>
+            origin.id === id && firstSeq > stretch.after.seq && firstSeq <= stretch.toSeq
+        )
+        await opened.heal(stretch.log, inside).catch(notYet)
       }
       const clean = await collect(opened.check({}))
       expect(
@@ -111,6 +115,42 @@ test('what is damaged of a commit is found by a check, and healed by the commit'
       await opened.close()
     }
   }
+})
+
+test('commits that are lost in a row are healed together, at the cost of one walk over the others', async () => {
+  const location = await folder.next()
+  const store = await openAt(location, OWNER)
+  const numbers = Array.from({ length: 20 }, (_each, index) => index)
+  const commits = await write(
+    store,
+    numbers.map((each) => plan(0, [fact(each), fact(each + 1), fact(3, each % 2)]))
+  )
+  const before = JSON.stringify(await dump(store), withoutBigInts)
+  await store.close()
+  const lost = commits.slice(4, 16)
+  await withRaw(location, async (db) => {
+    for (const { firstSeq } of lost) await db.del(commitRecordKey(0, firstSeq))
+    for (let arrival = 5; arrival <= 16; arrival += 1) await db.del(arrivalRecordKey(arrival))
+  })
+  const opened = await openAt(location, OWNER, false)
+  const [log] = opened.logs()
+  if (log === undefined) throw new Error('the log of the test')
+  // Alone, nobody could tell which of those that came then each of them was.
+  await expect(opened.heal(log, lost.slice(0, 1))).rejects.toMatchObject({
+    code: 'LATERBASE_STORE_CORRUPT'
+  })
+  const walks = vi.spyOn(ClassicLevel.prototype, 'iterator')
+  await opened.heal(log, lost)
+  const ofMany = walks.mock.calls.length
+  walks.mockClear()
+  await opened.heal(log, lost.slice(0, 1))
+  // One more for the records of arrivals, which are there now.
+  expect(ofMany).toBeLessThanOrEqual(walks.mock.calls.length + 1)
+  walks.mockRestore()
+  expect(JSON.stringify(await dump(opened), withoutBigInts)).toBe(before)
+  const steps = await collect(opened.check({}))
+  expect(steps.filter(({ type }) => type !== 'progress')).toEqual([])
+  await opened.close()
 })
 
 function notYet(error: unknown): void {

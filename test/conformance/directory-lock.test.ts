@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 
@@ -12,6 +12,7 @@ import { createLaterbase } from '../../src/index.ts'
 import type { Laterbase } from '../../src/index.ts'
 import { examineDirectory } from '../../src/node/directory-doctor.ts'
 import type { Examination } from '../../src/node/directory-doctor.ts'
+import { makeDirectory } from '../../src/node/make-directory.ts'
 import { lockDirectory } from '../../src/store/directory-lock.ts'
 import { temporaryDirectory } from '../fixtures/nodes.ts'
 
@@ -61,6 +62,23 @@ test('of two nodes that start at once in a new one, the one that runs has the id
   expect(again.peerId).toBe(nodes[0]?.peerId)
   await again.close()
   expect(await readFile(join(dir, 'identity.json'), 'utf8')).toContain('Ed25519')
+})
+
+test('nobody makes a node where one is being made, and one that is there stays as it is', async () => {
+  const dir = await temporaryDirectory()
+  const made = await Promise.allSettled([1, 2, 3].map(() => makeDirectory(dir, undefined)))
+  expect(made.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
+  expect(made.find(({ status }) => status === 'rejected')).toMatchObject({ reason: LOCKED })
+  const identity = await readFile(join(dir, 'identity.json'), 'utf8')
+  const invitation = await readFile(join(dir, 'network.key'), 'utf8')
+  const lock = await lockDirectory(dir)
+  expect(await makeDirectory(dir, undefined)).toMatchObject({ created: false })
+  await rm(join(dir, 'identity.json'))
+  await expect(makeDirectory(dir, invitation.trim())).rejects.toMatchObject(LOCKED)
+  await writeFile(join(dir, 'identity.json'), identity)
+  await lock.release()
+  expect(await makeDirectory(dir, invitation.trim())).toMatchObject({ created: false })
+  expect(await readFile(join(dir, 'identity.json'), 'utf8')).toBe(identity)
 })
 
 function start(dir: string): Promise<Laterbase> {

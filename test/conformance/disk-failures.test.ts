@@ -12,9 +12,11 @@ import { StoreKeeper } from '../../src/node/store-keeper.ts'
 import { systemClock, systemHasher, systemRng, systemVerifier } from '../../src/node/system.ts'
 import { ByteCursor } from '../../src/store/byte-cursor.ts'
 import type { EventStore } from '../../src/store/event-store.ts'
+import { WRITE_MS_MAX } from '../../src/store/limits.ts'
 import { openNodeStore } from '../../src/store/node-store.ts'
 import { canReopen } from '../../src/store/reopen-probe.ts'
 import { tableFault } from '../../src/store/table-check.ts'
+import { ManualClock, settled } from '../fixtures/manual-clock.ts'
 import { OWNER, fact, plan, write } from './event-store-suite.ts'
 import { dump } from './store-dump.ts'
 import { createFolder, openAt } from './stores.ts'
@@ -106,7 +108,7 @@ test('a scan across the reopening ends with an error, and can be made again', as
 })
 
 test('the node store is opened anew before what comes after a write that failed', async () => {
-  const store = await openNodeStore(location, true)
+  const store = await openNodeStore(location, true, { clock: systemClock })
   await store.put('one', 1)
   vi.spyOn(ClassicLevel.prototype, 'put').mockRejectedValueOnce(new Error('ENOSPC'))
   const closing = vi.spyOn(ClassicLevel.prototype, 'close')
@@ -121,6 +123,46 @@ test('the node store is opened anew before what comes after a write that failed'
   ])
   await store.close()
 })
+
+test('the node store gives up a write that the disk does not answer, reads on, and goes on after it', async () => {
+  const clock = new ManualClock()
+  const told: string[] = []
+  const watch = { clock, told: (message: string) => void told.push(message) }
+  const store = await openNodeStore(location, true, watch)
+  await store.put('one', 1)
+  const answer = hangOnePut()
+  const hanging = store.put('one', 2)
+  const failed = expect(hanging).rejects.toMatchObject(FAILED)
+  await settled()
+  await clock.pass(WRITE_MS_MAX)
+  await failed
+  expect(told.join()).toMatch(/^The store of the node itself: the disk has not answered .* 20 s/)
+  // Whoever comes now is told at once, and reads are answered.
+  await expect(store.put('two', 2)).rejects.toMatchObject(FAILED)
+  expect(store.refusal?.()).toMatchObject(FAILED)
+  expect(await store.get('one')).toBe(1)
+  answer()
+  await vi.waitFor(() => expect(store.refusal?.()).toBeUndefined())
+  expect(told).toHaveLength(2)
+  expect(await store.get('one')).toBe(2)
+  await store.put('two', 2)
+  await store.close()
+})
+
+/** The next write of a node store waits until the answer. */
+function hangOnePut(): () => void {
+  const { put } = ClassicLevel.prototype
+  let answer = (): void => undefined
+  const answered = new Promise<void>((resolve) => (answer = resolve))
+  vi.spyOn(ClassicLevel.prototype, 'put').mockImplementationOnce(async function (
+    this: ClassicLevel,
+    ...args: Parameters<typeof put>
+  ) {
+    await answered
+    await put.apply(this, args)
+  })
+  return () => answer()
+}
 
 test('an opening promises to succeed where there is room for the log, and the disk takes a write', async () => {
   await mkdir(location)

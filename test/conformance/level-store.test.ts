@@ -13,7 +13,7 @@ import { ClassicLevel } from 'classic-level'
 import { present } from '../../src/core/assert.ts'
 import type { Hasher } from '../../src/core/clock.ts'
 import type { CommitEvent } from '../../src/core/commit.ts'
-import { systemHasher, systemRng } from '../../src/node/system.ts'
+import { systemClock, systemHasher, systemRng } from '../../src/node/system.ts'
 import type { CommitSlice, EventStore, StoredCommit } from '../../src/store/event-store.ts'
 import {
   COUNTERS_KEY,
@@ -265,20 +265,22 @@ describe('many contents of one key', () => {
 
 describe('the node store', () => {
   test('keeps named values across a reopening', async () => {
-    const store = await openNodeStore(location, true)
+    const store = await openNodeStore(location, true, { clock: systemClock })
     expect(await store.get('databases')).toBeUndefined()
     await store.put('databases', { yard: 'open', __proto__: 1 })
     await store.put('databases', { yard: 'forgotten' })
     await store.close()
     await store.close()
-    const reopened = await openNodeStore(location, false)
+    const reopened = await openNodeStore(location, false, { clock: systemClock })
     expect(await reopened.get('databases')).toEqual({ yard: 'forgotten' })
     await reopened.close()
   })
 
   test('that is not there is lost, and can be made afterwards', async () => {
-    await expect(openNodeStore(location, false)).rejects.toMatchObject({ code: LOST })
-    await (await openNodeStore(location, true)).close()
+    await expect(openNodeStore(location, false, { clock: systemClock })).rejects.toMatchObject({
+      code: LOST
+    })
+    await (await openNodeStore(location, true, { clock: systemClock })).close()
   })
 })
 

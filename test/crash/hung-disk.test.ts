@@ -1,4 +1,7 @@
-/** A disk that never answers a write: writers are told, the status and the metrics say so, reads go on. */
+/**
+ * A disk that never answers a write: writers are told, the status and the metrics say so, reads go on,
+ * and the node can be stopped.
+ */
 
 import { mkdir, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -7,6 +10,7 @@ import { assert, beforeAll, describe, test } from 'vitest'
 
 import { buildCli } from '../fixtures/build.ts'
 import { scratch, startNode } from '../fixtures/cli.ts'
+import type { RunningNode } from '../fixtures/cli.ts'
 import { ask, post } from '../fixtures/http-server.ts'
 import type { Answer } from '../fixtures/http-server.ts'
 import { buildShim, shimEnvironment } from './disk-shim.ts'
@@ -53,13 +57,58 @@ describe.skipIf(shim === undefined)('a write that the disk never answers', () =>
         metrics
       )
       assert.isAbove(Number(seconds?.[1]), 1)
-      await node.end('SIGKILL')
+      assert.match(await stopped(node), /"waitingFor":"database depot"/)
     }
     await using again = await startNode(dir)
     for (const key of keys) {
       assert.equal((await ask(`${again.url}/db/depot/e/${key}`)).status, 200)
     }
   }, 180_000)
+
+  test('of the list of databases stops nothing but changes of it, and not a stop of the node', async () => {
+    await using folder = await scratch()
+    const [dir, graves] = [join(folder.path, 'data'), join(folder.path, 'graves')]
+    await Promise.all([dir, graves].map((path) => mkdir(path)))
+    const journal = join(folder.path, 'journal')
+    const place = { library: String(shim), dir: await realpath(dir), journal, graves }
+    const fault = { action: 'hang', at: 12, only: 'node/000003.log' } as const
+    const made: string[] = []
+    let key = ''
+    {
+      await using node = await startNode(dir, [], { env: shimEnvironment(place, fault) })
+      const make = (name: string): Promise<Answer> =>
+        ask(`${node.url}/db/${name}`, { method: 'PUT' })
+      let answer = await make('d0')
+      for (let id = 1; answer.status === 201 && id <= WRITES_MAX; id += 1) {
+        made.push(`d${id - 1}`)
+        answer = await make(`d${id}`)
+      }
+      assert.deepEqual([answer.status, answer.json().code], [503, 'store-failed'])
+      assert.isAtLeast(made.length, 2)
+      // Whoever comes now is told at once, and the databases that there are take events.
+      assert.equal((await make('other')).status, 503)
+      assert.equal((await ask(`${node.url}/db/d0?confirm=d0`, { method: 'DELETE' })).status, 503)
+      const event = { source: 'test', id: '1', time: TIME, data: 1 }
+      const stored = await post(`${node.url}/db/d0/e`, event)
+      assert.equal(stored.status, 201)
+      key = stored.json().results[0].key
+      const { warnings } = (await ask(`${node.url}/_status`)).json()
+      assert.match(warnings.join(), /store of the node itself: the disk has not answered a write/)
+      assert.match(await stopped(node), /"waitingFor":"the store of the node itself"/)
+    }
+    await using again = await startNode(dir)
+    assert.includeMembers((await ask(`${again.url}/db`)).json().databases, made)
+    assert.equal((await ask(`${again.url}/db/d0/e/${key}`)).status, 200)
+  }, 180_000)
 })
+
+/** Ends a node as whoever stops a service does; what it said meanwhile. */
+async function stopped(node: RunningNode): Promise<string> {
+  let said = ''
+  node.child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()))
+  // The signal itself, because a process that waits for its threads would never exit.
+  assert.equal(await node.end('SIGTERM'), 'SIGTERM')
+  return said
+}
 
 const TIME = '2026-01-01T00:00:00Z'

@@ -63,6 +63,20 @@ test('the first line of a started node says where it answers, and it answers the
   assert.equal(up.peer, peerId)
 })
 
+test('init and join say of a node that runs that it is there already, and change nothing', async () => {
+  await using folder = await scratch()
+  const dir = join(folder.path, 'a')
+  await using node = await startNode(dir)
+  const { invitation } = jsonLines<{ invitation: string }>(
+    await runCli(['invite', '--dir', dir, '--json'])
+  )[0] ?? { invitation: '' }
+  for (const args of [['init'], ['join', invitation]]) {
+    const said = await runCli([...args, '--dir', dir])
+    assert.deepEqual([said.code, /nothing was changed/.test(said.stdout)], [0, true], said.stderr)
+  }
+  assert.equal(await node.end('SIGTERM'), 0)
+})
+
 test('SIGTERM and SIGINT stop a node with exit code 0', async () => {
   await using folder = await scratch()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {

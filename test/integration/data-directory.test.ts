@@ -6,6 +6,7 @@ import { assert, test } from 'vitest'
 
 import { createLaterbase } from '../../src/index.ts'
 import type { Laterbase } from '../../src/index.ts'
+import { systemClock } from '../../src/node/system.ts'
 import { openNodeStore } from '../../src/store/node-store.ts'
 import { allEvents, temporaryDirectory } from '../fixtures/nodes.ts'
 
@@ -20,7 +21,7 @@ test('creating a database takes up the store of one that is missing in the list'
     const { database } = await node.createDatabase('depot')
     await database.append({ data: 'kept' })
   }
-  const list = await openNodeStore(join(dir, 'node'), false)
+  const list = await openNodeStore(join(dir, 'node'), false, { clock: systemClock })
   await list.put('databases', {})
   await list.close()
 

@@ -247,3 +247,25 @@ test('five hundred clients that send a byte at a time are answered, and so is ev
   for (const { answer } of slow) expect(await answer).toMatch(/^HTTP\/1\.1 201 /)
   expect((await database.status()).events).toBe(500)
 }, 120_000)
+
+test('what is no chunk ends a stream whose answer has begun, and is not answered within it', async () => {
+  await using served = await serveNode()
+  await served.node.createDatabase('yard')
+  const socket = await dial(served.url)
+  const chunks: Buffer[] = []
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk))
+  const answered = once(socket, 'data')
+  const line = '{"data":1}\n'
+  const headers = { 'Content-Type': 'application/x-ndjson', 'Transfer-Encoding': 'chunked' }
+  socket.write(`${head('POST /db/yard/e', headers)}${line.length.toString(16)}\r\n${line}\r\n`)
+  await answered
+  const closed = once(socket, 'close')
+  socket.write('no size\r\n')
+  await closed
+  const came = Buffer.concat(chunks).toString('latin1')
+  expect(came.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200'])
+  // Without its last chunk a client knows that the answer is not whole.
+  expect(came).not.toMatch(/\r\n0\r\n\r\n$/)
+  // Where none has begun there is one.
+  expect(await sendRaw(served.url, 'no request\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 /)
+})

@@ -7,10 +7,11 @@ import type { NodeDatabase } from '../../src/node/database.ts'
 import { Healer } from '../../src/node/healer.ts'
 import { systemHasher, systemVerifier } from '../../src/node/system.ts'
 import type { TransportHandlers } from '../../src/p2p/transport.ts'
-import type { CheckStep } from '../../src/store/event-store.ts'
+import type { CheckStep, Stretch } from '../../src/store/event-store.ts'
 import { ManualClock } from '../fixtures/manual-clock.ts'
 import { ScriptedTransport } from '../fixtures/scripted-node.ts'
 
+const HASH = new Uint8Array(32)
 const DAY_MS = 86_400_000
 const HOUR_MS = 3_600_000
 const CORRUPT = new LaterbaseError('LATERBASE_STORE_CORRUPT', 'rot', { facts: { log: 0, seq: 7 } })
@@ -67,6 +68,38 @@ test('a store that there is no room to make anew is named, and is left open', as
   )
 })
 
+test('what nobody can give is asked for less and less often, and at once when others are connected', async () => {
+  const bench = new Bench(['a'])
+  await bench.transport.start({ peerConnected: () => undefined } as unknown as TransportHandlers)
+  let asked = 0
+  bench.transport.script = async () => {
+    asked += 1
+    throw new Error('nothing of it is here')
+  }
+  bench.transport.connect('peer')
+  bench.step = { type: 'stretch', detail: 'rot', stretch: LOST }
+  await bench.healer.verify(bench.database('a'))
+  expect([asked, bench.healer.status('a').open]).toEqual([1, 1])
+  // After 5, 10, 20, 40, 60, 60 s and so on; each is looked at with the timer of 5 s.
+  await bench.clock.pass(HOUR_MS)
+  expect(asked).toBeGreaterThan(55)
+  expect(asked).toBeLessThan(75)
+  const before = asked
+  bench.transport.connect('other')
+  await bench.clock.pass(5_000)
+  expect(asked).toBe(before + 2)
+  await bench.clock.pass(10_000)
+  expect(asked).toBe(before + 4)
+})
+
+/** The only commit of a log of one event. */
+const LOST = {
+  log: { number: 0, tip: { origin: { id: '00'.repeat(16), hash: HASH }, seq: 1 } },
+  after: { seq: 0, hash: HASH },
+  toSeq: 1,
+  hash: HASH
+} as unknown as Stretch
+
 class Bench {
   readonly clock = new ManualClock()
   readonly transport = new ScriptedTransport()
@@ -115,7 +148,9 @@ class Bench {
       this.looks += 1
       return []
     }
-    return { name, store: { check, damagedAt } } as unknown as NodeDatabase
+    const none = (): readonly never[] => []
+    const store = { check, damagedAt, logs: none, branches: none }
+    return { name, store, version: none } as unknown as NodeDatabase
   }
 
   async *#check(name: string): AsyncGenerator<CheckStep> {

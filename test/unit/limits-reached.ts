@@ -130,6 +130,8 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     PASSED_OVER_MAX: `${SMALL}: a request names so many heads of logs`,
     ANNOUNCED_WAIT_MS: `${NODE}: an announcement of what does not come is ignored`,
     ANNOUNCED_WAITING_MAX: `${NODE}: beyond the announcements that wait`,
+    CLOSE_MS_MAX: 'unit/closing.test.ts: what does not close is named',
+    CLOSE_LATE_MS_MAX: 'unit/closing.test.ts: what does not close is named',
     STORES_OPENED_AT_ONCE: `${NODE}: stores are opened several at a time`,
     PASSED_ON_MAX: 'unit/announcements.test.ts: of very many logs the one that was announced',
     PREPARED_MAX: `${NODE}: pages are held ready for so many peers`,
@@ -239,7 +241,14 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'REFUSED_SHOWN_MS',
     'TWIN_SHOWN_MS'
   ],
-  'src/node/limits.ts': ['READ_AHEAD_MIN', 'READ_AHEAD_MAX', 'PAGE_LIMIT', 'LIVE_PAGE'],
+  'src/node/limits.ts': [
+    'READ_AHEAD_MIN',
+    'READ_AHEAD_MAX',
+    'PAGE_LIMIT',
+    'LIVE_PAGE',
+    'RELIST_MS',
+    'CLOSE_TOLD_MS'
+  ],
   'src/http/limits.ts': [
     'groupLingerMs',
     'keysBatch',
@@ -258,6 +267,7 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'PIECE_BYTES_MAX',
     'PIECE_LINGER_MS',
     'PROGRESS_AFTER_MS',
-    'STOP_MS_MAX'
+    'STOP_MS_MAX',
+    'ABORT_MS'
   ]
 }

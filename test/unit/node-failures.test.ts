@@ -12,8 +12,10 @@ import type { DeltaAnswer, DeltaRequest } from '../../protocols/delta/codec.ts'
 import { isRejected } from '../../protocols/rejected.ts'
 import { toWireHeads, versionDigest } from '../../src/core/version.ts'
 import { NodeDatabase } from '../../src/node/database.ts'
+import { RELIST_MS } from '../../src/node/limits.ts'
 import { createSigner, systemHasher } from '../../src/node/system.ts'
 import { lockDirectory } from '../../src/store/directory-lock.ts'
+import { ManualClock } from '../fixtures/manual-clock.ts'
 import { temporaryDirectory } from '../fixtures/nodes.ts'
 import { memoryStores, settled, startScripted } from '../fixtures/scripted-node.ts'
 import { responderOf } from '../property/forest.ts'
@@ -102,6 +104,45 @@ test('a database whose forgetting cannot be noted stays, and can be written', as
   full = false
   await node.forgetDatabase('yard')
   expect(node.databases()).toEqual([])
+})
+
+test('a list that was written although its write failed is written again as it counts', async () => {
+  const values = new Map<string, unknown>()
+  const clock = new ManualClock()
+  const stores = memoryStores(KEY)
+  const opened: string[] = []
+  let fails = false
+  const { node } = await startScripted({
+    clock,
+    stores: {
+      ...stores,
+      open: (name, create) => {
+        opened.push(name)
+        return stores.open(name, create)
+      }
+    },
+    nodeStore: {
+      get: async (name) => values.get(name),
+      put: async (name, value) => {
+        values.set(name, value)
+        if (fails) throw new Error('the disk does not answer')
+      },
+      close: async () => undefined
+    }
+  })
+  await node.createDatabase('yard')
+  fails = true
+  await expect(node.forgetDatabase('yard')).rejects.toThrow('does not answer')
+  await expect(node.createDatabase('depot')).rejects.toThrow('does not answer')
+  expect(values.get('databases')).toEqual({ yard: 'open', depot: 'open' })
+  await clock.pass(RELIST_MS)
+  fails = false
+  await clock.pass(RELIST_MS)
+  expect(values.get('databases')).toEqual({ yard: 'open' })
+  expect(node.databases()).toEqual(['yard'])
+  // The store that was made and could not be listed is not made a second time.
+  expect((await node.createDatabase('depot')).created).toBe(true)
+  expect(opened).toEqual(['yard', 'depot'])
 })
 
 test('a database whose files cannot be deleted is forgotten, and is made anew without them', async () => {

@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 
 import type { Command } from 'commander'
 
-import { hasIdentity, openDataDirectory } from '../../node/data-directory.ts'
+import { makeDirectory } from '../../node/make-directory.ts'
 import { addDirOption, createCommand, type OpenSession } from '../command.ts'
 import { commandName } from '../invocation.ts'
 
@@ -17,12 +17,11 @@ export function initCommand(openSession: OpenSession): Command {
   return addDirOption(command).action(async () => {
     const { terminal } = openSession(command)
     const dir = resolve(command.opts<{ dir: string }>().dir)
-    const existed = await hasIdentity(dir)
-    const { path } = await openDataDirectory(dir, undefined)
-    const said = existed
-      ? `There is a node in ${path} already; nothing was changed.`
-      : `Made ${path}: the identity of a node, and the key of a new network.`
-    terminal.result({ dir: path, created: !existed }, said)
+    const { path, created } = await makeDirectory(dir, undefined)
+    const said = created
+      ? `Made ${path}: the identity of a node, and the key of a new network.`
+      : `There is a node in ${path} already; nothing was changed.`
+    terminal.result({ dir: path, created }, said)
     terminal.line()
     terminal.line(`Start it:          ${commandName()} start --dir ${path}`)
     terminal.line(`Add a second box:  ${commandName()} invite --dir ${path}`)

@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers'
 
 import type { Command } from 'commander'
 
-import { hasIdentity, openDataDirectory } from '../../node/data-directory.ts'
+import { makeDirectory } from '../../node/make-directory.ts'
 import { addDirOption, createCommand, type OpenSession } from '../command.ts'
 import { commandName } from '../invocation.ts'
 
@@ -23,12 +23,11 @@ export function joinCommand(openSession: OpenSession): Command {
       const { terminal } = openSession(command)
       const invitation = argument === '-' ? await text(process.stdin) : argument
       const dir = resolve(command.opts<{ dir: string }>().dir)
-      const existed = await hasIdentity(dir)
-      const { path } = await openDataDirectory(dir, invitation.trim())
-      const said = existed
-        ? `The node in ${path} belongs to that network already; nothing was changed.`
-        : `Made ${path}: the identity of a node, in the network of the invitation.`
-      terminal.result({ dir: path, created: !existed }, said)
+      const { path, created } = await makeDirectory(dir, invitation.trim())
+      const said = created
+        ? `Made ${path}: the identity of a node, in the network of the invitation.`
+        : `The node in ${path} belongs to that network already; nothing was changed.`
+      terminal.result({ dir: path, created }, said)
       terminal.line()
       terminal.line(`Start it:  ${commandName()} start --dir ${path}`)
     })

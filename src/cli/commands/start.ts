@@ -11,7 +11,7 @@ import { type HttpAddress, parseHttpAddress } from '../addresses.ts'
 import { addDirOption, createCommand, type OpenSession } from '../command.ts'
 import { CommandFailure, EXIT } from '../failure.ts'
 import { commandName } from '../invocation.ts'
-import { STOP_MS_MAX } from '../limits.ts'
+import { ABORT_MS, STOP_MS_MAX } from '../limits.ts'
 import type { Terminal } from '../terminal.ts'
 import { welcome } from '../welcome.ts'
 
@@ -92,7 +92,7 @@ async function start(options: StartOptions, terminal: Terminal, log: Log): Promi
   log('info', 'stopping', { signal })
   setTimeout(() => {
     log('warn', 'cut short what did not stop in time')
-    process.exit(EXIT.done)
+    dieOf(signal)
   }, STOP_MS_MAX).unref()
   await server?.close()
   await node.close()
@@ -123,17 +123,28 @@ async function readKeyFile(file: string): Promise<string> {
 }
 
 /** Resolves at the first signal; the second ends the process at once. */
-function signalled(): Promise<string> {
+function signalled(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     let isTold = false
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
       process.on(signal, () => {
-        if (isTold) process.exit(EXIT.failed)
+        if (isTold) dieOf(signal)
         isTold = true
         resolve(signal)
       })
     }
   })
+}
+
+/**
+ * Ends the process as a signal does that nobody listens to. `process.exit` waits for threads that are
+ * in a system call, and a disk that does not answer never ends one.
+ */
+function dieOf(signal: NodeJS.Signals): void {
+  process.removeAllListeners(signal)
+  process.kill(process.pid, signal)
+  // The first process of a container is not ended by its own signals.
+  setTimeout(() => process.abort(), ABORT_MS)
 }
 
 function listenFailure(error: unknown, { host, port }: HttpAddress): unknown {
