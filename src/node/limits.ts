@@ -1,7 +1,7 @@
 /** Limits of the node: what others can make it do. Unit and reason each. */
 
 import { VERSION_HEADS_MAX } from '../../protocols/limits.ts'
-import { LOGS_MAX } from '../core/limits.ts'
+import { LOGS_MAX, REQUEST_PACE } from '../core/limits.ts'
 import { assert } from '../core/assert.ts'
 
 /**
@@ -36,6 +36,18 @@ export const PREPARED_MAX = 64
 export const PREPARED_BYTES_MAX = 64 * 1_048_576
 /** How long a page is held ready, ms: whoever stores the one before for longer waits for it anew. */
 export const PREPARED_MS_MAX = 10_000
+/**
+ * Pages that are made at one time, over all peers: with a commit of full size in each they hold 400 MiB,
+ * and at the usual size 24 MiB. More at a time make none of them sooner.
+ */
+export const PAGES_MADE_MAX = 8
+/** Pages that wait for their turn, over all peers: two answers and one held ready for each of 64, and slack. */
+export const PAGES_WAITING_MAX = 256
+/**
+ * How long a page waits for its turn, ms, until its asker hears that we are busy: long for a slow disk, and
+ * less than the silence after which the asker gives up, also where it waits a second time.
+ */
+export const PAGE_WAIT_MS_MAX = 10_000
 /** Logs that are known of, held or not, by database: what others invent is forgotten beyond it. */
 export const KNOWN_LOGS_MAX = 15_000
 /**
@@ -71,3 +83,7 @@ export const PUBLIC_KEYS_MAX = 1_024
 
 assert(LOGS_MAX < KNOWN_LOGS_MAX, 'there is room for all logs that are held')
 assert(LOGS_MAX < VERSION_HEADS_MAX, 'a version with places along some logs can be sent')
+assert(
+  2 * PAGE_WAIT_MS_MAX < REQUEST_PACE.silentMsMax,
+  'who waits for a page hears that we are busy'
+)

@@ -11,6 +11,7 @@ const STREAMS = 'integration/hostile-streams.test.ts'
 const P2P = 'unit/p2p-caps.test.ts'
 const NODE = 'unit/node-caps.test.ts'
 const SMALL = 'unit/node-small-caps.test.ts'
+const TURNS = 'unit/page-turns.test.ts'
 const MUXER = 'unit/p2p-muxer.test.ts'
 const CLIENT = 'unit/p2p-delta-client.test.ts'
 const REQUESTS = 'integration/p2p-requests.test.ts'
@@ -133,6 +134,9 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     PREPARED_MAX: `${NODE}: pages are held ready for so many peers`,
     PREPARED_BYTES_MAX: `${SMALL}: pages held ready weigh so much together`,
     PREPARED_MS_MAX: `${NODE}: a page that nobody comes for is not held`,
+    PAGES_MADE_MAX: `${TURNS}: so many pages are made at one time`,
+    PAGES_WAITING_MAX: `${TURNS}: who waits too long for a page, or behind too many`,
+    PAGE_WAIT_MS_MAX: `${TURNS}: who waits too long for a page`,
     KNOWN_LOGS_MAX: `${NODE}: logs that others invent do not keep real ones`,
     FEED_PAGE_BYTES: `${SMALL}: a page of a feed reads so many events, and so many bytes`,
     FEED_PAGE_READS: `${SMALL}: a page of a feed reads so many events`,
