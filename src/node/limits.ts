@@ -1,6 +1,6 @@
 /** Limits of the node: what others can make it do. Unit and reason each. */
 
-import { VERSION_HEADS_MAX } from '../../protocols/limits.ts'
+import { FRAME_BYTES_MAX, VERSION_HEADS_MAX } from '../../protocols/limits.ts'
 import { LOGS_MAX, REQUEST_PACE } from '../core/limits.ts'
 import { assert } from '../core/assert.ts'
 
@@ -48,6 +48,16 @@ export const PAGES_WAITING_MAX = 256
  * less than the silence after which the asker gives up, also where it waits a second time.
  */
 export const PAGE_WAIT_MS_MAX = 10_000
+/**
+ * Bytes of pages that have come and are not stored yet, of all fetches, above which no further page is asked
+ * for: the disk is behind, and asking for more would not make it faster.
+ */
+export const FETCHED_BYTES_WAIT = 32 * 1_048_576
+/**
+ * Bytes of the same at the most: pages that were all on their way at one time come whatever the disk
+ * does. One beyond it is dropped, and asked for again.
+ */
+export const FETCHED_BYTES_MAX = 128 * 1_048_576
 /** Logs that are known of, held or not, by database: what others invent is forgotten beyond it. */
 export const KNOWN_LOGS_MAX = 15_000
 /**
@@ -87,3 +97,4 @@ assert(
   2 * PAGE_WAIT_MS_MAX < REQUEST_PACE.silentMsMax,
   'who waits for a page hears that we are busy'
 )
+assert(FETCHED_BYTES_WAIT + 2 * FRAME_BYTES_MAX < FETCHED_BYTES_MAX, 'a few pages come at one time')

@@ -12,6 +12,7 @@ const P2P = 'unit/p2p-caps.test.ts'
 const NODE = 'unit/node-caps.test.ts'
 const SMALL = 'unit/node-small-caps.test.ts'
 const TURNS = 'unit/page-turns.test.ts'
+const ROOM = 'unit/page-room.test.ts'
 const MUXER = 'unit/p2p-muxer.test.ts'
 const CLIENT = 'unit/p2p-delta-client.test.ts'
 const REQUESTS = 'integration/p2p-requests.test.ts'
@@ -137,6 +138,8 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     PAGES_MADE_MAX: `${TURNS}: so many pages are made at one time`,
     PAGES_WAITING_MAX: `${TURNS}: who waits too long for a page, or behind too many`,
     PAGE_WAIT_MS_MAX: `${TURNS}: who waits too long for a page`,
+    FETCHED_BYTES_WAIT: `${ROOM}: no page is asked for while pages of so many bytes`,
+    FETCHED_BYTES_MAX: `${ROOM}: pages that all come at one time are dropped beyond their bytes`,
     KNOWN_LOGS_MAX: `${NODE}: logs that others invent do not keep real ones`,
     FEED_PAGE_BYTES: `${SMALL}: a page of a feed reads so many events, and so many bytes`,
     FEED_PAGE_READS: `${SMALL}: a page of a feed reads so many events`,
