@@ -29,6 +29,7 @@ import { PREPARED_BYTES_MAX, PREPARED_MAX, PREPARED_MS_MAX } from './limits.ts'
 import { PageTurns } from './page-turns.ts'
 import { positionOfVersion } from './position.ts'
 import type { Position } from './position.ts'
+import { RepeatedPages } from './repeated-pages.ts'
 
 export interface ResponderInit {
   readonly digests: () => readonly DatabaseDigest[]
@@ -56,6 +57,14 @@ interface PageBody {
   readonly position: Position
 }
 
+interface Sending {
+  readonly database: NodeDatabase
+  readonly request: PageRequest
+  /** Where the asker was. */
+  readonly position: Position
+  readonly body: PageBody
+}
+
 /** A page that is made while the asker stores the one before. */
 interface PreparedPage {
   readonly name: string
@@ -74,10 +83,12 @@ export class DeltaResponder {
    */
   readonly #prepared = new Map<string, PreparedPage>()
   readonly #turns: PageTurns
+  readonly #repeated: RepeatedPages
 
   constructor(init: ResponderInit) {
     this.#init = init
     this.#turns = new PageTurns(init.clock)
+    this.#repeated = new RepeatedPages(init.clock)
   }
 
   /** @throws LATERBASE_STORE_CORRUPT rather than serve what does not match its hash */
@@ -114,29 +125,38 @@ export class DeltaResponder {
     }
     const version = fromWireHeads(request.heads)
     const places = fromWireHeads(request.places)
-    const position = await positionOfVersion(database.store, version, places)
+    const findPosition = (): Promise<Position> => positionOfVersion(database.store, version, places)
+    let position = await findPosition()
     database.learn(version)
+    const delayMs = this.#repeated.delayMs(repeatName(peer, request), position)
+    if (delayMs > 0) {
+      await new Promise<void>((resolve) => this.#init.clock.setTimer(delayMs, resolve))
+      if (this.#init.database(request.database) !== database) return refusal('busy')
+      // The store may have been opened anew meanwhile.
+      position = await findPosition()
+    }
     const prepared = this.#take(peer)
     const isReady = prepared?.name === pageName(request, position)
     const ready = isReady ? await prepared.body : undefined
-    if (ready !== undefined) return this.#sent(peer, { database, request, body: ready })
+    if (ready !== undefined) return this.#sent(peer, { database, request, position, body: ready })
     const leave = await this.#turns.take(peer)
     if (leave === undefined) return refusal('busy')
     try {
       const body = await makePage(database, { position, request, hasher: this.#init.hasher })
-      return this.#sent(peer, { database, request, body })
+      return this.#sent(peer, { database, request, position, body })
     } finally {
       leave()
     }
   }
 
   /** The frame of an answer; the page after it is made meanwhile. */
-  #sent(
-    peer: string,
-    { database, request, body }: { database: NodeDatabase; request: PageRequest; body: PageBody }
-  ): Uint8Array {
-    const { complete, logs, commits, position } = body
-    if (!complete) this.#prepareNext(peer, request, position)
+  #sent(peer: string, { database, request, position, body }: Sending): Uint8Array {
+    const { complete, logs, commits, position: to } = body
+    const name = repeatName(peer, request)
+    // Who asks for one page again and again does not come for the next one.
+    const isRepeat = this.#repeated.delayMs(name, position) > 0
+    this.#repeated.note(name, { from: position, to, bytes: bytesOf(body) })
+    if (!complete && !isRepeat) this.#prepareNext(peer, request, to)
     const heads = toWireHeads(database.version())
     return encodeDeltaAnswer({ type: 'page', complete, logs, commits, heads })
   }
@@ -188,6 +208,10 @@ function bytesOf(body: PageBody | undefined): number {
   let bytes = 0
   for (const { events } of body?.commits ?? []) bytes += events.length
   return bytes
+}
+
+function repeatName(peer: string, { database }: PageRequest): string {
+  return `${peer} ${database}`
 }
 
 /** Equal for requests that the same page answers. */

@@ -1,7 +1,7 @@
 /** Limits of the node: what others can make it do. Unit and reason each. */
 
 import { FRAME_BYTES_MAX, VERSION_HEADS_MAX } from '../../protocols/limits.ts'
-import { LOGS_MAX, REQUEST_PACE } from '../core/limits.ts'
+import { COMPARE_MS_MAX, LOGS_MAX, REQUEST_PACE } from '../core/limits.ts'
 import { assert } from '../core/assert.ts'
 
 /**
@@ -58,6 +58,19 @@ export const FETCHED_BYTES_WAIT = 32 * 1_048_576
  * does. One beyond it is dropped, and asked for again.
  */
 export const FETCHED_BYTES_MAX = 128 * 1_048_576
+/**
+ * Bytes of pages that one peer is sent again of one database, before its repeats have to wait: some for each fetch
+ * that breaks off. Whole pages of the usual size: 8.
+ */
+export const REPEATED_BYTES_MAX = 8 * 1_048_576
+/** What a repeat counts for besides its bytes: a healer asks for some hundred single commits in a row. */
+export const REPEATED_ASK_BYTES = 16_384
+/** Bytes that are sent again to one peer, of one database, for as long as it asks for them. */
+export const REPEATED_BYTES_PER_SECOND = 1_048_576
+/** How long a repeat waits at the most, ms: other requests of the same peer stand behind it. */
+export const REPEATED_WAIT_MS_MAX = 1_000
+/** Pairs of a peer and a database of which it is known what was sent. */
+export const REPEATED_PEERS_MAX = 4_096
 /** Logs that are known of, held or not, by database: what others invent is forgotten beyond it. */
 export const KNOWN_LOGS_MAX = 15_000
 /**
@@ -98,3 +111,7 @@ assert(
   'who waits for a page hears that we are busy'
 )
 assert(FETCHED_BYTES_WAIT + 2 * FRAME_BYTES_MAX < FETCHED_BYTES_MAX, 'a few pages come at one time')
+assert(
+  4 * REPEATED_WAIT_MS_MAX < COMPARE_MS_MAX,
+  'a comparison behind the repeats in flight is in time'
+)

@@ -52,6 +52,8 @@ export const GOSSIP_STREAMS_MAX = 4
  * ends the connection.
  */
 export const STREAM_WINDOW_BYTES_MAX = 4_194_304
+/** Bytes that come on a stream before its window is opened again: a sixteenth of what it is at first. */
+export const WINDOW_UPDATE_BYTES = 16_384
 /** Pieces in which one frame of yamux may come: noise cuts a full window into 65. Each costs an object. */
 export const FRAME_PIECES_MAX = 1_024
 /**

@@ -13,6 +13,7 @@ const NODE = 'unit/node-caps.test.ts'
 const SMALL = 'unit/node-small-caps.test.ts'
 const TURNS = 'unit/page-turns.test.ts'
 const ROOM = 'unit/page-room.test.ts'
+const REPEATED = 'unit/repeated-pages.test.ts'
 const MUXER = 'unit/p2p-muxer.test.ts'
 const CLIENT = 'unit/p2p-delta-client.test.ts'
 const REQUESTS = 'integration/p2p-requests.test.ts'
@@ -83,6 +84,7 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     GOSSIP_STREAMS_MAX: `${STREAM_CAPS}: a connection has so many gossip streams`,
     DELTA_INBOUND_STREAMS_MAX: EIGHT,
     STREAM_WINDOW_BYTES_MAX: `${MUXER}: a frame above the window of a stream ends`,
+    WINDOW_UPDATE_BYTES: `${MUXER}: frames that are small are answered with few`,
     FRAME_PIECES_MAX: `${MUXER}: a frame that comes in no end of pieces`,
     CONNECTION_UNSENT_BYTES_MAX: `${MUXER}: a side that pings without end`,
     INSTANCES_PER_PEER_MAX: 'integration/p2p-twins.test.ts: five boxes of one identity',
@@ -140,6 +142,11 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     PAGE_WAIT_MS_MAX: `${TURNS}: who waits too long for a page`,
     FETCHED_BYTES_WAIT: `${ROOM}: no page is asked for while pages of so many bytes`,
     FETCHED_BYTES_MAX: `${ROOM}: pages that all come at one time are dropped beyond their bytes`,
+    REPEATED_BYTES_MAX: `${REPEATED}: again and again waits longer and longer`,
+    REPEATED_WAIT_MS_MAX: `${REPEATED}: again and again waits longer and longer, up to a second`,
+    REPEATED_BYTES_PER_SECOND: `${REPEATED}: what was sent again is forgiven with time`,
+    REPEATED_ASK_BYTES: `${REPEATED}: repeats that bring nothing count for something`,
+    REPEATED_PEERS_MAX: `${REPEATED}: of very many peers the one that asked longest ago`,
     KNOWN_LOGS_MAX: `${NODE}: logs that others invent do not keep real ones`,
     FEED_PAGE_BYTES: `${SMALL}: a page of a feed reads so many events, and so many bytes`,
     FEED_PAGE_READS: `${SMALL}: a page of a feed reads so many events`,
