@@ -126,6 +126,13 @@ export const VERDICTS_MAX = 512
 const TOPIC_BYTES_OVERHEAD = 1_024
 /** Bytes of topics of one peer: all the databases that a network may have. */
 export const TOPICS_BYTES_MAX = DATABASES_MAX * (TOPIC_BYTES_OVERHEAD + NAME_BYTES_MAX + 64)
+/**
+ * How long gossipsub remembers that it has seen a message, ms; its default of 120 s lets a flood fill memory. It
+ * offers messages to others for 3 s, sends them for 5 s, and a verdict takes 3 s at the most, so that a
+ * message goes round for longer only if each of many hops is as slow as that. One that does come
+ * again is known by the commit that it names, and is not passed on.
+ */
+export const GOSSIP_SEEN_MS = 30_000
 /** How often it is checked that each peer still has its gossip stream, ms. */
 export const GOSSIP_CHECK_MS = 5_000
 /** What one rejected announcement takes off a peer's score; at -80 gossipsub ignores the peer. */

@@ -104,6 +104,7 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     GOSSIP_BYTES_MAX: `${STREAM_CAPS}: a gossip message above its limit is not gathered`,
     GOSSIP_UNSENT_BYTES_MAX: `${STREAM_CAPS}: gossip for a member that does not read is dropped`,
     TOPICS_BYTES_MAX: `${STREAM_CAPS}: a member follows topics of so many bytes`,
+    GOSSIP_SEEN_MS: `${STREAM_CAPS}: a gossip message is remembered for so long`,
     VERDICT_MS_MAX: `${P2P}: an announcement without a verdict is ignored in time`,
     VERDICTS_PER_PEER_MAX: `${P2P}: so many of one peer are judged`,
     VERDICTS_MAX: `${P2P}: so many of one peer are judged, and so many of all`,
