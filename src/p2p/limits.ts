@@ -83,6 +83,11 @@ export const REQUESTS_QUEUED_MAX = 256
 export const REQUESTS_IN_FLIGHT_MAX = 4
 /** Bytes of requests that wait on one stream while one is being answered; more resets the stream. */
 export const REQUESTS_UNREAD_BYTES_MAX = REQUESTS_IN_FLIGHT_MAX * (REQUEST_BYTES_MAX + 4)
+/**
+ * Pieces in which these may come; more resets the stream. Requests in flight of full size are some hundred, and
+ * each piece costs its own decryption, so ninety thousand tiny requests are not taken for their few bytes.
+ */
+export const REQUESTS_UNREAD_PIECES_MAX = 4_096
 /** Bytes of answers that wait on one stream while a frame is taken off; one frame and one window. */
 export const ANSWERS_UNREAD_BYTES_MAX = FRAME_BYTES_MAX + STREAM_WINDOW_BYTES_MAX
 /**

@@ -89,6 +89,7 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     CONNECTION_UNSENT_BYTES_MAX: `${MUXER}: a side that pings without end`,
     INSTANCES_PER_PEER_MAX: 'integration/p2p-twins.test.ts: five boxes of one identity',
     REQUESTS_UNREAD_BYTES_MAX: FLOOD,
+    REQUESTS_UNREAD_PIECES_MAX: `unit/p2p-delta-responder.test.ts: very many small requests`,
     ANSWERS_UNREAD_BYTES_MAX: `${CLIENT}: answers that come faster than they are taken off`,
     ANSWERS_AT_ONCE_MAX: EIGHT,
     ANSWERS_BYTES_MAX: 'unit/p2p-delta-responder.test.ts: beyond the bytes of all answers',
