@@ -1,7 +1,7 @@
 /**
  * One fetch: page after page of what a peer has and we lack, checked, then stored. The next page is
  * asked for while this one is verified and stored, so the link and the disk work at the same time
- * and never more than two pages are in memory.
+ * and never more than two pages are in memory; over all fetches `page-room.ts` bounds them.
  */
 
 import { decodeDeltaAnswer, encodeDeltaRequest } from '../../protocols/delta/codec.ts'
@@ -20,6 +20,7 @@ import type { Placement } from '../store/known-logs.ts'
 import { withPace } from './deadline.ts'
 import type { NodeDatabase } from './database.ts'
 import { BRANCHES_MAX, LOCATED_LOGS_MAX, PASSED_OVER_MAX } from './limits.ts'
+import type { PageRoom } from './page-room.ts'
 import { locatorOf } from './position.ts'
 
 /** The peer sent something that no honest node sends. */
@@ -32,6 +33,8 @@ export interface FetchInit {
   readonly verifier: Verifier
   readonly request: (frame: Uint8Array, options: RequestOptions) => Promise<Uint8Array>
   readonly signal: AbortSignal
+  /** For pages that are not stored yet, of all fetches. */
+  readonly room: PageRoom
   /** The version that the peer says it has, in its last page. */
   readonly seen: (version: Version) => void
   /** Stored logs that a database may have: LOGS_MAX. */
@@ -53,18 +56,26 @@ export async function fetchMissing(init: FetchInit): Promise<number> {
   const end = (): void => ending.abort(init.signal.reason)
   init.signal.addEventListener('abort', end)
   if (init.signal.aborted) end()
+  const fetch: Fetch = {
+    init: { ...init, signal: ending.signal },
+    known: new KnownLogs(init.database.store),
+    passedOver: new Map(),
+    located: new Set(),
+    held: []
+  }
   try {
-    return await fetchPages({ ...init, signal: ending.signal })
+    return await fetchPages(fetch)
   } finally {
     init.signal.removeEventListener('abort', end)
+    // No page comes after this, and those that came are dropped.
     ending.abort()
+    for (const giveBack of fetch.held) giveBack()
   }
 }
 
-async function fetchPages(init: FetchInit): Promise<number> {
+async function fetchPages(fetch: Fetch): Promise<number> {
+  const { init } = fetch
   const { database } = init
-  const known = new KnownLogs(database.store)
-  const fetch: Fetch = { init, known, passedOver: new Map(), located: new Set() }
   let stored = 0
   let page = await askPage(fetch)
   for (let pages = 1; pages <= FETCH_PAGES_MAX; pages += 1) {
@@ -81,6 +92,7 @@ async function fetchPages(init: FetchInit): Promise<number> {
     const bad = await verifySignatures(commits, init.verifier)
     if (bad !== undefined) throw new FaultyPeerError(bad.detail)
     stored += await database.merge(commits)
+    fetch.held.shift()?.()
     if (next === undefined) return stored
     page = await next
   }
@@ -98,10 +110,14 @@ interface Fetch {
   readonly passedOver: Map<LogId, readonly Head[]>
   /** Logs of which the peer has a branch that we do not know: requests name places along them. */
   readonly located: Set<LogId>
+  /** Gives back the room of each page that has come and is not stored, the first one first. */
+  readonly held: (() => void)[]
 }
 
 async function askPage(fetch: Fetch): Promise<LogPage> {
   const { init } = fetch
+  // The page before is being stored meanwhile, and gives its room back.
+  await init.room.free(init.signal)
   const { version, places } = await versionWith(fetch)
   const request = encodeDeltaRequest({
     type: 'page',
@@ -114,6 +130,8 @@ async function askPage(fetch: Fetch): Promise<LogPage> {
   const frame = await withPace(paced, (signal, onProgress) =>
     init.request(request, { signal, onProgress })
   )
+  init.signal.throwIfAborted()
+  fetch.held.push(init.room.take(frame.length))
   const answer = decodeDeltaAnswer(frame)
   if (isRejected(answer)) throw new FaultyPeerError(`${answer.code}: ${answer.detail}`)
   if (answer.type === 'page') return answer

@@ -26,8 +26,10 @@ import { mergedCommits } from './commit-merge.ts'
 import type { MergedCommit } from './commit-merge.ts'
 import type { NodeDatabase } from './database.ts'
 import { PREPARED_BYTES_MAX, PREPARED_MAX, PREPARED_MS_MAX } from './limits.ts'
+import { PageTurns } from './page-turns.ts'
 import { positionOfVersion } from './position.ts'
 import type { Position } from './position.ts'
+import { RepeatedPages } from './repeated-pages.ts'
 
 export interface ResponderInit {
   readonly digests: () => readonly DatabaseDigest[]
@@ -55,6 +57,14 @@ interface PageBody {
   readonly position: Position
 }
 
+interface Sending {
+  readonly database: NodeDatabase
+  readonly request: PageRequest
+  /** Where the asker was. */
+  readonly position: Position
+  readonly body: PageBody
+}
+
 /** A page that is made while the asker stores the one before. */
 interface PreparedPage {
   readonly name: string
@@ -72,28 +82,32 @@ export class DeltaResponder {
    * after: an answer may be made for a peer that has gone, or that finds what it lacks elsewhere.
    */
   readonly #prepared = new Map<string, PreparedPage>()
+  readonly #turns: PageTurns
+  readonly #repeated: RepeatedPages
 
   constructor(init: ResponderInit) {
     this.#init = init
+    this.#turns = new PageTurns(init.clock)
+    this.#repeated = new RepeatedPages(init.clock)
   }
 
   /** @throws LATERBASE_STORE_CORRUPT rather than serve what does not match its hash */
   async answer(peer: string, frame: Uint8Array): Promise<Answered> {
     const request = decodeDeltaRequest(frame)
     if (isRejected(request)) {
-      const refused = encodeDeltaAnswer({ type: 'refused', reason: 'request-invalid' })
-      return { frame: refused, request: undefined, fault: request.detail }
+      return { frame: refusal('request-invalid'), request: undefined, fault: request.detail }
     }
-    const answer: DeltaAnswer =
+    const answered =
       request.type === 'compare'
-        ? { type: 'compared', digests: this.#init.digests() }
+        ? encodeDeltaAnswer({ type: 'compared', digests: this.#init.digests() })
         : await this.#answerPage(peer, request)
-    return { frame: encodeDeltaAnswer(answer), request, fault: undefined }
+    return { frame: answered, request, fault: undefined }
   }
 
   /** The peer has gone: what was made ready for it is not wanted. */
   forget(peer: string): void {
     this.#take(peer)
+    this.#turns.forget(peer)
   }
 
   #take(peer: string): PreparedPage | undefined {
@@ -103,35 +117,59 @@ export class DeltaResponder {
     return page
   }
 
-  async #answerPage(peer: string, request: PageRequest): Promise<DeltaAnswer> {
-    const { hasher } = this.#init
+  async #answerPage(peer: string, request: PageRequest): Promise<Uint8Array> {
     const database = this.#init.database(request.database)
     if (database === undefined) {
       const isUnopened = this.#init.isUnopened(request.database)
-      return { type: 'refused', reason: isUnopened ? 'busy' : 'database-unknown' }
+      return refusal(isUnopened ? 'busy' : 'database-unknown')
     }
     const version = fromWireHeads(request.heads)
     const places = fromWireHeads(request.places)
-    const position = await positionOfVersion(database.store, version, places)
+    const findPosition = (): Promise<Position> => positionOfVersion(database.store, version, places)
+    let position = await findPosition()
     database.learn(version)
+    const delayMs = this.#repeated.delayMs(repeatName(peer, request), position)
+    if (delayMs > 0) {
+      await new Promise<void>((resolve) => this.#init.clock.setTimer(delayMs, resolve))
+      if (this.#init.database(request.database) !== database) return refusal('busy')
+      // The store may have been opened anew meanwhile.
+      position = await findPosition()
+    }
     const prepared = this.#take(peer)
     const isReady = prepared?.name === pageName(request, position)
     const ready = isReady ? await prepared.body : undefined
-    const body = ready ?? (await makePage(database, { position, request, hasher }))
-    if (!body.complete) this.#prepareNext(peer, request, body.position)
-    const { complete, logs, commits } = body
-    return { type: 'page', complete, logs, commits, heads: toWireHeads(database.version()) }
+    if (ready !== undefined) return this.#sent(peer, { database, request, position, body: ready })
+    const leave = await this.#turns.take(peer)
+    if (leave === undefined) return refusal('busy')
+    try {
+      const body = await makePage(database, { position, request, hasher: this.#init.hasher })
+      return this.#sent(peer, { database, request, position, body })
+    } finally {
+      leave()
+    }
+  }
+
+  /** The frame of an answer; the page after it is made meanwhile. */
+  #sent(peer: string, { database, request, position, body }: Sending): Uint8Array {
+    const { complete, logs, commits, position: to } = body
+    const name = repeatName(peer, request)
+    // Who asks for one page again and again does not come for the next one.
+    const isRepeat = this.#repeated.delayMs(name, position) > 0
+    this.#repeated.note(name, { from: position, to, bytes: bytesOf(body) })
+    if (!complete && !isRepeat) this.#prepareNext(peer, request, to)
+    const heads = toWireHeads(database.version())
+    return encodeDeltaAnswer({ type: 'page', complete, logs, commits, heads })
   }
 
   /** Not before this answer is under way, which the asker is waiting for. */
   #prepareNext(peer: string, request: PageRequest, position: Position): void {
-    const { clock, hasher } = this.#init
+    const { clock } = this.#init
     clock.setTimer(0, () => {
       const database = this.#init.database(request.database)
       if (database === undefined || this.#prepared.has(peer)) return
       if (this.#prepared.size >= PREPARED_MAX) return
       // Should it fail, the request that comes for it fails in its turn, and says why.
-      const body = makePage(database, { position, request, hasher }).catch(() => undefined)
+      const body = this.#makeAhead(peer, { database, position, request }).catch(() => undefined)
       const expiry = clock.setTimer(PREPARED_MS_MAX, () => this.#prepared.delete(peer))
       const page = { name: pageName(request, position), body, bytes: 0, expiry }
       this.#prepared.set(peer, page)
@@ -145,12 +183,35 @@ export class DeltaResponder {
       })
     })
   }
+
+  async #makeAhead(
+    peer: string,
+    ahead: { database: NodeDatabase; position: Position; request: PageRequest }
+  ): Promise<PageBody | undefined> {
+    const leave = await this.#turns.take(peer)
+    try {
+      if (leave === undefined) return undefined
+      return await makePage(ahead.database, { ...ahead, hasher: this.#init.hasher })
+    } finally {
+      leave?.()
+    }
+  }
+}
+
+type RefusalReason = Extract<DeltaAnswer, { type: 'refused' }>['reason']
+
+function refusal(reason: RefusalReason): Uint8Array {
+  return encodeDeltaAnswer({ type: 'refused', reason })
 }
 
 function bytesOf(body: PageBody | undefined): number {
   let bytes = 0
   for (const { events } of body?.commits ?? []) bytes += events.length
   return bytes
+}
+
+function repeatName(peer: string, { database }: PageRequest): string {
+  return `${peer} ${database}`
 }
 
 /** Equal for requests that the same page answers. */

@@ -30,6 +30,7 @@ import { withDeadline } from './deadline.ts'
 import { DeltaResponder } from './delta-responder.ts'
 import type { Answered } from './delta-responder.ts'
 import { FaultyPeerError, fetchMissing } from './delta-fetch.ts'
+import { PageRoom } from './page-room.ts'
 import { WARNINGS_MAX } from './limits.ts'
 import type { Log } from './options.ts'
 
@@ -63,6 +64,7 @@ export class Driver {
   readonly #responder: DeltaResponder
   readonly #closing = new AbortController()
   readonly #announcements: Announcements
+  readonly #room = new PageRoom()
   readonly #tasks = new Set<Promise<void>>()
   /** What each connected peer's digests were when last heard of, by database. */
   readonly #seenDigests = new Map<string, Map<string, Uint8Array>>()
@@ -272,6 +274,7 @@ export class Driver {
       verifier,
       request: (frame, options) => transport.request(peer, frame, options),
       signal: this.#closing.signal,
+      room: this.#room,
       seen: (version) => this.#noteDigest(peer, database.name, versionDigest(version, hasher)),
       logsMax: LOGS_MAX,
       logsFull: () => {

@@ -1,7 +1,7 @@
 /** Limits of the node: what others can make it do. Unit and reason each. */
 
-import { VERSION_HEADS_MAX } from '../../protocols/limits.ts'
-import { LOGS_MAX } from '../core/limits.ts'
+import { FRAME_BYTES_MAX, VERSION_HEADS_MAX } from '../../protocols/limits.ts'
+import { COMPARE_MS_MAX, LOGS_MAX } from '../core/limits.ts'
 import { assert } from '../core/assert.ts'
 
 /**
@@ -49,6 +49,41 @@ export const PREPARED_MAX = 64
 export const PREPARED_BYTES_MAX = 64 * 1_048_576
 /** How long a page is held ready, ms: whoever stores the one before for longer waits for it anew. */
 export const PREPARED_MS_MAX = 10_000
+/**
+ * Pages that are made at one time, over all peers: with a commit of full size in each they hold 400 MiB,
+ * and at the usual size 24 MiB. More at a time make none of them sooner.
+ */
+export const PAGES_MADE_MAX = 8
+/** Pages that wait for their turn, over all peers: two answers and one held ready for each of 64, and slack. */
+export const PAGES_WAITING_MAX = 256
+/**
+ * How long a page waits for its turn, ms, until its asker hears that we are busy: long for a slow disk, and
+ * less than the silence of 30 s after which the asker gives up (REQUEST_PACE), also where it waits twice.
+ */
+export const PAGE_WAIT_MS_MAX = 10_000
+/**
+ * Bytes of pages that have come and are not stored yet, of all fetches, above which no further page is asked
+ * for: the disk is behind, and asking for more would not make it faster.
+ */
+export const FETCHED_BYTES_WAIT = 32 * 1_048_576
+/**
+ * Bytes of the same at the most: pages that were all on their way at one time come whatever the disk
+ * does. One beyond it is dropped, and asked for again.
+ */
+export const FETCHED_BYTES_MAX = 128 * 1_048_576
+/**
+ * Bytes of pages that one peer is sent again of one database, before its repeats have to wait: some for each fetch
+ * that breaks off. Whole pages of the usual size: 8.
+ */
+export const REPEATED_BYTES_MAX = 8 * 1_048_576
+/** What a repeat counts for besides its bytes: a healer asks for some hundred single commits in a row. */
+export const REPEATED_ASK_BYTES = 16_384
+/** Bytes that are sent again to one peer, of one database, for as long as it asks for them. */
+export const REPEATED_BYTES_PER_SECOND = 1_048_576
+/** How long a repeat waits at the most, ms: other requests of the same peer stand behind it. */
+export const REPEATED_WAIT_MS_MAX = 1_000
+/** Pairs of a peer and a database of which it is known what was sent. */
+export const REPEATED_PEERS_MAX = 4_096
 /** Logs that are known of, held or not, by database: what others invent is forgotten beyond it. */
 export const KNOWN_LOGS_MAX = 15_000
 /**
@@ -84,3 +119,8 @@ export const PUBLIC_KEYS_MAX = 1_024
 
 assert(LOGS_MAX < KNOWN_LOGS_MAX, 'there is room for all logs that are held')
 assert(LOGS_MAX < VERSION_HEADS_MAX, 'a version with places along some logs can be sent')
+assert(FETCHED_BYTES_WAIT + 2 * FRAME_BYTES_MAX < FETCHED_BYTES_MAX, 'a few pages come at one time')
+assert(
+  4 * REPEATED_WAIT_MS_MAX < COMPARE_MS_MAX,
+  'a comparison behind the repeats in flight is in time'
+)

@@ -10,7 +10,12 @@ import { assert } from '../core/assert.ts'
 import type { Clock } from '../core/clock.ts'
 import { FRAME_BYTES_MAX, REQUEST_BYTES_MAX } from '../../protocols/limits.ts'
 import { FrameError, StreamReader, decodeFrames, sendFrame } from './frames.ts'
-import { ANSWERS_AT_ONCE_MAX, ANSWERS_BYTES_MAX, REQUESTS_UNREAD_BYTES_MAX } from './limits.ts'
+import {
+  ANSWERS_AT_ONCE_MAX,
+  ANSWERS_BYTES_MAX,
+  REQUESTS_UNREAD_BYTES_MAX,
+  REQUESTS_UNREAD_PIECES_MAX
+} from './limits.ts'
 import type { Log } from './log.ts'
 import { reasonOf } from './log.ts'
 import { StreamBytes } from './stream-bytes.ts'
@@ -42,6 +47,7 @@ export class DeltaResponder {
     const peer = connection.remotePeer.toString()
     const reader = new StreamReader(stream, {
       unreadBytesMax: REQUESTS_UNREAD_BYTES_MAX,
+      unreadPiecesMax: REQUESTS_UNREAD_PIECES_MAX,
       onHeld: (length) => this.#init.incoming.set(stream, length)
     })
     try {

@@ -27,6 +27,8 @@ export class FrameError extends Error {
 export interface StreamReaderOptions {
   /** Bytes that may wait for the consumer; more resets the stream. */
   readonly unreadBytesMax: number
+  /** Pieces in which these may come; more resets the stream. */
+  readonly unreadPiecesMax?: number
   /** Called for all that comes in, before it is consumed. */
   readonly onBytes?: (length: number) => void
   /** Called with the bytes that came in and that are in no whole frame yet, or wait for their turn. */
@@ -42,6 +44,8 @@ export class StreamReader implements AsyncIterable<Pieces> {
   readonly #onHeld: StreamReaderOptions['onHeld']
   /** What came and was not taken: unread, or gathered by the consumer for a frame. */
   #held = 0
+  /** Pieces that came since the consumer took the last ones. */
+  #pieces = 0
   #ended = false
   #error: Error | undefined
   #wake: (() => void) | undefined
@@ -56,6 +60,10 @@ export class StreamReader implements AsyncIterable<Pieces> {
       if (this.#unread.length > options.unreadBytesMax) {
         stream.abort(new FrameError(`more than ${options.unreadBytesMax} unread bytes`))
       }
+      this.#pieces += 1
+      if (options.unreadPiecesMax !== undefined && this.#pieces > options.unreadPiecesMax) {
+        stream.abort(new FrameError(`more than ${options.unreadPiecesMax} unread pieces`))
+      }
       this.#wake?.()
     })
     // Not 'remoteCloseWrite', which comes before the last bytes.
@@ -69,6 +77,7 @@ export class StreamReader implements AsyncIterable<Pieces> {
       for (;;) {
         if (this.#error !== undefined) throw this.#error
         if (this.#unread.length > 0) {
+          this.#pieces = 0
           yield this.#unread.takeAll()
         } else if (this.#ended) {
           return

@@ -52,6 +52,8 @@ export const GOSSIP_STREAMS_MAX = 4
  * ends the connection.
  */
 export const STREAM_WINDOW_BYTES_MAX = 4_194_304
+/** Bytes that come on a stream before its window is opened again: a sixteenth of what it is at first. */
+export const WINDOW_UPDATE_BYTES = 16_384
 /** Pieces in which one frame of yamux may come: noise cuts a full window into 65. Each costs an object. */
 export const FRAME_PIECES_MAX = 1_024
 /**
@@ -81,6 +83,11 @@ export const REQUESTS_QUEUED_MAX = 256
 export const REQUESTS_IN_FLIGHT_MAX = 4
 /** Bytes of requests that wait on one stream while one is being answered; more resets the stream. */
 export const REQUESTS_UNREAD_BYTES_MAX = REQUESTS_IN_FLIGHT_MAX * (REQUEST_BYTES_MAX + 4)
+/**
+ * Pieces in which these may come; more resets the stream. Requests in flight of full size are some hundred, and
+ * each piece costs its own decryption, so ninety thousand tiny requests are not taken for their few bytes.
+ */
+export const REQUESTS_UNREAD_PIECES_MAX = 4_096
 /** Bytes of answers that wait on one stream while a frame is taken off; one frame and one window. */
 export const ANSWERS_UNREAD_BYTES_MAX = FRAME_BYTES_MAX + STREAM_WINDOW_BYTES_MAX
 /**
@@ -124,6 +131,13 @@ export const VERDICTS_MAX = 512
 const TOPIC_BYTES_OVERHEAD = 1_024
 /** Bytes of topics of one peer: all the databases that a network may have. */
 export const TOPICS_BYTES_MAX = DATABASES_MAX * (TOPIC_BYTES_OVERHEAD + NAME_BYTES_MAX + 64)
+/**
+ * How long gossipsub remembers that it has seen a message, ms; its default of 120 s lets a flood fill memory. It
+ * offers messages to others for 3 s, sends them for 5 s, and a verdict takes 3 s at the most, so that a
+ * message goes round for longer only if each of many hops is as slow as that. One that does come
+ * again is known by the commit that it names, and is not passed on.
+ */
+export const GOSSIP_SEEN_MS = 30_000
 /** How often it is checked that each peer still has its gossip stream, ms. */
 export const GOSSIP_CHECK_MS = 5_000
 /** What one rejected announcement takes off a peer's score; at -80 gossipsub ignores the peer. */

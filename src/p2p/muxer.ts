@@ -9,11 +9,19 @@
  * And it holds no more of a connection than it must. yamux gathers a frame of the length that its header
  * claims, up to 4 GiB, before it looks at the window that the frame breaks, in as many pieces as the other
  * side cares to send; and it answers pings and refuses streams without end to a side that reads nothing.
+ *
+ * And it answers little with little. yamux opens the window of a stream again after each frame, however
+ * small: a frame of its own, encrypted and written by itself, that costs more than what it answers.
  */
 
 import { yamux } from '@libp2p/yamux'
 import type { StreamMuxerFactory } from '@libp2p/interface'
-import { CONNECTION_UNSENT_BYTES_MAX, FRAME_PIECES_MAX, STREAM_WINDOW_BYTES_MAX } from './limits.ts'
+import {
+  CONNECTION_UNSENT_BYTES_MAX,
+  FRAME_PIECES_MAX,
+  STREAM_WINDOW_BYTES_MAX,
+  WINDOW_UPDATE_BYTES
+} from './limits.ts'
 
 type YamuxInit = Parameters<typeof yamux>[0]
 
@@ -31,7 +39,20 @@ interface YamuxParts {
   /** What it throws ends the connection. */
   onData(bytes: { readonly byteLength: number }): void
   sendFrame(header: { readonly type: number }, data?: unknown): boolean
+  _newStream(...of: readonly unknown[]): StreamParts
 }
+
+/** What a stream of yamux has besides its interface. */
+interface StreamParts {
+  readonly state: number
+  readonly recvWindow: number
+  /** What is left of the window. */
+  readonly recvWindowCapacity: number
+  sendWindowUpdate(): void
+}
+
+/** Streams of which the next update of the window carries that they are open. */
+const OPENING: readonly number[] = [0, 2]
 
 export function guardedYamux(init: YamuxInit): () => StreamMuxerFactory {
   return () => {
@@ -43,6 +64,7 @@ export function guardedYamux(init: YamuxInit): () => StreamMuxerFactory {
         const parts = muxer as unknown as YamuxParts
         guardSending(parts)
         guardReading(parts)
+        updateWindowsSeldom(parts)
         return muxer
       }
     }
@@ -81,5 +103,19 @@ function guardReading(muxer: YamuxParts): void {
     pieces = begun === withoutFrame ? pieces + 1 : 0
     if (begun > STREAM_WINDOW_BYTES_MAX + HEADER_BYTES) throw new Error('a frame above the window')
     if (pieces > FRAME_PIECES_MAX) throw new Error('a frame in too many pieces')
+  }
+}
+
+/** The sender has most of the window left meanwhile, so it never waits for what is not sent. */
+function updateWindowsSeldom(muxer: YamuxParts): void {
+  const newStream = muxer._newStream.bind(muxer)
+  muxer._newStream = (...of) => {
+    const stream = newStream(...of)
+    const update = stream.sendWindowUpdate.bind(stream)
+    stream.sendWindowUpdate = () => {
+      const taken = stream.recvWindow - stream.recvWindowCapacity
+      if (taken >= WINDOW_UPDATE_BYTES || OPENING.includes(stream.state)) update()
+    }
+    return stream
   }
 }

@@ -169,6 +169,25 @@ function subscription(database: string, follows = true): Uint8Array {
   return prefixed(Uint8Array.from([0x0a, option.length, ...option]))
 }
 
+/** One that carries a message of a peer, likewise. */
+function publication(database: string, text: string): Uint8Array {
+  const [name, body] = [Buffer.from(TOPIC_PREFIX + database), Buffer.from(text)]
+  const message = Uint8Array.from([0x12, body.length, ...body, 0x22, name.length, ...name])
+  return prefixed(Uint8Array.from([0x12, message.length, ...message]))
+}
+
+test('a gossip message is remembered for so long, and is looked at anew when it comes later', async () => {
+  makeSmall({ GOSSIP_SEEN_MS: 1 })
+  await using a = await peer()
+  const { member, connection } = await gossiper(a)
+  const stream = await connection.newStream(GOSSIP)
+  const came = (): number => a.count(`announced ${member.peerId.toString()} stock again`)
+  await a.untilTrue(() => {
+    if (stream.status === 'open') stream.send(publication('stock', 'again'))
+    return came() > 1
+  }, 'it is looked at again')
+})
+
 test('a gossip message above its limit is not gathered, and ends what is heard of its stream', async () => {
   await using a = await peer()
   a.transport.subscribe('other')

@@ -14,6 +14,7 @@ import type { LogTip } from '../../src/core/log.ts'
 import { NodeDatabase } from '../../src/node/database.ts'
 import { fetchMissing } from '../../src/node/delta-fetch.ts'
 import { DeltaResponder } from '../../src/node/delta-responder.ts'
+import { PageRoom } from '../../src/node/page-room.ts'
 import { createRecordedClock } from '../../src/node/recorded-clock.ts'
 import type { VerifyStatus } from '../../src/node/laterbase.ts'
 import { systemClock, systemHasher, systemVerifier } from '../../src/node/system.ts'
@@ -195,6 +196,7 @@ export async function fetchInto(
       return answer(frame)
     },
     signal: new AbortController().signal,
+    room: new PageRoom(),
     seen: () => undefined,
     logsMax,
     logsFull: () => undefined

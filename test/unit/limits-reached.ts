@@ -11,6 +11,9 @@ const STREAMS = 'integration/hostile-streams.test.ts'
 const P2P = 'unit/p2p-caps.test.ts'
 const NODE = 'unit/node-caps.test.ts'
 const SMALL = 'unit/node-small-caps.test.ts'
+const TURNS = 'unit/page-turns.test.ts'
+const ROOM = 'unit/page-room.test.ts'
+const REPEATED = 'unit/repeated-pages.test.ts'
 const MUXER = 'unit/p2p-muxer.test.ts'
 const CLIENT = 'unit/p2p-delta-client.test.ts'
 const REQUESTS = 'integration/p2p-requests.test.ts'
@@ -81,10 +84,12 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     GOSSIP_STREAMS_MAX: `${STREAM_CAPS}: a connection has so many gossip streams`,
     DELTA_INBOUND_STREAMS_MAX: EIGHT,
     STREAM_WINDOW_BYTES_MAX: `${MUXER}: a frame above the window of a stream ends`,
+    WINDOW_UPDATE_BYTES: `${MUXER}: frames that are small are answered with few`,
     FRAME_PIECES_MAX: `${MUXER}: a frame that comes in no end of pieces`,
     CONNECTION_UNSENT_BYTES_MAX: `${MUXER}: a side that pings without end`,
     INSTANCES_PER_PEER_MAX: 'integration/p2p-twins.test.ts: five boxes of one identity',
     REQUESTS_UNREAD_BYTES_MAX: FLOOD,
+    REQUESTS_UNREAD_PIECES_MAX: `unit/p2p-delta-responder.test.ts: very many small requests`,
     ANSWERS_UNREAD_BYTES_MAX: `${CLIENT}: answers that come faster than they are taken off`,
     ANSWERS_AT_ONCE_MAX: EIGHT,
     ANSWERS_BYTES_MAX: 'unit/p2p-delta-responder.test.ts: beyond the bytes of all answers',
@@ -100,6 +105,7 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     GOSSIP_BYTES_MAX: `${STREAM_CAPS}: a gossip message above its limit is not gathered`,
     GOSSIP_UNSENT_BYTES_MAX: `${STREAM_CAPS}: gossip for a member that does not read is dropped`,
     TOPICS_BYTES_MAX: `${STREAM_CAPS}: a member follows topics of so many bytes`,
+    GOSSIP_SEEN_MS: `${STREAM_CAPS}: a gossip message is remembered for so long`,
     VERDICT_MS_MAX: `${P2P}: an announcement without a verdict is ignored in time`,
     VERDICTS_PER_PEER_MAX: `${P2P}: so many of one peer are judged`,
     VERDICTS_MAX: `${P2P}: so many of one peer are judged, and so many of all`,
@@ -137,6 +143,16 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     PREPARED_MAX: `${NODE}: pages are held ready for so many peers`,
     PREPARED_BYTES_MAX: `${SMALL}: pages held ready weigh so much together`,
     PREPARED_MS_MAX: `${NODE}: a page that nobody comes for is not held`,
+    PAGES_MADE_MAX: `${TURNS}: so many pages are made at one time`,
+    PAGES_WAITING_MAX: `${TURNS}: who waits too long for a page, or behind too many`,
+    PAGE_WAIT_MS_MAX: `${TURNS}: who waits too long for a page`,
+    FETCHED_BYTES_WAIT: `${ROOM}: no page is asked for while pages of so many bytes`,
+    FETCHED_BYTES_MAX: `${ROOM}: pages that all come at one time are dropped beyond their bytes`,
+    REPEATED_BYTES_MAX: `${REPEATED}: again and again waits longer and longer`,
+    REPEATED_WAIT_MS_MAX: `${REPEATED}: again and again waits longer and longer, up to a second`,
+    REPEATED_BYTES_PER_SECOND: `${REPEATED}: what was sent again is forgiven with time`,
+    REPEATED_ASK_BYTES: `${REPEATED}: repeats that bring nothing count for something`,
+    REPEATED_PEERS_MAX: `${REPEATED}: of very many peers the one that asked longest ago`,
     KNOWN_LOGS_MAX: `${NODE}: logs that others invent do not keep real ones`,
     FEED_PAGE_BYTES: `${SMALL}: a page of a feed reads so many events, and so many bytes`,
     FEED_PAGE_READS: `${SMALL}: a page of a feed reads so many events`,

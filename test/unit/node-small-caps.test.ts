@@ -19,6 +19,7 @@ import {
   PASSED_OVER_MAX,
   PUBLIC_KEYS_MAX
 } from '../../src/node/limits.ts'
+import { PageRoom } from '../../src/node/page-room.ts'
 import { readerAt } from '../../src/node/position.ts'
 import { createSigner, systemClock, systemHasher, systemVerifier } from '../../src/node/system.ts'
 import type { EventStore } from '../../src/store/event-store.ts'
@@ -98,6 +99,7 @@ async function fetchFrom(
       return answer(frame)
     },
     signal: new AbortController().signal,
+    room: new PageRoom(),
     seen: () => undefined,
     logsMax,
     logsFull: () => undefined

@@ -5,7 +5,11 @@ import { expect, test } from 'vitest'
 
 import { FRAME_BYTES_MAX } from '../../protocols/limits.ts'
 import { DeltaResponder } from '../../src/p2p/delta-responder.ts'
-import { ANSWERS_BYTES_MAX, INCOMING_BYTES_MAX } from '../../src/p2p/limits.ts'
+import {
+  ANSWERS_BYTES_MAX,
+  INCOMING_BYTES_MAX,
+  REQUESTS_UNREAD_PIECES_MAX
+} from '../../src/p2p/limits.ts'
 import { StreamBytes } from '../../src/p2p/stream-bytes.ts'
 import { FakeStream } from '../fixtures/fake-stream.ts'
 import { ManualClock } from '../fixtures/manual-clock.ts'
@@ -39,4 +43,22 @@ test('beyond the bytes of all answers under way the oldest is given up, and no o
   )
   for (const stream of streams) stream.abort(new Error('the test is over'))
   await Promise.all(served)
+})
+
+test('very many small requests while one is being answered reset the stream, however few their bytes', async () => {
+  const responder = new DeltaResponder({
+    clock: new ManualClock(),
+    log: () => undefined,
+    answer: () => new Promise(() => undefined),
+    answering: () => undefined,
+    incoming: new StreamBytes(INCOMING_BYTES_MAX, 'too much')
+  })
+  const stream = new FakeStream()
+  const connection = { remotePeer: { toString: () => 'peer' } } as Connection
+  void responder.serve(connection, stream.asStream())
+  await stream.deliver(1, 0x78)
+  for (let piece = 0; piece < REQUESTS_UNREAD_PIECES_MAX; piece += 1) await stream.deliver(1, 0x78)
+  expect(stream.status).toBe('open')
+  await stream.deliver(1, 0x78)
+  expect(stream.status).toBe('aborted')
 })

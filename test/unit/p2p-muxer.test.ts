@@ -8,7 +8,8 @@ import { Uint8ArrayList } from 'uint8arraylist'
 import {
   CONNECTION_UNSENT_BYTES_MAX,
   FRAME_PIECES_MAX,
-  STREAM_WINDOW_BYTES_MAX
+  STREAM_WINDOW_BYTES_MAX,
+  WINDOW_UPDATE_BYTES
 } from '../../src/p2p/limits.ts'
 import { guardedYamux } from '../../src/p2p/muxer.ts'
 
@@ -125,4 +126,20 @@ test('a frame that comes in no end of pieces ends the connection', () => {
     pieces += 1
   }
   expect([connection.ended, pieces]).toEqual(['a frame in too many pieces', FRAME_PIECES_MAX])
+})
+
+test('frames that are small are answered with few, and the window never closes', () => {
+  const connection = unread()
+  connection.come(frame(DATA, SYN, [1, 0]))
+  const opened = connection.writeBufferLength
+  const bytes = 64
+  // Beyond the first window of a stream: without updates this ends the connection.
+  const frames = (4 * 262_144) / bytes
+  for (let sent = 0; sent < frames; sent += 1) {
+    connection.come(frame(DATA, 0, [1, bytes]), new Uint8Array(bytes))
+  }
+  const updates = (connection.writeBufferLength - opened) / 12
+  expect(connection.ended).toBeUndefined()
+  expect(updates).toBeGreaterThan(0)
+  expect(updates).toBeLessThanOrEqual((frames * bytes) / WINDOW_UPDATE_BYTES)
 })
