@@ -181,8 +181,14 @@ export async function fetchInto(
   from: NodeDatabase,
   {
     verifier = systemVerifier,
-    logsMax = 10_000
-  }: { readonly verifier?: Verifier; readonly logsMax?: number } = {}
+    logsMax = 10_000,
+    asked
+  }: {
+    readonly verifier?: Verifier
+    readonly logsMax?: number
+    /** Is given each request. */
+    readonly asked?: (frame: Uint8Array) => void
+  } = {}
 ): Promise<FetchCost> {
   const answer = answersOf(from)
   let requests = 0
@@ -193,6 +199,7 @@ export async function fetchInto(
     verifier,
     request: async (frame) => {
       requests += 1
+      asked?.(frame)
       return answer(frame)
     },
     signal: new AbortController().signal,

@@ -8,7 +8,6 @@ import type { DeltaRequest } from '../../protocols/delta/codec.ts'
 import { isRejected } from '../../protocols/rejected.ts'
 import { present } from '../../src/core/assert.ts'
 import { FETCH_PAGES_MAX } from '../../src/core/limits.ts'
-import { fetchMissing } from '../../src/node/delta-fetch.ts'
 import { DeltaResponder } from '../../src/node/delta-responder.ts'
 import type { NodeDatabase } from '../../src/node/database.ts'
 import { readFeedPage } from '../../src/node/feed.ts'
@@ -19,13 +18,12 @@ import {
   PASSED_OVER_MAX,
   PUBLIC_KEYS_MAX
 } from '../../src/node/limits.ts'
-import { PageRoom } from '../../src/node/page-room.ts'
 import { readerAt } from '../../src/node/position.ts'
-import { createSigner, systemClock, systemHasher, systemVerifier } from '../../src/node/system.ts'
+import { createSigner, systemClock, systemHasher } from '../../src/node/system.ts'
 import type { EventStore } from '../../src/store/event-store.ts'
 import { YARD, inventedCommit } from '../fixtures/hostile.ts'
 import { settled } from '../fixtures/scripted-node.ts'
-import { answersOf, databaseOf } from '../property/forest.ts'
+import { databaseOf, fetchInto } from '../property/forest.ts'
 
 const madeKeys = vi.hoisted(() => ({ count: 0 }))
 
@@ -86,24 +84,12 @@ async function fetchFrom(
   from: NodeDatabase,
   { to, logsMax = 1_000 }: { readonly to: NodeDatabase; readonly logsMax?: number }
 ): Promise<{ readonly stored: number; readonly heads: readonly number[] }> {
-  const answer = answersOf(from)
   const heads: number[] = []
-  const stored = await fetchMissing({
-    database: to,
-    clock: systemClock,
-    hasher: systemHasher,
-    verifier: systemVerifier,
-    request: async (frame) => {
-      const request = decodeDeltaRequest(frame)
-      if (!isRejected(request) && request.type === 'page') heads.push(request.heads.length)
-      return answer(frame)
-    },
-    signal: new AbortController().signal,
-    room: new PageRoom(),
-    seen: () => undefined,
-    logsMax,
-    logsFull: () => undefined
-  })
+  const asked = (frame: Uint8Array): void => {
+    const request = decodeDeltaRequest(frame)
+    if (!isRejected(request) && request.type === 'page') heads.push(request.heads.length)
+  }
+  const { stored } = await fetchInto(to, from, { logsMax, asked })
   return { stored, heads }
 }
 
