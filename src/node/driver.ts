@@ -30,6 +30,7 @@ import { withDeadline } from './deadline.ts'
 import { DeltaResponder } from './delta-responder.ts'
 import type { Answered } from './delta-responder.ts'
 import { FaultyPeerError, fetchMissing } from './delta-fetch.ts'
+import { OneAtATime } from './one-at-a-time.ts'
 import { PageRoom } from './page-room.ts'
 import { WARNINGS_MAX } from './limits.ts'
 import type { Log } from './options.ts'
@@ -70,6 +71,8 @@ export class Driver {
   readonly #seenDigests = new Map<string, Map<string, Uint8Array>>()
   readonly #warnings = new Set<string>()
   #timer: Timer | undefined
+  /** Fetches that somebody asked for: a client in a loop costs one a peer at a time. */
+  readonly #syncs = new OneAtATime<number>()
   #fetches = 0
 
   constructor(init: DriverInit) {
@@ -133,7 +136,10 @@ export class Driver {
   async sync(database: NodeDatabase, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted()
     const peers = this.#init.transport.peers()
-    await Promise.allSettled(peers.map(({ peer }) => this.#fetchOnce(peer, database)))
+    const fetches = peers.map(({ peer }) =>
+      this.#syncs.do(`${peer} ${database.name}`, () => this.#fetchOnce(peer, database))
+    )
+    await Promise.allSettled(fetches)
     signal?.throwIfAborted()
     this.#take({ type: 'compare-now' })
   }
