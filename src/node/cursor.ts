@@ -57,7 +57,7 @@ export function shortCursor(passed: Position, tags: Tags, store: EventStore): st
     const seq = passedOf(passed, log)
     if (seq === (log.fork?.seq ?? 0)) continue
     writer.varint(log.number - before - 1).varint(seq)
-    check ^= checkOf(present(tags.get(log.number), 'the tag of a place is known'))
+    check ^= checkOf(present(tags.get(log.number), 'the tag of a place is known'), seq)
     before = log.number
   }
   const bytes = writer.finish()
@@ -103,17 +103,24 @@ async function readShort(bytes: Uint8Array, store: EventStore): Promise<ReaderPo
   }
   const tags = await tagsOf(store, passed)
   let found = 0
-  for (const tag of tags.values()) found ^= checkOf(tag)
-  if (found !== checkOf(check)) throw foreign()
+  for (const [number, tag] of tags) found ^= checkOf(tag, passed.get(number) ?? 0)
+  if (found !== readCheck(check)) throw foreign()
   return { passed, tags, beyond: [] }
 }
 
 /**
  * Of a place in a log what goes into a cursor's check. The check is the exclusive or of all: whatever
- * their order is, and however a store numbers its logs, the same commits have the same.
+ * their order is, and however a store numbers its logs, the same places have the same.
+ *
+ * @param tag of the commit, which may reach further than the place
  */
-function checkOf(tag: Uint8Array): number {
-  const [a = 0, b = 0, c = 0, d = 0] = tag
+function checkOf(tag: Uint8Array, seq: number): number {
+  let mixed = Math.imul(readCheck(tag) ^ Math.imul(seq, 0x9e3779b1), 0x85ebca6b)
+  mixed = Math.imul(mixed ^ (mixed >>> 15), 0xc2b2ae35)
+  return mixed ^ (mixed >>> 13)
+}
+
+function readCheck([a = 0, b = 0, c = 0, d = 0]: Uint8Array): number {
   return (a << 24) | (b << 16) | (c << 8) | d
 }
 

@@ -116,6 +116,23 @@ describe('a cursor', () => {
     expect([...outcomes].sort()).toEqual(['refused', 'taken'])
   })
 
+  test('in the short form tells apart how far each of two commits was read', async () => {
+    const [one = [], other = []] = [0, 1].map((signer) => {
+      const events = [1, 2, 3].map((value) => eventOf(signer * 10 + value))
+      return makeCommits([{ signer, events, laterBy: 1 }])
+    })
+    const [here, there] = [newStore(1), newStore(2)]
+    await write(here, [...one, ...other])
+    await write(there, [...other, ...one])
+    const passed = new Map([
+      [0, 3],
+      [1, 2]
+    ])
+    const cursor = shortCursor(passed, await tagsOf(here, passed), here)
+    expect(await readPassed(cursor, here)).toEqual(passed)
+    await expect(readCursor(cursor, there)).rejects.toMatchObject({ code: FOREIGN })
+  })
+
   test('of a branch that was lost does not hide what other copies of the log hold', async () => {
     // Copies of one disk: each writes on in the same log.
     const [lost, ...copies] = await Promise.all([1, 2, 3].map(() => databaseOf([])))
@@ -187,11 +204,13 @@ test('0 is everything, now is the head, a time is what was recorded before it', 
 })
 
 const FOREIGN = 'LATERBASE_CURSOR_FOREIGN'
-const EVENTS = [1, 2].map((value) => {
+const EVENTS = [1, 2].map(eventOf)
+
+function eventOf(value: number): Commit['events'][number] {
   const content = Buffer.from(`{"data":${value}}`)
   const key = new Uint8Array(16).fill(value) as Commit['events'][number]['key']
   return { key, value: content, hash: systemHasher.sha256(content) }
-})
+}
 
 function newStore(seed: number): EventStore {
   const owner = { database: DATABASE, publicKey: SIGNERS[0]?.publicKey ?? new Uint8Array(32) }

@@ -125,7 +125,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'cursor-of-another-disk-is-taken',
     file: 'src/node/cursor.ts',
-    find: 'if (found !== checkOf(check)) throw foreign()',
+    find: 'if (found !== readCheck(check)) throw foreign()',
     replace: 'if (found === 1) throw foreign()',
     caughtBy: ['feed']
   },
