@@ -37,6 +37,12 @@ const SLOW_MS_MAX = 25_000
 /** How long it takes until somebody dials again, ms. */
 const REDIAL_MS_MAX = 2_000
 
+interface Asked {
+  readonly from: Endpoint
+  readonly to: Endpoint
+  readonly connection: number | undefined
+}
+
 /** Whoever is on the network. */
 export interface Endpoint {
   readonly address: string
@@ -69,6 +75,9 @@ export class SimNetwork {
   readonly #blocked = new Set<string>()
   /** Directions that hold everything for a while. */
   readonly #clogged = new Map<string, (() => void)[]>()
+  /** By `directionName`, which connection an end last took the link to the other for. */
+  readonly #connections = new Map<string, number>()
+  #connectionCount = 0
   /** Pairs of which one has refused the other, and until when. */
   readonly #refused = new Map<string, number>()
 
@@ -164,19 +173,30 @@ export class SimNetwork {
     this.sent.update(frame)
     if (world.chance(faults.loss)) return
     const times = world.chance(faults.duplication) ? 2 : 1
+    const connection = this.#connections.get(directionName(from.address, to.address))
+    const asked = { ...ends, connection }
     for (let time = 1; time <= times; time += 1) {
       this.send(from, to, () => {
-        void this.#answer(ends, frame.slice(), outcome)
+        void this.#answer(asked, frame.slice(), outcome)
       })
     }
   }
 
-  /** One end holds the connection for dead. */
+  /** One end holds the connection that it has for dead. */
   lose(from: Endpoint, address: string): void {
+    this.#lose(from, address, this.#connections.get(directionName(from.address, address)))
+  }
+
+  /** What is said of a connection that was replaced meanwhile harms the new one at neither end. */
+  #lose(from: Endpoint, address: string, connection: number | undefined): void {
+    if (this.#connections.get(directionName(from.address, address)) !== connection) return
     from.linkDown(address)
     const other = this.#endpoints.get(address)
     if (other === undefined) return
-    this.send(from, other, () => other.linkDown(from.address))
+    const back = directionName(address, from.address)
+    this.send(from, other, () => {
+      if (this.#connections.get(back) === connection) other.linkDown(from.address)
+    })
     this.#connectSoon(from.address, address, REDIAL_MS_MAX)
   }
 
@@ -189,7 +209,7 @@ export class SimNetwork {
   }
 
   async #answer(
-    { from, to }: { readonly from: Endpoint; readonly to: Endpoint },
+    { from, to, connection }: Asked,
     frame: Uint8Array,
     { resolve, fail, onProgress }: Outcome
   ): Promise<void> {
@@ -197,7 +217,7 @@ export class SimNetwork {
       // The other end knows nothing of this connection, and says so.
       this.send(to, from, () => {
         fail()
-        this.lose(from, to.address)
+        this.#lose(from, to.address, connection)
       })
       return
     }
@@ -238,16 +258,19 @@ export class SimNetwork {
     if (this.#blocked.has(directionName(a, b)) || this.#blocked.has(directionName(b, a))) return
     if ((this.#refused.get(pairName(a, b)) ?? 0) > this.world.nowMs) return
     if (left.hasLink(b) && right.hasLink(a)) return
-    this.#linkUp(left, right)
-    this.#linkUp(right, left)
+    this.#connectionCount += 1
+    this.#linkUp(left, right, this.#connectionCount)
+    this.#linkUp(right, left, this.#connectionCount)
   }
 
   /** An end that had not noticed that the old connection is gone may never notice. */
-  #linkUp(end: Endpoint, other: Endpoint): void {
+  #linkUp(end: Endpoint, other: Endpoint, connection: number): void {
     const isStale = end.hasLink(other.address)
     const notices = isStale && this.world.chance(0.5)
     end.deliver(() => {
       if (notices) end.linkDown(other.address)
+      const name = directionName(end.address, other.address)
+      if (!end.hasLink(other.address)) this.#connections.set(name, connection)
       end.linkUp(other)
       for (const database of other.followed()) end.follows(other.peerId, database)
     })
