@@ -9,10 +9,12 @@
 import { assert } from '../core/assert.ts'
 import { LaterbaseError } from '../errors.ts'
 import { FETCHED_BYTES_MAX, FETCHED_BYTES_WAIT } from './limits.ts'
+import { createSignal } from './signal.ts'
 
 export class PageRoom {
   #bytes = 0
-  readonly #waiting = new Set<() => void>()
+  /** There is room again. */
+  readonly #freed = createSignal()
 
   /**
    * Resolves when a further page may be asked for; rejects when the signal aborts. Pages that are on their
@@ -21,7 +23,7 @@ export class PageRoom {
   async free(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
     while (this.#bytes > FETCHED_BYTES_WAIT) {
-      await this.#change(signal)
+      await this.#freed.after(this.#freed.count(), signal)
       signal.throwIfAborted()
     }
   }
@@ -44,20 +46,7 @@ export class PageRoom {
       assert(!isGiven, 'room is given back once')
       isGiven = true
       this.#bytes -= bytes
-      if (this.#bytes > FETCHED_BYTES_WAIT) return
-      for (const wake of this.#waiting) wake()
+      if (this.#bytes <= FETCHED_BYTES_WAIT) this.#freed.tell()
     }
-  }
-
-  #change(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        this.#waiting.delete(wake)
-        signal.removeEventListener('abort', wake)
-        resolve()
-      }
-      this.#waiting.add(wake)
-      signal.addEventListener('abort', wake)
-    })
   }
 }
