@@ -1,9 +1,9 @@
 /**
  * Cursors of the changes feed. Behind both forms is a position: how far the reader has each log.
  *
- * The short form (`s…`) names logs by their number in this store, and carries a check over the
- * commits at its places: a store that was wiped, restored or copied, and numbers logs otherwise or has
- * other commits there, refuses it. The portable one (`v…`) names logs by id, with a few bytes of a
+ * The short form (`s…`) names logs by their number in this store, and carries a check over its
+ * places and the commits there: a store that was wiped, restored or copied, and numbers logs otherwise
+ * or has other commits there, refuses it. The portable one (`v…`) names logs by id, with a few bytes of a
  * hash that tell the branches of a forked log apart, and is good on any node. Both stay good for
  * ever, because logs only grow.
  */
@@ -14,12 +14,12 @@ import { isRejected } from '../../protocols/rejected.ts'
 import { VERSION_HEADS_MAX } from '../../protocols/limits.ts'
 import { present } from '../core/assert.ts'
 import { stampAt } from '../core/hybrid-logical-clock.ts'
-import { decodePosition, encodePosition } from '../core/version.ts'
+import { TAG_BYTES, decodePosition, encodePosition } from '../core/version.ts'
 import type { Place } from '../core/version.ts'
 import { LaterbaseError } from '../errors.ts'
 import { parseTime } from '../schema/time.ts'
-import type { EventStore } from '../store/event-store.ts'
-import { headPosition, passedOf, placesOf, readerAt, settle, tagsOf, tipTags } from './position.ts'
+import type { EventStore, StoredLog } from '../store/event-store.ts'
+import { headPosition, passedOf, readerAt, settle, tagsOf } from './position.ts'
 import type { Position, ReaderPosition, Tags } from './position.ts'
 
 /**
@@ -49,30 +49,45 @@ export async function readCursor(text: string, store: EventStore): Promise<Reade
  * @param tags of the commits that hold the last events passed
  */
 export function shortCursor(passed: Position, tags: Tags, store: EventStore): string {
-  const logs = store.logs()
+  return writeShort(store.logs(), (log) => ({
+    seq: passedOf(passed, log),
+    tag: tags.get(log.number)
+  }))
+}
+
+/** Short, of everything that a store holds. Made with each commit that is acknowledged. */
+export function headCursor(store: EventStore): string {
+  return writeShort(store.logs(), ({ tip }) => ({ seq: tip.seq, tag: tip.hash }))
+}
+
+/** Portable, of everything that a store holds. */
+export function headVersion(store: EventStore): string {
+  const places: Place[] = []
+  for (const { tip, fork } of store.logs()) {
+    const { origin, seq, hash } = tip
+    if (seq === (fork?.seq ?? 0)) continue
+    places.push({ log: origin.id, seq, tag: hash.subarray(0, TAG_BYTES) })
+  }
+  return portableCursor(places)
+}
+
+function writeShort(
+  logs: readonly StoredLog[],
+  placeIn: (log: StoredLog) => { readonly seq: number; readonly tag: Uint8Array | undefined }
+): string {
   const writer = new Writer(CHECK_BYTES + 12 * logs.length)
   writer.fixed(new Uint8Array(CHECK_BYTES))
   let [check, before] = [0, -1]
   for (const log of logs) {
-    const seq = passedOf(passed, log)
+    const { seq, tag } = placeIn(log)
     if (seq === (log.fork?.seq ?? 0)) continue
     writer.varint(log.number - before - 1).varint(seq)
-    check ^= checkOf(present(tags.get(log.number), 'the tag of a place is known'), seq)
+    check ^= checkOf(present(tag, 'the tag of a place is known'), seq)
     before = log.number
   }
   const bytes = writer.finish()
   new DataView(bytes.buffer, bytes.byteOffset).setInt32(0, check)
   return SHORT + toBase64url(bytes)
-}
-
-/** Short, of everything that a store holds. */
-export function headCursor(store: EventStore): string {
-  return shortCursor(headPosition(store), tipTags(store), store)
-}
-
-/** Portable, of everything that a store holds. */
-export function headVersion(store: EventStore): string {
-  return portableCursor(placesOf(store, headPosition(store), tipTags(store)))
 }
 
 export function portableCursor(places: readonly Place[]): string {

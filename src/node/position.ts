@@ -97,15 +97,6 @@ export async function locatorOf(store: EventStore, id: LogId): Promise<Head[]> {
 /** First bytes of the hashes of commits, by number of the stored log. */
 export type Tags = ReadonlyMap<number, Uint8Array>
 
-/** Of everything that a store holds. */
-export function tipTags(store: EventStore): Map<number, Uint8Array> {
-  const tags = new Map<number, Uint8Array>()
-  for (const { number, tip, fork } of store.logs()) {
-    if (tip.seq > (fork?.seq ?? 0)) tags.set(number, tip.hash.subarray(0, TAG_BYTES))
-  }
-  return tags
-}
-
 /**
  * Of each log that a position has entered, the tag of the commit that holds the last event passed.
  *
@@ -170,14 +161,23 @@ export async function settle(store: EventStore, reader: ReaderPosition): Promise
   if (reader.beyond.length === 0) return { ...reader, assumed: reader.passed }
   const logs = store.logs()
   const passed = new Map(reader.passed)
+  const found: { readonly number: number; readonly place: Place }[] = []
   const beyond: Place[] = []
   for (const place of reader.beyond) {
     const log = await findPlace(store, place)
     if (log === undefined) beyond.push(place)
-    else pass(passed, logs, { log, seq: place.seq })
+    else {
+      pass(passed, logs, { log, seq: place.seq })
+      found.push({ number: log.number, place })
+    }
   }
-  // A place that was found may have moved any log: its tag, and those of what it grew from.
-  return { passed, tags: new Map(), beyond, assumed: assume(store, passed, beyond) }
+  const isMoved = ([number]: readonly [number, Uint8Array]): boolean =>
+    passed.get(number) !== reader.passed.get(number)
+  const tags = new Map([...reader.tags].filter((each) => !isMoved(each)))
+  for (const { number, place } of found) {
+    if (passed.get(number) === place.seq) tags.set(number, place.tag)
+  }
+  return { passed, tags, beyond, assumed: assume(store, passed, beyond) }
 }
 
 function assume(

@@ -1,13 +1,13 @@
 /** Cursors: both forms give the position back, on the store that they are of. */
 
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 
 import type { Commit } from '../../src/core/commit.ts'
 import type { EventStore } from '../../src/store/event-store.ts'
 import { createMemoryStore } from '../../src/store/memory-store.ts'
 import { headCursor, portableCursor, readCursor, shortCursor } from '../../src/node/cursor.ts'
-import { headPosition, pass, placesOf, tagsOf } from '../../src/node/position.ts'
+import { headPosition, pass, placesOf, settle, tagsOf } from '../../src/node/position.ts'
 import type { Position } from '../../src/node/position.ts'
 import { systemHasher } from '../../src/node/system.ts'
 import { DATABASE, SIGNERS, makeCommits, seededRng } from './arbitraries.ts'
@@ -149,6 +149,23 @@ describe('a cursor', () => {
     expect(new Set(changes.map(({ event }) => event.data))).toEqual(new Set(['copy 0', 'copy 1']))
   })
 
+  test('costs one look at the store for each place that is not at a tip, in either form', async () => {
+    const database = await databaseOf([0, 1].flatMap((signer) => threeCommits(signer)))
+    const { store } = database
+    const passed = new Map([
+      [0, 2],
+      [1, 4]
+    ])
+    const short = shortCursor(passed, await tagsOf(store, passed), store)
+    const looks = vi.spyOn(store, 'commits')
+    for (const cursor of [short, await portable(store, passed)]) {
+      looks.mockClear()
+      const settled = await settle(store, await readCursor(cursor, store))
+      await tagsOf(store, settled.passed, settled.tags)
+      expect(looks).toHaveBeenCalledTimes(2)
+    }
+  })
+
   test('in the short form is refused by its own store restored to before it', async () => {
     const [store, restored] = [newStore(1), newStore(1)]
     const commits = makeCommits([1, 2, 3].map(() => ({ signer: 0, events: EVENTS, laterBy: 1 })))
@@ -210,6 +227,11 @@ function eventOf(value: number): Commit['events'][number] {
   const content = Buffer.from(`{"data":${value}}`)
   const key = new Uint8Array(16).fill(value) as Commit['events'][number]['key']
   return { key, value: content, hash: systemHasher.sha256(content) }
+}
+
+function threeCommits(signer: number): Commit[] {
+  const plan = { signer, laterBy: 1 }
+  return makeCommits([1, 2, 3].map((n) => ({ ...plan, events: [2 * n, 2 * n + 1].map(eventOf) })))
 }
 
 function newStore(seed: number): EventStore {
