@@ -137,11 +137,14 @@ export async function storesIn(folder: string): Promise<FoundStore[]> {
     if (!entry.isDirectory() || !isDatabaseName(entry.name)) continue
     const { name } = entry
     const isMarked = names.has(`${name}${MARKER_SUFFIX}`)
-    const location = join(folder, name)
-    const files = [...(await storeFiles(location)), ...(await storeFiles(beforeOf(location)))]
-    if (isMarked || files.length > 0) found.push({ name, isMarked })
+    if (isMarked || (await hasFiles(join(folder, name)))) found.push({ name, isMarked })
   }
   return found
+}
+
+async function hasFiles(location: string): Promise<boolean> {
+  if ((await storeFiles(location)).length > 0) return true
+  return (await storeFiles(beforeOf(location))).length > 0
 }
 
 export interface FoundStore {
