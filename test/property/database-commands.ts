@@ -190,6 +190,12 @@ function cloneCommand([back, text]: [number, string]): Command {
       OWNER_SIGNER,
       systemHasher
     )
+    const [next] = log === undefined ? [] : await store.commits(log, commit.firstSeq - 1, 1)
+    // The same events in the same millisecond: the copy wrote the very commit that we did.
+    if (next !== undefined && Buffer.compare(next.hash, commit.hash) === 0) {
+      expect(await database.merge([commit])).toBe(0)
+      return
+    }
     const before = store.incarnation
     expect(await database.merge([commit])).toBe(1)
     model.commits.add(Buffer.from(commit.hash).toString('hex'))

@@ -6,8 +6,9 @@
 import fc from 'fast-check'
 import { afterEach, expect, test } from 'vitest'
 
+import type { Clock } from '../../src/core/clock.ts'
 import { createMemoryStore } from '../../src/store/memory-store.ts'
-import { systemHasher } from '../../src/node/system.ts'
+import { systemClock, systemHasher } from '../../src/node/system.ts'
 import { createFolder, openAt } from '../conformance/stores.ts'
 import { DATABASE, seededRng } from './arbitraries.ts'
 import { databaseCommands, expectReplica } from './database-commands.ts'
@@ -46,15 +47,22 @@ async function runAll(numRuns: number, open: () => Promise<Setup>): Promise<void
   expect(commands).toBeGreaterThan(0)
 }
 
+/** A history replays from its seed; several commits fall into a millisecond, as on a fast box. */
+function steppingClock(): Clock {
+  let readings = 0
+  const nowMs = (): number => Date.UTC(2026, 0) + (readings++ >> 2)
+  return { nowMs, monotonicMs: nowMs, setTimer: systemClock.setTimer }
+}
+
 test('whatever is done to a database in memory, it answers as the model does', async () => {
   await runAll(RUNS, async () => {
-    const rng = seededRng(5)
+    const [rng, clock] = [seededRng(5), steppingClock()]
     const store = createMemoryStore({ owner: OWNER, hasher: systemHasher, rng })
     const setup: Setup = {
-      database: databaseOn(store, { rng }),
+      database: databaseOn(store, { rng, clock }),
       // What is in memory outlives its node only here: the node begins anew on the same store.
       reopen: async () => {
-        setup.database = databaseOn(store, { rng })
+        setup.database = databaseOn(store, { rng, clock })
       }
     }
     return setup
@@ -64,12 +72,12 @@ test('whatever is done to a database in memory, it answers as the model does', a
 test('whatever is done to a database on disk, it answers as the model does, reopened too', async () => {
   await runAll(Math.ceil(RUNS * DISK_SHARE), async () => {
     const location = await folder.next()
-    const rng = seededRng(6)
+    const [rng, clock] = [seededRng(6), steppingClock()]
     const setup: Setup = {
-      database: databaseOn(await openAt(location, OWNER), { rng }),
+      database: databaseOn(await openAt(location, OWNER), { rng, clock }),
       reopen: async () => {
         await setup.database.close()
-        setup.database = databaseOn(await openAt(location, OWNER, false), { rng })
+        setup.database = databaseOn(await openAt(location, OWNER, false), { rng, clock })
       }
     }
     return setup

@@ -6,7 +6,7 @@
 import fc from 'fast-check'
 
 import { present } from '../../src/core/assert.ts'
-import type { Rng, Verifier } from '../../src/core/clock.ts'
+import type { Clock, Rng, Verifier } from '../../src/core/clock.ts'
 import { lastSeq, sealCommit } from '../../src/core/commit.ts'
 import type { Commit } from '../../src/core/commit.ts'
 import { emptyTip, tipAfter } from '../../src/core/log.ts'
@@ -120,7 +120,11 @@ export const OWNER_SIGNER = present(SIGNERS[2], 'a signer')
 /** A database on a store of `OWNER_SIGNER`. */
 export function databaseOn(
   store: EventStore,
-  { rng = seededRng(1), name = DATABASE }: { readonly rng?: Rng; readonly name?: string } = {}
+  {
+    rng = seededRng(1),
+    name = DATABASE,
+    clock = systemClock
+  }: { readonly rng?: Rng; readonly name?: string; readonly clock?: Clock } = {}
 ): NodeDatabase {
   return new NodeDatabase({
     name,
@@ -128,8 +132,8 @@ export function databaseOn(
     signer: OWNER_SIGNER,
     hasher: systemHasher,
     rng,
-    clock: systemClock,
-    recordedClock: createRecordedClock(systemClock),
+    clock,
+    recordedClock: createRecordedClock(clock),
     futureToleranceMs: 0,
     peerId: (publicKey) => Buffer.from(publicKey).toString('hex'),
     announce: () => undefined,
