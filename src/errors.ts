@@ -80,3 +80,11 @@ export class LaterbaseError extends Error {
 export function isLaterbaseError(error: unknown, code?: ErrorCode): error is LaterbaseError {
   return error instanceof LaterbaseError && (code === undefined || error.code === code)
 }
+
+/** Whether a store's files are damaged or gone, rather than out of reach, in use or without room. */
+export function isDamage(error: unknown): error is LaterbaseError {
+  return (
+    isLaterbaseError(error, 'LATERBASE_STORE_CORRUPT') ||
+    isLaterbaseError(error, 'LATERBASE_STORE_LOST')
+  )
+}

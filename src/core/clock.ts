@@ -19,6 +19,13 @@ export interface Timer {
   cancel(): void
 }
 
+/** Resolves after `delayMs`: for a wait that nobody has to end early. */
+export function passed(clock: Pick<Clock, 'setTimer'>, delayMs: Millis): Promise<void> {
+  return new Promise((resolve) => {
+    clock.setTimer(delayMs, resolve)
+  })
+}
+
 export interface Rng {
   /** `length` random bytes; the caller owns them. */
   bytes(length: number): Uint8Array

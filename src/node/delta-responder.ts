@@ -16,6 +16,7 @@ import { PAGE_COMMITS_MAX } from '../../protocols/limits.ts'
 import { isRejected } from '../../protocols/rejected.ts'
 import { present } from '../core/assert.ts'
 import { equalBytes } from '../core/bytes.ts'
+import { passed } from '../core/clock.ts'
 import type { Clock, Hasher, Timer } from '../core/clock.ts'
 import { commitHash } from '../core/commit.ts'
 import { PAGE_BYTES } from '../core/limits.ts'
@@ -130,7 +131,7 @@ export class DeltaResponder {
     database.learn(version)
     const delayMs = this.#repeated.delayMs(repeatName(peer, request), position)
     if (delayMs > 0) {
-      await new Promise<void>((resolve) => this.#init.clock.setTimer(delayMs, resolve))
+      await passed(this.#init.clock, delayMs)
       if (this.#init.database(request.database) !== database) return refusal('busy')
       // The store may have been opened anew meanwhile.
       position = await findPosition()

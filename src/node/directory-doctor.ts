@@ -5,7 +5,7 @@
 
 import { join } from 'node:path'
 
-import { isLaterbaseError } from '../errors.ts'
+import { isDamage, isLaterbaseError } from '../errors.ts'
 import { lockDirectory } from '../store/directory-lock.ts'
 import { openGuarded } from '../store/guarded-store.ts'
 import { openNodeStore } from '../store/node-store.ts'
@@ -216,14 +216,6 @@ function kindOf(error: unknown): FaultKind {
   if (isLaterbaseError(error, 'LATERBASE_STORE_LOST')) return 'lost'
   const isUnreadable = isLaterbaseError(error) && error.facts['table'] !== undefined
   return isUnreadable ? 'unreadable' : 'other'
-}
-
-function isDamage(error: unknown): error is Error {
-  return (
-    isLaterbaseError(error, 'LATERBASE_STORE_CORRUPT') ||
-    isLaterbaseError(error, 'LATERBASE_STORE_LOST') ||
-    error instanceof SyntaxError
-  )
 }
 
 function timeName(): string {

@@ -4,6 +4,7 @@
  * LevelDB's own files are damaged, is for a new store.
  */
 
+import { passed } from '../core/clock.ts'
 import type { Clock, Hasher, Timer, Verifier } from '../core/clock.ts'
 import type { Commit } from '../core/commit.ts'
 import { isLaterbaseError } from '../errors.ts'
@@ -242,7 +243,7 @@ export class Healer {
       if (step.type === 'progress') {
         watch.done = step.done
         watch.total = step.total
-        await this.#rest()
+        await passed(this.#init.clock, REST_MS)
         continue
       }
       this.#found(database.name, step.detail)
@@ -313,12 +314,6 @@ export class Healer {
     watch.findings.push(detail)
     if (watch.findings.length > FINDINGS_MAX) watch.findings.shift()
     this.#init.log('error', 'damaged on this disk', { database, detail })
-  }
-
-  #rest(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#init.clock.setTimer(REST_MS, resolve)
-    })
   }
 
   /** One timer for the checks that are due and the damages that wait for a peer. */

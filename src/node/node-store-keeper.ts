@@ -9,17 +9,17 @@
  *     node.made/            the same when it has all values: what `node/` is called next
  */
 
-import { readdir, rename, rm, stat } from 'node:fs/promises'
+import { readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
 import type { Clock } from '../core/clock.ts'
-import { isLaterbaseError } from '../errors.ts'
+import { isDamage } from '../errors.ts'
 import { formatTime } from '../schema/time.ts'
 import { beforeOf, storeFiles } from '../store/guarded-store.ts'
 import { MARKER_SUFFIX } from '../store/marker.ts'
 import { openNodeStore, salvageNodeStore } from '../store/node-store.ts'
 import type { NodeStore, NodeStoreWatch } from '../store/node-store.ts'
-import { syncFolder } from '../store/whole-file.ts'
+import { isThere, syncFolder } from '../store/whole-file.ts'
 import { DATABASES_FOLDER, NODE_STORE_FOLDER } from './data-directory.ts'
 import { DATABASE_LIST, isDatabaseName } from './database-registry.ts'
 import type { Log } from './options.ts'
@@ -92,16 +92,6 @@ function madeOf(location: string): string {
   return `${location}.made`
 }
 
-async function isThere(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return false
-      throw error
-    }
-  )
-}
-
 /** The new name is on disk when this resolves: a later move never gets there before it. */
 async function moveFolder(from: string, to: string): Promise<void> {
   await rename(from, to)
@@ -154,12 +144,4 @@ export interface FoundStore {
 
 function watchOf({ clock, log }: NodeStoreInit): NodeStoreWatch {
   return { clock, told: (message) => log('warn', message) }
-}
-
-function isDamage(error: unknown): boolean {
-  return (
-    isLaterbaseError(error, 'LATERBASE_STORE_CORRUPT') ||
-    isLaterbaseError(error, 'LATERBASE_STORE_LOST') ||
-    error instanceof SyntaxError
-  )
 }

@@ -23,7 +23,7 @@ import { basename, dirname, join } from 'node:path'
 
 import type { Clock, Hasher, Rng, Verifier } from '../core/clock.ts'
 import { toHex } from '../core/bytes.ts'
-import { LaterbaseError, isLaterbaseError } from '../errors.ts'
+import { LaterbaseError, isDamage, isLaterbaseError } from '../errors.ts'
 import { formatTime } from '../schema/time.ts'
 import type { EventStore } from '../store/event-store.ts'
 import {
@@ -40,7 +40,7 @@ import { isBlank, isLevelDamage } from '../store/open-level.ts'
 import { openSalvage } from '../store/salvage.ts'
 import type { Salvage, SalvagedLog } from '../store/salvage.ts'
 import { readProgress } from '../store/store-progress.ts'
-import { syncFolder } from '../store/whole-file.ts'
+import { isThere, syncFolder } from '../store/whole-file.ts'
 import type { NodeDatabase } from './database.ts'
 import type { StorePlace } from './database-registry.ts'
 import type { DatabaseStatus } from './laterbase.ts'
@@ -380,17 +380,8 @@ function describeNote(
   return `${name} was found damaged at ${at} (${reason}): ${back}${of} events were read back, ${rest}`
 }
 
-async function isThere(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false
-  )
-}
-
 /** Damage, rather than a disk that is full or a file that may not be read. */
 function isUnreadable(error: unknown): boolean {
-  if (isLaterbaseError(error, 'LATERBASE_STORE_CORRUPT')) return true
-  if (isLaterbaseError(error, 'LATERBASE_STORE_LOST')) return true
   // LevelDB's repair of a folder without any table or log.
-  return isLevelDamage(error) || /found no files/.test(String(error))
+  return isDamage(error) || isLevelDamage(error) || /found no files/.test(String(error))
 }

@@ -5,6 +5,7 @@
  */
 
 import type { Connection } from '@libp2p/interface'
+import { passed } from '../core/clock.ts'
 import type { Clock } from '../core/clock.ts'
 
 export async function abortSoon(
@@ -13,6 +14,6 @@ export async function abortSoon(
   reason: Error
 ): Promise<void> {
   if (connection.status === 'closed' || connection.status === 'aborted') return
-  await new Promise<void>((resolve) => clock.setTimer(0, resolve))
+  await passed(clock, 0)
   connection.abort(reason)
 }

@@ -7,6 +7,7 @@
  */
 
 import type { ConnectionGater } from '@libp2p/interface'
+import { passed } from '../core/clock.ts'
 import type { Clock, Millis } from '../core/clock.ts'
 import { CONNECTIONS_MAX, CUT_OFFS_MAX, LINGER_MS } from './limits.ts'
 
@@ -81,7 +82,7 @@ export class Gate {
         if (!this.#init.outboundIsSuperfluous(peer.toString())) return false
         // Our last handshake message has to arrive before the reset does: without it the peer
         // sees a failed handshake, and takes us for a stranger.
-        await new Promise<void>((resolve) => this.#init.clock.setTimer(LINGER_MS, resolve))
+        await passed(this.#init.clock, LINGER_MS)
         return true
       }
     }

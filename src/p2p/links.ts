@@ -42,6 +42,7 @@ export interface LinksInit {
   readonly down: (name: string, wasUp: boolean) => void
   /** Asks the other side of a connection who it is; rejects when it does not answer. */
   readonly probe: (connection: Connection) => Promise<unknown>
+  /** Frames that come in from any peer and are not whole yet. */
   readonly incoming: StreamBytes
 }
 

@@ -20,7 +20,7 @@ import { copyFile, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promis
 import { basename, dirname, join } from 'node:path'
 
 import type { Clock } from '../core/clock.ts'
-import { LaterbaseError, isLaterbaseError } from '../errors.ts'
+import { LaterbaseError, isDamage, isLaterbaseError } from '../errors.ts'
 import type { EventStore } from './event-store.ts'
 import { openLevelStore } from './level-store.ts'
 import type { LevelStoreOptions } from './level-store.ts'
@@ -191,10 +191,7 @@ async function openChecked(
       }
     })
   } catch (error) {
-    const isDamage =
-      isLaterbaseError(error, 'LATERBASE_STORE_CORRUPT') ||
-      isLaterbaseError(error, 'LATERBASE_STORE_LOST')
-    if (!isDamage) throw error
+    if (!isDamage(error)) throw error
     return error.message.replaceAll(options.location, basename(options.location))
   }
 }

@@ -14,7 +14,7 @@ import type { Clock, Timer } from '../core/clock.ts'
 import type { Commit, LogId, LogOrigin } from '../core/commit.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
-import { LaterbaseError, isLaterbaseError } from '../errors.ts'
+import { LaterbaseError, isDamage, isLaterbaseError } from '../errors.ts'
 import type {
   CheckOptions,
   CheckStep,
@@ -341,10 +341,7 @@ class ReopeningStore implements EventStore {
 
   /** A disk that fails shows anything for a moment; what it goes on showing is there. */
   #noteDamage(error: unknown, nowMs: number): void {
-    const isDamage =
-      isLaterbaseError(error, 'LATERBASE_STORE_CORRUPT') ||
-      isLaterbaseError(error, 'LATERBASE_STORE_LOST')
-    if (!isDamage) {
+    if (!isDamage(error)) {
       this.#damagedMs = undefined
       return
     }

@@ -1,6 +1,6 @@
 /** Files that are there whole or not at all, and names that outlast a power cut. */
 
-import { open, rename } from 'node:fs/promises'
+import { open, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /**
@@ -30,6 +30,17 @@ export async function syncFolder(path: string): Promise<void> {
   } finally {
     await folder.close()
   }
+}
+
+/** @throws what the file system does where it cannot say */
+export async function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false
+      throw error
+    }
+  )
 }
 
 const OWNER_ONLY = 0o600
