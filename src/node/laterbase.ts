@@ -3,11 +3,10 @@
  * `create-node.ts` makes one.
  */
 
+import type { Json } from '../core/json.ts'
 import type { ErrorCode, Problem } from '../errors.ts'
 
-/** Any JSON value. */
-export type Json =
-  null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json }
+export type { Json } from '../core/json.ts'
 
 /**
  * An event as a client offers it: a CloudEvents-shaped envelope around `data`.
