@@ -261,14 +261,15 @@ class StampWitness implements DiskWitness {
     })
   }
 
-  landed({ database, ownLog, batch, believed }: Landing): readonly CommitFacts[] {
+  landed({ database, ownLog, batch, believed, isFound }: Landing): readonly CommitFacts[] {
     return batch.commits.map((commit, index) => {
       const { recorded, origin } = commit
       const isOwn = origin.id === ownLog
       const isKnown = this.#network.ledger.knows(commit)
       const isNew = isOwn && !isKnown
-      if (isKnown && equalBytes(origin.genesis.publicKey, this.#publicKey))
-        this.#closed.add(origin.id)
+      // What had failed and is found is of this box's own hand, though a copy of its disk has it too.
+      const isOfOurs = equalBytes(origin.genesis.publicKey, this.#publicKey)
+      if (isKnown && isOfOurs && isFound !== true) this.#closed.add(origin.id)
       if (isNew && recorded > this.#own) this.#own = recorded
       if (believed[index] === true && recorded > this.#seen) this.#seen = recorded
       return this.#network.ledger.meet(database, commit, isOwn)

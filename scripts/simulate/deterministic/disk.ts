@@ -36,6 +36,8 @@ export interface Landing {
   readonly batch: StoreBatch
   /** What `submitted` answered. */
   readonly believed: readonly boolean[]
+  /** It had failed, and was there when the store was opened anew: on a copy of the disk too. */
+  readonly isFound?: boolean
 }
 
 /** One store, as the disk has it. */
@@ -220,7 +222,7 @@ export class SimDisk {
     }
     const { torn, incarnation, nonce } = image
     image.torn = undefined
-    if (torn !== undefined && this.#world.chance(0.5)) this.#land(image, torn)
+    if (torn !== undefined && this.#world.chance(0.5)) this.#land(image, { ...torn, isFound: true })
     const store = createMemoryStore({
       owner,
       hasher: this.#hasher,
