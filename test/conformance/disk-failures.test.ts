@@ -17,6 +17,7 @@ import { openNodeStore } from '../../src/store/node-store.ts'
 import { canReopen } from '../../src/store/reopen-probe.ts'
 import { tableFault } from '../../src/store/table-check.ts'
 import { ManualClock, settled } from '../fixtures/manual-clock.ts'
+import { until } from '../fixtures/nodes.ts'
 import { OWNER, fact, plan, write } from './event-store-suite.ts'
 import { dump } from './store-dump.ts'
 import { createFolder, openAt } from './stores.ts'
@@ -40,7 +41,7 @@ test('a store goes on by itself after its disk failed at a write, with what it h
   failWrites(1)
   await expect(write(store, [plan(1, [fact(3)])])).rejects.toMatchObject(FAILED)
   await expect(write(store, [plan(1, [fact(3)])])).rejects.toMatchObject(FAILED)
-  await vi.waitFor(() => expect(store.refusal()).toBeUndefined())
+  await until(() => store.refusal() === undefined)
   expect(await dump(store)).toEqual(before)
   await write(store, [plan(1, [fact(3)])])
   await close()
@@ -63,9 +64,7 @@ test('a store that is found damaged when it is opened anew stays closed, and a s
     throw new Error('EIO')
   })
   await expect(write(store, [plan(1, [fact(3)])])).rejects.toMatchObject(FAILED)
-  await vi.waitFor(() =>
-    expect(store.refusal()?.message).toContain('is taken over when that lasts')
-  )
+  await until(() => store.refusal()?.message.includes('is taken over when that lasts') === true)
   await close()
   expect((await readdir(location)).filter((name) => name.includes('damaged'))).toEqual([])
   const started = await openPlace(false)
@@ -89,7 +88,7 @@ test('a reopening looks at the newest table only, also where the disk took no or
   await spoilChecksum(join(at, oldest))
   failWrites(1)
   await expect(write(store, [plan(2, [fact(9)])])).rejects.toMatchObject(FAILED)
-  await vi.waitFor(() => expect(store.refusal()).toBeUndefined())
+  await until(() => store.refusal() === undefined)
   expect(lines.filter((line) => line.includes('open again after')).length).toBe(1)
   await close()
 })
@@ -101,7 +100,7 @@ test('a scan across the reopening ends with an error, and can be made again', as
   await scan.next()
   failWrites(1)
   await expect(write(store, [plan(1, [fact(3)])])).rejects.toMatchObject(FAILED)
-  await vi.waitFor(() => expect(store.refusal()).toBeUndefined())
+  await until(() => store.refusal() === undefined)
   await expect(scan.next()).rejects.toMatchObject(FAILED)
   expect((await store.scan({})[Symbol.asyncIterator]().next()).value.length).toBe(2)
   await close()
@@ -142,7 +141,7 @@ test('the node store gives up a write that the disk does not answer, reads on, a
   expect(store.refusal?.()).toMatchObject(FAILED)
   expect(await store.get('one')).toBe(1)
   answer()
-  await vi.waitFor(() => expect(store.refusal?.()).toBeUndefined())
+  await until(() => store.refusal?.() === undefined)
   expect(told).toHaveLength(2)
   expect(await store.get('one')).toBe(2)
   await store.put('two', 2)
