@@ -1,8 +1,7 @@
 /** The stores of a node on a real disk whose writes fail as the test says. */
 
 import { rmSync } from 'node:fs'
-import { mkdir, open, readFile, readdir, rm, writeFile } from 'node:fs/promises'
-import type { FileHandle } from 'node:fs/promises'
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 
@@ -16,6 +15,7 @@ import { WRITE_MS_MAX } from '../../src/store/limits.ts'
 import { openNodeStore } from '../../src/store/node-store.ts'
 import { canReopen } from '../../src/store/reopen-probe.ts'
 import { tableFault } from '../../src/store/table-check.ts'
+import { fileHandlePrototype } from '../fixtures/file-handles.ts'
 import { ManualClock, settled } from '../fixtures/manual-clock.ts'
 import { until } from '../fixtures/nodes.ts'
 import { OWNER, fact, plan, write } from './event-store-suite.ts'
@@ -211,10 +211,7 @@ async function spoilChecksum(table: string): Promise<void> {
 
 /** What is noted next of how far a store is, which is that it was closed, is not written. */
 async function refuseProgress(): Promise<void> {
-  const handle = await open(join(location, `${OWNER.database}.progress`), 'r')
-  const prototype = Object.getPrototypeOf(handle) as FileHandle
-  await handle.close()
-  vi.spyOn(prototype, 'write').mockRejectedValueOnce(new Error('EIO'))
+  vi.spyOn(await fileHandlePrototype(), 'write').mockRejectedValueOnce(new Error('EIO'))
 }
 
 /** The next writes to any LevelDB of this process fail, and nothing of them lands. */
