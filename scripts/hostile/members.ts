@@ -7,10 +7,11 @@ import { randomBytes } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import { createLibp2pTransport } from '../../src/p2p/libp2p-transport.ts' // First: polyfill.
 import { identify } from '@libp2p/identify'
-import type { Libp2p, Stream } from '@libp2p/interface'
+import type { Libp2p, ServiceMap, Stream } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
+import type { ServiceFactoryMap } from 'libp2p'
 
 import {
   DELTA_PROTOCOL,
@@ -78,11 +79,20 @@ export async function startRogue(networkKey: Uint8Array, script: RogueScript): P
   return rogue
 }
 
+/** What a bare member does with a stream on which it is asked for pages. */
+export type Serve = (stream: Stream) => void | Promise<void>
+
 /** A bare libp2p with the network key. The caller dials, and stops it. */
-export async function startBareMember(
+export function startBareMember(networkKey: Uint8Array, serve?: Serve): Promise<Libp2p> {
+  return startMemberWith(networkKey, { identify: identify() }, serve)
+}
+
+/** The same with such services. */
+export async function startMemberWith<T extends ServiceMap>(
   networkKey: Uint8Array,
-  serve: (stream: Stream) => void | Promise<void> = () => undefined
-): Promise<Libp2p> {
+  services: ServiceFactoryMap<T>,
+  serve: Serve = () => undefined
+): Promise<Libp2p<T>> {
   const perimeter = new Perimeter(networkKey, systemClock, () => undefined)
   const node = await createLibp2p({
     addresses: { listen: LISTEN },
@@ -90,7 +100,7 @@ export async function startBareMember(
     connectionEncrypters: [perimeter.encrypter()],
     streamMuxers: [yamux()],
     connectionManager: { reconnectRetries: 0 },
-    services: { identify: identify() }
+    services
   })
   // Whoever does not speak the protocol is dropped before it can misuse it.
   await node.handle(DELTA_PROTOCOL, serve)

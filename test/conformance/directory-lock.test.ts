@@ -18,7 +18,7 @@ import { temporaryDirectory } from '../fixtures/nodes.ts'
 
 const LOCKED = { code: 'LATERBASE_STORE_LOCKED' }
 
-test('is locked while this process has it, and is free afterwards', async () => {
+test('a data directory is locked while this process has it, and is free afterwards', async () => {
   const dir = await temporaryDirectory()
   const lock = await lockDirectory(dir)
   await expect(lockDirectory(join(dir, '.'))).rejects.toMatchObject(LOCKED)
@@ -28,7 +28,7 @@ test('is locked while this process has it, and is free afterwards', async () => 
   await (await lockDirectory(dir)).release()
 })
 
-test('is locked while another process has it, and free when that is killed', async () => {
+test('a data directory is locked while another process has it, and free when that is killed', async () => {
   const dir = await temporaryDirectory()
   await (await lockDirectory(dir)).release()
   const kill = await holdElsewhere(dir)
@@ -37,7 +37,7 @@ test('is locked while another process has it, and free when that is killed', asy
   await (await lockDirectory(dir)).release()
 })
 
-test('no node starts, and nobody else looks, while a doctor is at work in it', async () => {
+test('no node starts, and nobody else looks, in a data directory in which a doctor is at work', async () => {
   const dir = await temporaryDirectory()
   const node = await start(dir)
   await node.createDatabase('depot')
@@ -52,7 +52,7 @@ test('no node starts, and nobody else looks, while a doctor is at work in it', a
   await (await start(dir)).close()
 })
 
-test('of two nodes that start at once in a new one, the one that runs has the identity that is kept', async () => {
+test('of two nodes that start at once in a new directory the one that runs has the identity that is kept', async () => {
   const dir = await temporaryDirectory()
   const started = await Promise.allSettled([start(dir), start(dir)])
   const nodes = started.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))

@@ -1,8 +1,7 @@
 /** The stores of a node on a real disk whose writes fail as the test says. */
 
 import { rmSync } from 'node:fs'
-import { mkdir, open, readFile, readdir, rm, writeFile } from 'node:fs/promises'
-import type { FileHandle } from 'node:fs/promises'
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 
@@ -16,7 +15,9 @@ import { WRITE_MS_MAX } from '../../src/store/limits.ts'
 import { openNodeStore } from '../../src/store/node-store.ts'
 import { canReopen } from '../../src/store/reopen-probe.ts'
 import { tableFault } from '../../src/store/table-check.ts'
+import { fileHandlePrototype } from '../fixtures/file-handles.ts'
 import { ManualClock, settled } from '../fixtures/manual-clock.ts'
+import { until } from '../fixtures/nodes.ts'
 import { OWNER, fact, plan, write } from './event-store-suite.ts'
 import { dump } from './store-dump.ts'
 import { createFolder, openAt } from './stores.ts'
@@ -40,7 +41,7 @@ test('a store goes on by itself after its disk failed at a write, with what it h
   failWrites(1)
   await expect(write(store, [plan(1, [fact(3)])])).rejects.toMatchObject(FAILED)
   await expect(write(store, [plan(1, [fact(3)])])).rejects.toMatchObject(FAILED)
-  await vi.waitFor(() => expect(store.refusal()).toBeUndefined())
+  await until(() => store.refusal() === undefined)
   expect(await dump(store)).toEqual(before)
   await write(store, [plan(1, [fact(3)])])
   await close()
@@ -63,9 +64,7 @@ test('a store that is found damaged when it is opened anew stays closed, and a s
     throw new Error('EIO')
   })
   await expect(write(store, [plan(1, [fact(3)])])).rejects.toMatchObject(FAILED)
-  await vi.waitFor(() =>
-    expect(store.refusal()?.message).toContain('is taken over when that lasts')
-  )
+  await until(() => store.refusal()?.message.includes('is taken over when that lasts') === true)
   await close()
   expect((await readdir(location)).filter((name) => name.includes('damaged'))).toEqual([])
   const started = await openPlace(false)
@@ -89,7 +88,7 @@ test('a reopening looks at the newest table only, also where the disk took no or
   await spoilChecksum(join(at, oldest))
   failWrites(1)
   await expect(write(store, [plan(2, [fact(9)])])).rejects.toMatchObject(FAILED)
-  await vi.waitFor(() => expect(store.refusal()).toBeUndefined())
+  await until(() => store.refusal() === undefined)
   expect(lines.filter((line) => line.includes('open again after')).length).toBe(1)
   await close()
 })
@@ -101,7 +100,7 @@ test('a scan across the reopening ends with an error, and can be made again', as
   await scan.next()
   failWrites(1)
   await expect(write(store, [plan(1, [fact(3)])])).rejects.toMatchObject(FAILED)
-  await vi.waitFor(() => expect(store.refusal()).toBeUndefined())
+  await until(() => store.refusal() === undefined)
   await expect(scan.next()).rejects.toMatchObject(FAILED)
   expect((await store.scan({})[Symbol.asyncIterator]().next()).value.length).toBe(2)
   await close()
@@ -142,7 +141,7 @@ test('the node store gives up a write that the disk does not answer, reads on, a
   expect(store.refusal?.()).toMatchObject(FAILED)
   expect(await store.get('one')).toBe(1)
   answer()
-  await vi.waitFor(() => expect(store.refusal?.()).toBeUndefined())
+  await until(() => store.refusal?.() === undefined)
   expect(told).toHaveLength(2)
   expect(await store.get('one')).toBe(2)
   await store.put('two', 2)
@@ -212,10 +211,7 @@ async function spoilChecksum(table: string): Promise<void> {
 
 /** What is noted next of how far a store is, which is that it was closed, is not written. */
 async function refuseProgress(): Promise<void> {
-  const handle = await open(join(location, `${OWNER.database}.progress`), 'r')
-  const prototype = Object.getPrototypeOf(handle) as FileHandle
-  await handle.close()
-  vi.spyOn(prototype, 'write').mockRejectedValueOnce(new Error('EIO'))
+  vi.spyOn(await fileHandlePrototype(), 'write').mockRejectedValueOnce(new Error('EIO'))
 }
 
 /** The next writes to any LevelDB of this process fail, and nothing of them lands. */

@@ -1,8 +1,6 @@
 /** `NAME.progress`: how far a store is known to have been. */
 
-import { mkdtemp, open, rm } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { onTestFinished, test } from 'vitest'
@@ -10,8 +8,9 @@ import { onTestFinished, test } from 'vitest'
 import { logId } from '../../src/core/commit.ts'
 import { PROGRESS_MS } from '../../src/store/limits.ts'
 import { ProgressFile, readProgress } from '../../src/store/store-progress.ts'
+import { fileHandlePrototype } from '../fixtures/file-handles.ts'
 import { ManualClock } from '../fixtures/manual-clock.ts'
-import { until } from '../fixtures/nodes.ts'
+import { temporaryDirectory, until } from '../fixtures/nodes.ts'
 
 const EXTENT = {
   incarnation: '0011223344556677',
@@ -21,14 +20,12 @@ const EXTENT = {
 }
 
 test('what is noted while it is being written is written, and so is all that comes later', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'laterbase-progress-'))
-  onTestFinished(() => rm(folder, { recursive: true, force: true }))
-  const path = join(folder, 'depot.progress')
+  const path = join(await temporaryDirectory(), 'depot.progress')
   const clock = new ManualClock()
   const first = { ...EXTENT, arrival: 0, checked: 0, clean: false }
   const file = await ProgressFile.open(path, first, clock)
   onTestFinished(() => file.close())
-  const writes = await watchWrites(path)
+  const writes = await watchWrites()
   onTestFinished(writes.stop)
 
   file.note({ ...EXTENT, arrival: 1 })
@@ -44,13 +41,11 @@ test('what is noted while it is being written is written, and so is all that com
 })
 
 /** Lets a test do something in the middle of the next write of any file. */
-async function watchWrites(path: string): Promise<{
+async function watchWrites(): Promise<{
   readonly onNext: (act: () => void) => void
   readonly stop: () => void
 }> {
-  const handle = await open(path, 'r')
-  const prototype = Object.getPrototypeOf(handle) as FileHandle
-  await handle.close()
+  const prototype = await fileHandlePrototype()
   const original = prototype.write
   let next: (() => void) | undefined
   prototype.write = function (this: FileHandle, ...args: Parameters<typeof original>) {

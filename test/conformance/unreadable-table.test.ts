@@ -4,7 +4,7 @@
  */
 
 import { readlinkSync } from 'node:fs'
-import { cp, open, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { cp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -14,12 +14,13 @@ import { examineDirectory } from '../../src/node/directory-doctor.ts'
 import type { DirectoryFinding } from '../../src/node/directory-doctor.ts'
 import { UnopenedStores } from '../../src/node/unopened-stores.ts'
 import { readWhatCan } from '../../src/store/table-file.ts'
+import { fileHandlePrototype } from '../fixtures/file-handles.ts'
 import { ManualClock } from '../fixtures/manual-clock.ts'
 import { allEvents, startNode, temporaryDirectory, until } from '../fixtures/nodes.ts'
 
 const HOUR_MS = 3_600_000
 
-test('keeps a database closed and named, and it is open again when the disk gives it', async () => {
+test('a table that the disk does not give keeps its database closed and named until it does', async () => {
   const { dir, table, written } = await closedNode()
   const disk = await refuseReads((path) => path.endsWith(table))
   const node = await startNode({ dir })
@@ -33,7 +34,7 @@ test('keeps a database closed and named, and it is open again when the disk give
   expect((await node.status()).warnings).toEqual([])
 })
 
-test('is named by a doctor, and all else is taken over when that is asked for', async () => {
+test('a doctor names a table that the disk does not give, and takes all else over when asked to', async () => {
   const { dir, table, written } = await closedNode()
   await refuseReads((path) => path.endsWith(table))
   const [found] = await examine(dir, false)
@@ -50,7 +51,7 @@ test('is named by a doctor, and all else is taken over when that is asked for', 
   expect((await node.status()).warnings.join()).toContain('stock was found damaged')
 })
 
-test('is read but for the pages that the disk refuses', async () => {
+test('a table is read but for the pages that the disk refuses', async () => {
   const file = join(await temporaryDirectory(), '000005.ldb')
   const bytes = Buffer.alloc(3_000_000, 7)
   await writeFile(file, bytes)
@@ -61,7 +62,7 @@ test('is read but for the pages that the disk refuses', async () => {
   expect([lost > 0, lost <= 4_096]).toEqual([true, true])
 })
 
-test('is not read all the time where that takes long', async () => {
+test('a store that takes long to open in vain is not opened all the time', async () => {
   const clock = new ManualClock()
   let attempts = 0
   const stores = new UnopenedStores({
@@ -80,7 +81,7 @@ test('is not read all the time where that takes long', async () => {
   expect(attempts * 30_000).toBeLessThan(HOUR_MS + 60_000)
 })
 
-test('that a look finds damaged is left where it is, so that a copy can be put back', async () => {
+test('a table that a doctor only looks at is left where it is, so that a copy can be put back', async () => {
   const { dir, table, written } = await closedNode()
   const folder = join(dir, 'databases', 'stock')
   await cp(folder, `${dir}/copy`, { recursive: true })
@@ -125,11 +126,7 @@ async function refuseReads(
   isRefused: (path: string) => boolean,
   part = { from: 8_192, to: 8_193 }
 ): Promise<{ readonly mend: () => void }> {
-  const file = join(await temporaryDirectory(), 'any')
-  await writeFile(file, '')
-  const handle = await open(file, 'r')
-  const prototype = Object.getPrototypeOf(handle) as FileHandle
-  await handle.close()
+  const prototype = await fileHandlePrototype()
   const original = prototype.read
   const read = function (this: FileHandle, ...args: [Buffer, number, number, number]) {
     const [, , length, position] = args

@@ -1,9 +1,8 @@
 /** Files that decide what becomes of a store are on disk, name and all, before anybody relies on them. */
 
 import { existsSync, readlinkSync } from 'node:fs'
-import { mkdtemp, open, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { readdir, stat, writeFile } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { expect, onTestFinished, test } from 'vitest'
@@ -11,6 +10,8 @@ import { expect, onTestFinished, test } from 'vitest'
 import { writeNote } from '../../src/node/recovery-note.ts'
 import { writeMarker } from '../../src/store/marker.ts'
 import { writeWhole } from '../../src/store/whole-file.ts'
+import { fileHandlePrototype } from '../fixtures/file-handles.ts'
+import { temporaryDirectory } from '../fixtures/nodes.ts'
 
 const NOTE = { reason: 'rot', at: '2026-01-01T00:00:00.000Z', kept: 'depot.damaged', back: 0 }
 
@@ -19,7 +20,7 @@ test.skipIf(process.platform !== 'linux').each([
   ['a marker', (file: string) => writeMarker(file, { before: 'a', epoch: 'b' })],
   ['an identity', (file: string) => writeWhole(file, '{}')]
 ] as const)('the name of %s is synced after the file has it', async (_what, write) => {
-  const folder = await scratch()
+  const folder = await temporaryDirectory()
   const file = join(folder, 'file')
   const synced = await watchSyncs(() => existsSync(file))
   await write(file)
@@ -30,7 +31,7 @@ test.skipIf(process.platform !== 'linux').each([
 })
 
 test('what is left of a file that was being written is for the owner only to read', async () => {
-  const folder = await scratch()
+  const folder = await temporaryDirectory()
   const file = join(folder, 'secret')
   await writeFile(`${file}.new`, 'half', { mode: 0o644 })
   await writeWhole(file, 'whole')
@@ -41,12 +42,6 @@ function note(file: string): Promise<void> {
   return writeNote(file, { ...NOTE, state: 'read', before: undefined, expected: [] })
 }
 
-async function scratch(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'laterbase-whole-'))
-  onTestFinished(() => rm(folder, { recursive: true, force: true }))
-  return folder
-}
-
 interface Synced {
   readonly path: string
   readonly isNamed: boolean
@@ -54,9 +49,7 @@ interface Synced {
 
 /** What is synced from now on, and whether the file had its name by then. */
 async function watchSyncs(isNamed: () => boolean): Promise<readonly Synced[]> {
-  const handle = await open(tmpdir(), 'r')
-  const prototype = Object.getPrototypeOf(handle) as FileHandle
-  await handle.close()
+  const prototype = await fileHandlePrototype()
   const original = prototype.sync
   onTestFinished(() => {
     prototype.sync = original

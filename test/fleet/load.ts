@@ -7,6 +7,8 @@ import type { Box } from './box.ts'
 
 /** Mean wait between two commits of a writer, ms: a box with several scanners. */
 const WRITE_MS = 15
+/** Far above what so few events take; without it the processes of a load that stands still would stay. */
+const MORE_MS_MAX = 60_000
 
 export class Load {
   /** Keys that were acknowledged, and by which box. */
@@ -30,8 +32,12 @@ export class Load {
   /** Resolves once so many more events were acknowledged. */
   async more(count: number): Promise<void> {
     const until = this.acknowledged.size + count
+    const endMs = performance.now() + MORE_MS_MAX
     while (this.acknowledged.size < until) {
       if (this.#stopped) throw new Error('the load was stopped')
+      if (performance.now() > endMs) {
+        throw new Error(`${this.acknowledged.size} of ${until} events were acknowledged`)
+      }
       await pause(WRITE_MS)
     }
   }

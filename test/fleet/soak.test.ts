@@ -11,6 +11,7 @@ import { expect, test } from 'vitest'
 import { LinkRouter, NO_FAULTS } from '../../scripts/fleet/link-router.ts'
 import { createPrng } from '../../scripts/simulate/prng.ts'
 import type { Prng } from '../../scripts/simulate/prng.ts'
+import { present } from '../../src/core/assert.ts'
 import { scratch } from '../fixtures/cli.ts'
 import { until } from '../fixtures/nodes.ts'
 import { Box, joinBoxes } from './box.ts'
@@ -40,14 +41,15 @@ interface Sample {
 
 async function sample(box: Box): Promise<Sample> {
   const metrics = await box.metrics()
-  const resources = (type: string): number =>
-    metrics.get(`nodejs_active_resources{type="${type}"}`) ?? 0
+  // What is not measured does not grow: a metric that is gone would let everything pass.
+  const metric = (name: string): number => present(metrics.get(name), name)
+  const resources = (type: string): number => metric(`nodejs_active_resources{type="${type}"}`)
   return {
-    heapBytes: metrics.get('nodejs_heap_size_used_bytes') ?? 0,
-    rssBytes: metrics.get('process_resident_memory_bytes') ?? 0,
+    heapBytes: metric('nodejs_heap_size_used_bytes'),
+    rssBytes: metric('process_resident_memory_bytes'),
     sockets: resources('TCPSocketWrap'),
     timers: resources('Timeout'),
-    files: metrics.get('process_open_fds') ?? 0
+    files: metric('process_open_fds')
   }
 }
 

@@ -1,20 +1,13 @@
 /** Connections beyond what a node takes, over real libp2p on loopback: its limits made small. */
 
-import { NETWORK_KEY, connect, peer } from './p2p-harness.ts' // First: polyfill.
+import { bareMember, connect, peer } from './p2p-harness.ts' // First: polyfill.
 import { once } from 'node:events'
 import { createServer, connect as connectTcp } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
-import { identify } from '@libp2p/identify'
-import type { Connection, Libp2p } from '@libp2p/interface'
-import { tcp } from '@libp2p/tcp'
-import { yamux } from '@libp2p/yamux'
+import type { Connection } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
-import { createLibp2p } from 'libp2p'
 import { expect, onTestFinished, test, vi } from 'vitest'
 
-import { DELTA_PROTOCOL } from '../../protocols/delta/codec.ts'
-import { systemClock } from '../../src/node/system.ts'
-import { Perimeter } from '../../src/p2p/perimeter.ts'
 import { until } from '../fixtures/nodes.ts'
 import { makeSmall } from '../fixtures/small-limits.ts'
 import type { Peer } from './p2p-harness.ts'
@@ -23,21 +16,6 @@ vi.mock('../../src/p2p/limits.ts', async (original) => {
   const { smallable } = await import('../fixtures/small-limits.ts')
   return smallable(await original())
 })
-
-/** A member that is a bare libp2p. */
-async function bareMember(): Promise<Libp2p> {
-  const node = await createLibp2p({
-    addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
-    transports: [tcp()],
-    connectionEncrypters: [new Perimeter(NETWORK_KEY, systemClock, () => undefined).encrypter()],
-    streamMuxers: [yamux()],
-    connectionManager: { reconnectRetries: 0 },
-    services: { identify: identify() }
-  })
-  onTestFinished(() => node.stop())
-  await node.handle(DELTA_PROTOCOL, () => undefined)
-  return node
-}
 
 /** So many members that dial at one time; those that were let in. */
 async function crowd(to: Peer, count: number): Promise<Connection[]> {

@@ -1,8 +1,9 @@
 /** What libp2p keeps of peers: a member that makes up identities must not fill memory with them. */
 
-import { expect, test, vi } from 'vitest'
+import { test, vi } from 'vitest'
 
 import type * as NodeModule from '../../src/p2p/libp2p-node.ts'
+import { until } from '../fixtures/nodes.ts'
 import { peer } from './p2p-harness.ts'
 
 const nodes: NodeModule.Node[] = []
@@ -29,10 +30,10 @@ test('of peers that left nothing is kept, and one that comes again is met as bef
     await using b = await peer()
     await b.transport.dial(a.address())
     await a.until(`connected ${b.id}`)
-    await vi.waitFor(async () => expect(await known()).toBeGreaterThan(0))
+    await until(async () => (await known()) > 0)
   }
-  await vi.waitFor(async () => expect(await known()).toBe(0), { timeout: 10_000 })
+  await until(async () => (await known()) === 0)
   await using staying = await peer({ peers: [a.address()] })
   await a.until(`connected ${staying.id}`)
-  await vi.waitFor(async () => expect(await known()).toBe(1), { timeout: 10_000 })
+  await until(async () => (await known()) === 1)
 })

@@ -7,6 +7,10 @@ import { setTimeout as systemTimeout } from 'node:timers'
 import { systemClock, systemRng } from '../../src/node/system.ts'
 import { createLibp2pTransport } from '../../src/p2p/libp2p-transport.ts'
 import type { Libp2pTransportInit } from '../../src/p2p/libp2p-transport.ts'
+import type { Libp2p } from '@libp2p/interface'
+import { onTestFinished } from 'vitest'
+
+import { startBareMember } from '../../scripts/hostile/members.ts'
 import type { Transport, TransportHandlers } from '../../src/p2p/transport.ts'
 
 export interface LogLine {
@@ -122,6 +126,13 @@ export function peer(
   handlers: Partial<TransportHandlers> = {}
 ): Promise<Peer> {
   return new Peer(init, handlers).start()
+}
+
+/** A member that is a bare libp2p; stopped with the test. */
+export async function bareMember(): Promise<Libp2p> {
+  const node = await startBareMember(NETWORK_KEY)
+  onTestFinished(() => node.stop())
+  return node
 }
 
 /** Dials and waits for both sides. */

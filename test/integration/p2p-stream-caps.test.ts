@@ -1,16 +1,13 @@
 /** Streams and gossip beyond what a node takes of one member, over real libp2p on loopback. */
 
-import { NETWORK_KEY, peer, text } from './p2p-harness.ts' // First: polyfill.
+import { NETWORK_KEY, bareMember, peer, text } from './p2p-harness.ts' // First: polyfill.
 import { gossipsub } from '@chainsafe/libp2p-gossipsub'
 import { identify } from '@libp2p/identify'
-import type { Connection, Libp2p, ServiceMap, Stream, StreamMuxer } from '@libp2p/interface'
-import { tcp } from '@libp2p/tcp'
-import { yamux } from '@libp2p/yamux'
+import type { Connection, Libp2p, Stream, StreamMuxer } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
-import { createLibp2p } from 'libp2p'
-import type { ServiceFactoryMap } from 'libp2p'
 import { expect, onTestFinished, test, vi } from 'vitest'
 
+import { startMemberWith } from '../../scripts/hostile/members.ts'
 import { DELTA_PROTOCOL } from '../../protocols/delta/codec.ts'
 import { systemClock, systemRng } from '../../src/node/system.ts'
 import { privateKeyFromSeed } from '../../src/p2p/keys.ts'
@@ -38,23 +35,6 @@ const TOPIC_PREFIX = '/laterbase/announce/1.0.0/'
 
 const perimeter = (): Perimeter => new Perimeter(NETWORK_KEY, systemClock, () => undefined)
 
-/** A member that is a bare libp2p, with such services besides. */
-async function bareMember<T extends ServiceMap>(
-  services: ServiceFactoryMap<T>
-): Promise<Libp2p<T>> {
-  const node = await createLibp2p({
-    addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
-    transports: [tcp()],
-    connectionEncrypters: [perimeter().encrypter()],
-    streamMuxers: [yamux()],
-    connectionManager: { reconnectRetries: 0 },
-    services
-  })
-  onTestFinished(() => node.stop())
-  await node.handle(DELTA_PROTOCOL, () => undefined)
-  return node
-}
-
 /** A stream of a member on a node as ours is made, which does with streams what the test says. */
 async function streamOn(serve: (stream: Stream) => void): Promise<Stream> {
   const node = await createNode({
@@ -69,7 +49,7 @@ async function streamOn(serve: (stream: Stream) => void): Promise<Stream> {
   onTestFinished(() => node.stop())
   await node.handle(PROTOCOL, serve)
   await node.start()
-  const member = await bareMember({ identify: identify() })
+  const member = await bareMember()
   const [address] = node.getMultiaddrs()
   if (address === undefined) throw new Error('the node listens')
   return await (await member.dial(address)).newStream(PROTOCOL)
@@ -80,7 +60,7 @@ const open = (streams: readonly Stream[]): Stream[] =>
 
 test('a connection has so many streams of the other side, and further ones are reset', async () => {
   await using a = await peer({}, { requested: async () => text('answer') })
-  const member = await bareMember({ identify: identify() })
+  const member = await bareMember()
   const connection = await member.dial(multiaddr(a.address()))
   await a.until(`connected ${member.peerId.toString()}`)
   const { muxer } = connection as unknown as { readonly muxer: StreamMuxer }
@@ -135,7 +115,7 @@ test('a stream whose other side reads nothing is reset at so many unsent bytes',
 /** A member that gossips by hand, connected to a node that follows a database. */
 async function gossiper(a: Peer): Promise<{ member: Libp2p; connection: Connection }> {
   a.transport.subscribe('stock')
-  const member = await bareMember({ identify: identify() })
+  const member = await bareMember()
   // The node gossips with whoever says that it can.
   await member.handle(GOSSIP, (stream) => stream.addEventListener('message', () => undefined))
   const connection = await member.dial(multiaddr(a.address()))
@@ -220,10 +200,9 @@ test('gossip for a member that does not read is dropped at so many bytes, and it
   makeSmall({ GOSSIP_UNSENT_BYTES_MAX: 100_000 })
   await using a = await peer()
   a.transport.subscribe('stock')
-  const member = await bareMember({
-    identify: identify(),
-    gossip: gossipsub({ globalSignaturePolicy: 'StrictNoSign' })
-  })
+  const gossip = gossipsub({ globalSignaturePolicy: 'StrictNoSign' })
+  const member = await startMemberWith(NETWORK_KEY, { identify: identify(), gossip })
+  onTestFinished(() => member.stop())
   const inbound = (): Stream[] =>
     member
       .getConnections()

@@ -6,15 +6,14 @@
 import fc from 'fast-check'
 import { afterEach, expect, test } from 'vitest'
 
-import type { Clock } from '../../src/core/clock.ts'
 import { createMemoryStore } from '../../src/store/memory-store.ts'
-import { systemClock, systemHasher } from '../../src/node/system.ts'
+import { systemHasher } from '../../src/node/system.ts'
 import { createFolder, openAt } from '../conformance/stores.ts'
 import { DATABASE, seededRng } from './arbitraries.ts'
 import { databaseCommands, expectReplica } from './database-commands.ts'
 import type { RealDatabase } from './database-commands.ts'
 import { DatabaseModel } from './database-model.ts'
-import { OWNER_SIGNER, databaseOn, forests } from './forest.ts'
+import { OWNER_SIGNER, databaseOn, forests, steppingClock } from './forest.ts'
 
 const RUNS = Number(process.env['MODEL_RUNS'] ?? 60)
 const COMMANDS_MAX = 100
@@ -45,13 +44,6 @@ async function runAll(numRuns: number, open: () => Promise<Setup>): Promise<void
     { numRuns }
   )
   expect(commands).toBeGreaterThan(0)
-}
-
-/** A history replays from its seed; several commits fall into a millisecond, as on a fast box. */
-function steppingClock(): Clock {
-  let readings = 0
-  const nowMs = (): number => Date.UTC(2026, 0) + (readings++ >> 2)
-  return { nowMs, monotonicMs: nowMs, setTimer: systemClock.setTimer }
 }
 
 test('whatever is done to a database in memory, it answers as the model does', async () => {

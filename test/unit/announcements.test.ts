@@ -1,6 +1,7 @@
 /** What an announcement that came in costs, and which of them are passed on. */
 
-import { expect, test } from 'vitest'
+import { setMaxListeners } from 'node:events'
+import { expect, test, vi } from 'vitest'
 
 import { decodeAnnouncement, encodeAnnouncement } from '../../protocols/announce/codec.ts'
 import { isRejected } from '../../protocols/rejected.ts'
@@ -13,6 +14,12 @@ import { ANNOUNCED_WAIT_MS, PASSED_ON_MAX } from '../../src/node/limits.ts'
 import { YARD, inventedCommit } from '../fixtures/hostile.ts'
 import { ManualClock, settled } from '../fixtures/manual-clock.ts'
 import { databaseOf } from '../property/forest.ts'
+
+/** A short memory, which is full after few signatures. */
+vi.mock('../../src/node/limits.ts', async (original) => ({
+  ...(await original()),
+  PASSED_ON_MAX: 50
+}))
 
 /** Commits of one log, each after the one before. */
 function chain(length: number, nonce = 0): Commit[] {
@@ -46,7 +53,10 @@ function rig(database: NodeDatabase): {
 } {
   const clock = new ManualClock()
   const missing: number[] = []
-  const announcements = new Announcements({ clock, signal: new AbortController().signal })
+  const { signal } = new AbortController()
+  // As a node's is: everything that waits listens for its end.
+  setMaxListeners(0, signal)
+  const announcements = new Announcements({ clock, signal })
   const judge = (announcement: Announcement): Promise<string> =>
     announcements.judge(database, announcement, ({ seq }) => missing.push(seq))
   return { clock, judge, missing }

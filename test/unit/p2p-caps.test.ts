@@ -2,7 +2,7 @@
 
 import 'core-js/actual/promise/with-resolvers.js' // Before anything of libp2p.
 import { TopicValidatorResult } from '@chainsafe/libp2p-gossipsub'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 
 import { AddressBook } from '../../src/p2p/address-book.ts'
 import { Announcer } from '../../src/p2p/announce.ts'
@@ -34,6 +34,7 @@ import { seededRng } from '../property/arbitraries.ts'
 import { ManualClock, settled } from '../fixtures/manual-clock.ts'
 
 const log = (): void => undefined
+const SOMEWHERE = ['/ip4/10.0.0.1/tcp/1']
 const DIGITS = '123456789ABCDEFGHJKLMNPQRSTUVWXYZ'
 
 /** A text with the form of a peer id. */
@@ -83,6 +84,7 @@ interface Rig {
   fails: boolean
 }
 
+/** Pauses with the test. */
 function membershipRig(staticPeers: readonly string[] = []): Rig {
   const clock = new ManualClock()
   const rig: Rig = {
@@ -108,62 +110,61 @@ function membershipRig(staticPeers: readonly string[] = []): Rig {
       }
     })
   }
+  onTestFinished(() => rig.membership.pause())
+  return rig
+}
+
+/** A rig to which so many strangers were announced, after some time. */
+async function rigWithStrangers(count: number, fails: boolean): Promise<Rig> {
+  const rig = membershipRig()
+  rig.fails = fails
+  rig.membership.resume()
+  for (const peer of peers(count)) rig.membership.found(peer, SOMEWHERE)
+  await rig.clock.pass(5_000)
   return rig
 }
 
 test('no more strangers are dialed at once than may be', async () => {
-  const rig = membershipRig()
-  rig.membership.resume()
-  for (const peer of peers(FOUND_MAX + 50)) rig.membership.found(peer, ['/ip4/10.0.0.1/tcp/1'])
-  await rig.clock.pass(5_000)
+  const rig = await rigWithStrangers(FOUND_MAX + 50, false)
   expect(rig.dialed).toHaveLength(DIALS_OF_FOUND_MAX)
-  rig.membership.pause()
 })
 
 test('of strangers beyond the room for them nothing is remembered', async () => {
-  const rig = membershipRig()
-  rig.fails = true
-  rig.membership.resume()
-  for (const peer of peers(FOUND_MAX + 50)) rig.membership.found(peer, ['/ip4/10.0.0.1/tcp/1'])
-  await rig.clock.pass(5_000)
+  const rig = await rigWithStrangers(FOUND_MAX + 50, true)
   expect(new Set(rig.dialed).size).toBe(FOUND_MAX)
-  rig.membership.pause()
 })
 
 test('no more members are dialed at once than may be, and of very many the first are forgotten', async () => {
   const rig = membershipRig()
   const all = peers(MEMBERS_MAX + 20)
-  for (const peer of all) rig.membership.remember(peer, ['/ip4/10.0.0.1/tcp/1'])
+  for (const peer of all) rig.membership.remember(peer, SOMEWHERE)
   rig.membership.resume()
   await rig.clock.pass(1_000)
   expect(rig.dialed).toHaveLength(DIALS_AT_ONCE_MAX)
   for (const address of rig.dialed) {
-    expect(all.slice(20).map((peer) => `/ip4/10.0.0.1/tcp/1/p2p/${peer}`)).toContain(address)
+    expect(all.slice(20).map((peer) => `${SOMEWHERE[0]}/p2p/${peer}`)).toContain(address)
   }
-  rig.membership.pause()
 })
 
 test('who has many connections dials static peers only, so that others can dial in', async () => {
   const fixed = '/ip4/10.0.0.2/tcp/1'
   const rig = membershipRig([fixed])
   rig.connected = CONNECTIONS_DIALED_MAX
-  for (const peer of peers(30)) rig.membership.remember(peer, ['/ip4/10.0.0.1/tcp/1'])
+  for (const peer of peers(30)) rig.membership.remember(peer, SOMEWHERE)
   rig.membership.resume()
   await rig.clock.pass(10_000)
   expect(rig.dialed).toEqual([fixed])
-  rig.membership.pause()
 })
 
 test('a dial that does not end is given up, and leaves its place to others', async () => {
   const rig = membershipRig()
   const all = peers(DIALS_AT_ONCE_MAX + 1)
-  for (const peer of all) rig.membership.remember(peer, ['/ip4/10.0.0.1/tcp/1'])
+  for (const peer of all) rig.membership.remember(peer, SOMEWHERE)
   rig.membership.resume()
   await rig.clock.pass(1_000)
   expect(rig.dialed).toHaveLength(DIALS_AT_ONCE_MAX)
   await rig.clock.pass(DIAL_MS_MAX)
   expect(new Set(rig.dialed).size).toBe(all.length)
-  rig.membership.pause()
 })
 
 test('of very many hosts whose handshakes failed the last few are remembered', async () => {

@@ -8,6 +8,7 @@ import { FETCHED_BYTES_MAX, FETCHED_BYTES_WAIT } from '../../src/node/limits.ts'
 import { PageRoom } from '../../src/node/page-room.ts'
 import { systemClock, systemHasher, systemVerifier } from '../../src/node/system.ts'
 import { YARD, inventedCommit } from '../fixtures/hostile.ts'
+import { until } from '../fixtures/nodes.ts'
 import { settled } from '../fixtures/scripted-node.ts'
 import { answersOf, databaseOf } from '../property/forest.ts'
 
@@ -102,7 +103,7 @@ test('no page is asked for while pages of so many bytes have come and are not st
   const rig = rigOf()
   rig.network.open()
   const outcomes = begun(rig, FETCHES)
-  await vi.waitUntil(() => rig.asked > 0)
+  await until(() => rig.asked > 0)
   for (let turn = 0; turn < FETCHES; turn += 1) await settled()
   expect(rig.asked).toBe(Math.ceil(FETCHED_BYTES_WAIT / PAGE_SIZED) + 1)
   rig.disk.open()
@@ -114,7 +115,7 @@ test('a fetch whose store fails gives its room to the others', async () => {
   const rig = rigOf()
   rig.network.open()
   const outcomes = begun(rig, FETCHES)
-  await vi.waitUntil(() => rig.asked > 0)
+  await until(() => rig.asked > 0)
   for (let turn = 0; turn < FETCHES; turn += 1) await settled()
   rig.disk.fail(new Error('the disk is full'))
   expect((await outcomes).map(({ status }) => status)).toEqual(Array(FETCHES).fill('rejected'))
@@ -126,7 +127,7 @@ test('a fetch whose store fails gives its room to the others', async () => {
 test('pages that all come at one time are dropped beyond their bytes, and are asked for again', async () => {
   const rig = rigOf()
   const outcomes = begun(rig, 2 * FETCHES)
-  await vi.waitUntil(() => rig.asked === 2 * FETCHES)
+  await until(() => rig.asked === 2 * FETCHES)
   rig.network.open()
   for (let turn = 0; turn < FETCHES; turn += 1) await settled()
   rig.disk.open()

@@ -33,7 +33,6 @@ export const INVARIANTS = [
   'count',
   /** A feed gives everything once, in order. */
   'feed',
-  /** A cursor that is dead is refused aloud, one that is not goes on. */
   /** No key is minted twice. */
   'minted-keys',
   /** What is announced is on disk. */
