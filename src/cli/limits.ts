@@ -18,6 +18,9 @@ export const REFUSALS_SHOWN_MAX = 20
 /** Progress is for what takes longer than this, ms. */
 export const PROGRESS_AFTER_MS = 1_000
 
+/** Keys of one request of `get`: as many as a node takes, unless it is told otherwise. */
+export const GET_KEYS = 1_000
+
 /** First and last wait, ms, before `feed --live` asks again a node that cut it or does not answer. */
 export const FEED_BACKOFF_MS_MIN = 250
 export const FEED_BACKOFF_MS_MAX = 10_000

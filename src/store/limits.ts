@@ -31,6 +31,10 @@ export const QUEUED_WRITES_MAX = 65_536
  * on both cores. A slower disk decides: a memory card of 40 MB/s takes seven seconds.
  */
 export const TABLES_CHECKED_BYTES_MAX = 256 * 1_048_576
+/** How often a store is opened where LevelDB cannot read its log: not read twice, it will not be a third time. */
+export const OPEN_ATTEMPTS_MAX = 2
+/** Bytes of a table that are asked of the disk at a time: a bad sector costs as many small reads. */
+export const TABLE_READ_BYTES = 1_048_576
 /** Commits read of a damaged store at a time. */
 export const SALVAGE_COMMITS = 256
 /** Bytes of commits after which no more are read of a damaged store at a time. */

@@ -71,6 +71,8 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     DISK_RESERVE_SHARE: 'property/disk-reserve.test.ts: of a small disk is small',
     WRITE_MS_MAX: 'property/reopening-store.test.ts: the disk does not answer is given up in time',
     REOPEN_READ_MS_MAX: 'property/reopening-store.test.ts: say so when that takes too long',
+    OPEN_ATTEMPTS_MAX:
+      'conformance/kept-logs.test.ts: a log that cannot be read is tried so many times, and kept',
     SALVAGE_COMBINATIONS_MAX:
       'conformance/salvage.test.ts: among so many combinations of contents, and given up',
     SNAPPY_TRIED_BYTES_MAX: `${TABLES}: a block that says it becomes too large is not tried`
@@ -251,6 +253,7 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'REOPEN_MS_MAX',
     'REOPEN_STEADY_MS',
     'REOPEN_DAMAGED_MS',
+    'TABLE_READ_BYTES',
     'SALVAGE_COMMITS',
     'SALVAGE_BYTES',
     'COMMIT_LOG_BYTES_MIN',
@@ -312,6 +315,7 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'PIECE_BYTES_MAX',
     'PIECE_LINGER_MS',
     'PROGRESS_AFTER_MS',
+    'GET_KEYS',
     'FEED_BACKOFF_MS_MIN',
     'FEED_BACKOFF_MS_MAX',
     'STATUS_WATCH_MS',

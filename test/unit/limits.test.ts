@@ -68,7 +68,9 @@ test('no limit is declared elsewhere: what looks like one is the bound of a form
   const declared = files.map(async (path) => {
     const source = await readFile(new URL(path, ROOT), 'utf8')
     const names = [...source.matchAll(/\bconst ([A-Z][A-Z\d_]*)\b/g)].map(([, name = '']) => name)
-    return names.filter((name) => /_MAX(_|$)|_AT_ONCE$/.test(name)).map((name) => `${path} ${name}`)
+    return names
+      .filter((name) => /_MAX(_|$)|_(AT_ONCE|ATTEMPTS)$/.test(name))
+      .map((name) => `${path} ${name}`)
   })
   const found = (await Promise.all(declared)).flat()
   expect(found.toSorted()).toEqual(Object.keys(FORMAT_BOUNDS).toSorted())
