@@ -18,6 +18,19 @@ export const REFUSALS_SHOWN_MAX = 20
 /** Progress is for what takes longer than this, ms. */
 export const PROGRESS_AFTER_MS = 1_000
 
+/** Keys of one request of `get`: as many as a node takes, unless it is told otherwise. */
+export const GET_KEYS = 1_000
+
+/** First and last wait, ms, before `feed --live` asks again a node that cut it or does not answer. */
+export const FEED_BACKOFF_MS_MIN = 250
+export const FEED_BACKOFF_MS_MAX = 10_000
+
+/** How long `status --watch` shows a status before it asks for the next one, ms. */
+export const STATUS_WATCH_MS = 1_000
+
+/** How often `verify` asks a node how far it is, ms. */
+export const VERIFY_POLL_MS = 250
+
 /** A stop takes no longer than this, ms: stopping is as safe as kill -9, so the rest may be cut. */
 export const STOP_MS_MAX = 1_900
 

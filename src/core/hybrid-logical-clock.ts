@@ -6,15 +6,10 @@
 
 import { assert } from './assert.ts'
 import type { Millis } from './clock.ts'
+import { REMOTE_AHEAD_MS_MAX } from './limits.ts'
 
 /** milliseconds × 2^16 + counter. */
 export type Stamp = bigint
-
-/**
- * A remote stamp further ahead of our wall clock does not move our clock: one box set to 2099
- * would drag the recorded time of the whole fleet there, for ever.
- */
-export const REMOTE_AHEAD_MS_MAX: Millis = 300_000
 
 const COUNTER_BITS = 16n
 /** The highest stamp that has a successor. */

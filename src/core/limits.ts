@@ -16,6 +16,12 @@ export const FETCH_PAGES_MAX = 65_536
  */
 export const LOGS_MAX = 10_000
 
+/**
+ * How far a remote stamp may be ahead of our wall clock to move our clock, ms: one box set to 2099 would drag
+ * the recorded time of the whole fleet there, for ever. No clock of a box that is set at all is so far off.
+ */
+export const REMOTE_AHEAD_MS_MAX = 300_000
+
 /** How long a peer that sent something invalid stays cut off, ms. */
 export const CUT_OFF_MS = 60_000
 

@@ -144,3 +144,5 @@ export const NAME_CHARS_MAX = 64
 export const INSTANCE_CHARS_MAX = 256
 /** Media ranges of one Accept header that are looked at; browsers send about eight. */
 export const RANGES_MAX = 64
+/** How often Node.js looks for requests that came too slowly, ms. */
+export const REQUEST_CHECK_MS = 1_000

@@ -18,7 +18,7 @@ import type { HttpContext } from './context.ts'
 import { DATABASE_ROUTES } from './database-routes.ts'
 import { after } from './deadline.ts'
 import { checkHost, checkOrigin, type HostRule, hostRule } from './hosts.ts'
-import { HTTP_LIMITS, type HttpLimits } from './limits.ts'
+import { HTTP_LIMITS, type HttpLimits, REQUEST_CHECK_MS } from './limits.ts'
 import { METRICS_ROUTE } from './metrics.ts'
 import { NODE_ROUTES } from './node-routes.ts'
 import { HttpProblem, problemJson, toProblem } from './problem.ts'
@@ -92,7 +92,7 @@ function createApp(context: HttpContext): FastifyInstance {
     http: {
       headersTimeout: limits.headersMsMax,
       maxHeaderSize: limits.headerBytesMax,
-      connectionsCheckingInterval: Math.min(limits.headersMsMax, CHECK_MS),
+      connectionsCheckingInterval: Math.min(limits.headersMsMax, REQUEST_CHECK_MS),
       // Missing ones are refused by `checkHost`, with a problem.
       requireHostHeader: false
     },
@@ -270,8 +270,6 @@ function ofClientError(code: string | undefined): HttpProblem {
   return new HttpProblem('malformed-request', 'What came is not an HTTP request.')
 }
 
-/** How often Node looks for requests that took too long. */
-const CHECK_MS = 1_000
 const PROBLEM_TYPE = 'application/problem+json'
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
 const STATUS_TEXTS: Readonly<Record<number, string>> = {

@@ -7,7 +7,7 @@
  * outside; the box itself sees that the others are ahead.
  */
 
-import { REMOTE_AHEAD_MS_MAX } from '../core/hybrid-logical-clock.ts'
+import { REMOTE_AHEAD_MS_MAX } from '../core/limits.ts'
 import type { Millis } from '../core/clock.ts'
 import { formatTime } from '../schema/time.ts'
 import type { ClockStatus } from './laterbase.ts'

@@ -3,9 +3,7 @@
 import { keyAfter } from '../core/event-key.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { KeyRange, StoredEvent } from '../store/event-store.ts'
-
-/** How often one read may meet damage, be healed, and meet more. */
-const ATTEMPTS_MAX = 8
+import { HEALED_READ_ATTEMPTS_MAX } from './limits.ts'
 
 /**
  * @param heal whether what the read threw was healed
@@ -19,7 +17,7 @@ export async function healedRead<T>(
     try {
       return await read()
     } catch (error) {
-      if (attempt >= ATTEMPTS_MAX || !(await heal(error))) throw error
+      if (attempt >= HEALED_READ_ATTEMPTS_MAX || !(await heal(error))) throw error
     }
   }
 }

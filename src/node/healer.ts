@@ -13,6 +13,16 @@ import { formatTime } from '../schema/time.ts'
 import type { DamagePlace, Stretch } from '../store/event-store.ts'
 import type { NodeDatabase } from './database.ts'
 import type { VerifyStatus } from './laterbase.ts'
+import {
+  CHECK_REST_MS,
+  CHECK_RETRY_MS,
+  CHECK_SUSPECT_MS,
+  DAMAGED_PLACES_MAX,
+  FINDINGS_MAX,
+  HEAL_BYTES_MAX,
+  HEAL_RETRY_MS,
+  HEAL_RETRY_MS_MAX
+} from './limits.ts'
 import type { Log } from './options.ts'
 import { refetch } from './refetch.ts'
 
@@ -28,23 +38,6 @@ export interface HealerInit {
   /** Makes a database's store anew from what is whole in it. */
   readonly rebuild: (database: string, reason: string) => Promise<void>
 }
-
-/** First wait between attempts to have damaged commits from whoever is connected then, ms. */
-const RETRY_MS = 5_000
-/** Last one, ms: every place is asked for at every peer, and nobody may ever have it. */
-const RETRY_MS_MAX = 60_000
-/** Milliseconds of rest after each piece of a check, so that it is never in the way of anybody. */
-const REST_MS = 2
-/** Milliseconds until a check that could not go to its end begins anew: a disk may go on failing. */
-const CHECK_RETRY_MS = 600_000
-/** Milliseconds after a check within which no suspicion begins another: what it found is known. */
-const SUSPECT_MS = 600_000
-/** Bytes of events healed at a time, for one walk over the commits: writes wait for as long. */
-const HEAL_BYTES_MAX = 4 * 1_048_576
-/** Findings shown: a rotten disk has any number. */
-const FINDINGS_MAX = 64
-/** Damaged stretches that are remembered; more are found by the next check. */
-const OPEN_MAX = 1_024
 
 interface Watch {
   running: Promise<VerifyStatus> | undefined
@@ -141,12 +134,12 @@ export class Healer {
     const atMs = this.#init.clock.monotonicMs()
     const now = { atMs, peers: this.#peers() }
     const tried = unhealed.get(error.message)
-    const isFresh = tried !== undefined && atMs - tried.atMs < RETRY_MS
+    const isFresh = tried !== undefined && atMs - tried.atMs < HEAL_RETRY_MS
     if (isFresh && tried.peers === now.peers) return Promise.resolve(false)
     const healing = this.#healAt(database, where, error.message)
       .then((isHealed) => {
         unhealed.delete(error.message)
-        if (!isHealed && unhealed.size < OPEN_MAX) unhealed.set(error.message, now)
+        if (!isHealed && unhealed.size < DAMAGED_PLACES_MAX) unhealed.set(error.message, now)
         return isHealed
       })
       .finally(() => {
@@ -184,7 +177,7 @@ export class Healer {
     if (held !== undefined) return held
     const counts = { done: 0, total: 0, found: 0, healed: 0, dueMs: Infinity, endedMs: -Infinity }
     const none = { running: undefined, checkedAt: undefined, failure: undefined }
-    const retry = { dueMs: 0, waitMs: RETRY_MS, peers: '' }
+    const retry = { dueMs: 0, waitMs: HEAL_RETRY_MS, peers: '' }
     const watch: Watch = { ...none, ...counts, open: [], retry, findings: [], unhealed: new Map() }
     this.#watches.set(name, watch)
     return watch
@@ -193,7 +186,8 @@ export class Healer {
   /** Looks at everything, but not once more for what the last look has told. */
   #suspect(database: NodeDatabase): void {
     const { endedMs } = this.#watch(database.name)
-    if (this.#init.clock.monotonicMs() - endedMs >= SUSPECT_MS) this.#keep(this.verify(database))
+    if (this.#init.clock.monotonicMs() - endedMs >= CHECK_SUSPECT_MS)
+      this.#keep(this.verify(database))
   }
 
   async #check(database: NodeDatabase, watch: Watch, signatures: boolean): Promise<VerifyStatus> {
@@ -243,7 +237,7 @@ export class Healer {
       if (step.type === 'progress') {
         watch.done = step.done
         watch.total = step.total
-        await passed(this.#init.clock, REST_MS)
+        await passed(this.#init.clock, CHECK_REST_MS)
         continue
       }
       this.#found(database.name, step.detail)
@@ -273,10 +267,10 @@ export class Healer {
     const watch = this.#watch(database.name)
     const isHealed = await this.#healStretch(database, stretch)
     // Nobody has waited for it yet, or somebody has come who has what was lacking.
-    if (watch.open.length === 0 || isHealed) watch.retry = this.#nextRetry(RETRY_MS)
+    if (watch.open.length === 0 || isHealed) watch.retry = this.#nextRetry(HEAL_RETRY_MS)
     watch.open = watch.open.filter((each) => !isSame(each, stretch))
     if (isHealed) watch.healed += 1
-    else if (watch.open.length < OPEN_MAX) watch.open.push(stretch)
+    else if (watch.open.length < DAMAGED_PLACES_MAX) watch.open.push(stretch)
     this.#arm()
     return isHealed
   }
@@ -323,7 +317,7 @@ export class Healer {
     const nowMs = this.#init.clock.monotonicMs()
     let dueMs = Infinity
     for (const watch of this.#watches.values()) {
-      dueMs = Math.min(dueMs, watch.open.length > 0 ? nowMs + RETRY_MS : watch.dueMs)
+      dueMs = Math.min(dueMs, watch.open.length > 0 ? nowMs + HEAL_RETRY_MS : watch.dueMs)
     }
     if (dueMs === Infinity) return
     this.#timer = this.#init.clock.setTimer(Math.max(0, dueMs - nowMs), () => {
@@ -342,7 +336,7 @@ export class Healer {
     this.#arm()
   }
 
-  /** Looked at every `RETRY_MS`, so that whoever connects is asked soon. */
+  /** Looked at every `HEAL_RETRY_MS`, so that whoever connects is asked soon. */
   #isRetryDue({ dueMs, peers }: Retry): boolean {
     return this.#init.clock.monotonicMs() >= dueMs || peers !== this.#peers()
   }
@@ -350,7 +344,7 @@ export class Healer {
   async #retry(database: NodeDatabase, watch: Watch): Promise<void> {
     const { waitMs, peers } = watch.retry
     const isOther = peers !== this.#peers()
-    watch.retry = this.#nextRetry(isOther ? RETRY_MS : Math.min(2 * waitMs, RETRY_MS_MAX))
+    watch.retry = this.#nextRetry(isOther ? HEAL_RETRY_MS : Math.min(2 * waitMs, HEAL_RETRY_MS_MAX))
     for (const stretch of watch.open) await this.#healOrKeep(database, stretch)
   }
 

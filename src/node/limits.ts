@@ -35,6 +35,37 @@ export const CLOSE_MS_MAX = 30_000
 /** How long it waits for what comes after that, for each, ms. */
 export const CLOSE_LATE_MS_MAX = 1_000
 
+/** First and last wait before a store that does not open is tried again, ms: a person may mend its disk. */
+export const UNOPENED_RETRY_MS = 1_000
+export const UNOPENED_RETRY_MS_MAX = 10_000
+/** How many times as long as an attempt took it rests at the least: one may read all tables before it fails. */
+export const UNOPENED_REST_FACTOR = 9
+/** Such a rest at the most, ms: a store that is put back is to be open soon, however slow its disk is. */
+export const UNOPENED_REST_MS_MAX = 600_000
+
+// Checks and healing.
+
+/** Rest after each piece of a check, ms, so that it is never in the way of anybody. */
+export const CHECK_REST_MS = 2
+/** How long until a check that could not go to its end begins anew, ms: a disk may go on failing. */
+export const CHECK_RETRY_MS = 600_000
+/** How long after a check no suspicion begins another, ms: what it found is known. */
+export const CHECK_SUSPECT_MS = 600_000
+/** Findings of a database that are shown, the last ones: a rotten disk has any number. */
+export const FINDINGS_MAX = 64
+/** Damaged places of a database that are remembered, of each kind; more are found by the next check. */
+export const DAMAGED_PLACES_MAX = 1_024
+/** First wait between attempts to have damaged commits from whoever is connected then, ms. */
+export const HEAL_RETRY_MS = 5_000
+/** Last one, ms: every place is asked for at every peer, and nobody may ever have it. */
+export const HEAL_RETRY_MS_MAX = 60_000
+/** Bytes of events healed at a time, for one walk over the commits: writes wait for as long. */
+export const HEAL_BYTES_MAX = 4 * 1_048_576
+/** How often one read is tried that meets damage, is healed, and meets more. */
+export const HEALED_READ_ATTEMPTS_MAX = 8
+/** Pages of one damaged stretch: longer ones are for a new store, which fetches as a new node does. */
+export const REFETCH_PAGES_MAX = 64
+
 // Replication.
 
 /** How long an announcement waits for its commit before other peers get it without us, ms. */

@@ -23,6 +23,7 @@ import type { RequestOptions } from '../p2p/transport.ts'
 import { KnownLogs } from '../store/known-logs.ts'
 import type { NodeDatabase } from './database.ts'
 import { withPace } from './deadline.ts'
+import { REFETCH_PAGES_MAX } from './limits.ts'
 
 export interface RefetchInit {
   readonly database: NodeDatabase
@@ -41,7 +42,7 @@ export async function refetch(init: RefetchInit): Promise<readonly Commit[] | un
   const fetched: Fetched = { tips: new Map(), commits: new Map(), followed: new Set() }
   fetched.tips.set(toHex(stretch.after.hash), { origin, ...stretch.after, recorded: 0n })
   let others: readonly Head[] = database.version().filter(({ log }) => log !== origin.id)
-  for (let pages = 0; pages < PAGES_MAX; pages += 1) {
+  for (let pages = 0; pages < REFETCH_PAGES_MAX; pages += 1) {
     const bytesMax = pages === 0 ? 1 : PAGE_BYTES
     const page = await askPage(init, { others, own: ownHeads(init, fetched), bytesMax })
     const isNews = page !== undefined && (await readPage(init, page, fetched))
@@ -55,9 +56,6 @@ export async function refetch(init: RefetchInit): Promise<readonly Commit[] | un
   }
   return undefined
 }
-
-/** Pages of one stretch: longer ones are for a new store, which fetches as a new node does. */
-const PAGES_MAX = 64
 
 /** What came of the log, by hash. */
 interface Fetched {

@@ -11,6 +11,12 @@ import type { Clock, Timer } from '../core/clock.ts'
 import { LaterbaseError, isLaterbaseError } from '../errors.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { UnopenedDatabase } from './laterbase.ts'
+import {
+  UNOPENED_REST_FACTOR,
+  UNOPENED_REST_MS_MAX,
+  UNOPENED_RETRY_MS,
+  UNOPENED_RETRY_MS_MAX
+} from './limits.ts'
 import type { Log } from './options.ts'
 
 export interface UnopenedInit {
@@ -52,8 +58,8 @@ export class UnopenedStores {
     const attempts = (before?.attempts ?? 0) + 1
     before?.timer?.cancel()
     const waitMs = Math.max(
-      Math.min(RETRY_MS * 2 ** (attempts - 1), RETRY_MS_MAX),
-      Math.min(tookMs * REST_FACTOR, REST_MS_MAX)
+      Math.min(UNOPENED_RETRY_MS * 2 ** (attempts - 1), UNOPENED_RETRY_MS_MAX),
+      Math.min(tookMs * UNOPENED_REST_FACTOR, UNOPENED_REST_MS_MAX)
     )
     this.#unopened.set(name, { error, attempts, timer: this.#retry(name, error, waitMs) })
     if (before?.error.message !== error.message) {
@@ -108,13 +114,6 @@ export class UnopenedStores {
     })
   }
 }
-
-/** First and last wait before a store is tried again, ms. */
-const RETRY_MS = 1_000
-const RETRY_MS_MAX = 10_000
-/** An attempt may read all tables before it fails: it rests for nine times as long, within limits. */
-const REST_FACTOR = 9
-const REST_MS_MAX = 600_000
 
 const FROM_PEERS =
   'forget the database on this node and create it again: peers bring its events back, but for ' +

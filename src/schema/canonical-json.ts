@@ -9,9 +9,7 @@
  */
 
 import type { Problem } from '../errors.ts'
-
-/** Nesting that a value may have; deeper is refused, because readers in other languages recurse. */
-export const DEPTH_MAX = 512
+import { JSON_DEPTH_MAX } from './limits.ts'
 
 /**
  * The canonical text, or what is not JSON about the value and where.
@@ -40,7 +38,7 @@ function write(value: unknown, depth: number): string | undefined {
       return value ? 'true' : 'false'
     case 'object':
       if (value === null) return 'null'
-      if (depth >= DEPTH_MAX) return undefined
+      if (depth >= JSON_DEPTH_MAX) return undefined
       return Array.isArray(value) ? writeArray(value, depth) : writeObject(value, depth)
     default:
       return undefined
@@ -100,7 +98,7 @@ function findProblem(value: unknown, pointer: string, depth: number): Problem | 
   }
   if (typeof value === 'string' || typeof value === 'boolean' || value === null) return undefined
   if (typeof value !== 'object') return { pointer, detail: `a ${typeof value} is not JSON` }
-  if (depth >= DEPTH_MAX) return { pointer, detail: `nested more than ${DEPTH_MAX} deep` }
+  if (depth >= JSON_DEPTH_MAX) return { pointer, detail: `nested more than ${JSON_DEPTH_MAX} deep` }
   if (!Array.isArray(value) && !isPlain(value)) {
     // Not `value.constructor`, which may be anything, and missing.
     const name = Object.prototype.toString.call(value).slice('[object '.length, -1)

@@ -9,6 +9,7 @@ import { keyTimeMs, naturalKey, parseEventKey } from '../core/event-key.ts'
 import type { EventKey, KeyMinter } from '../core/event-key.ts'
 import type { ErrorCode, Problem } from '../errors.ts'
 import { canonicalJson, escapePointer } from './canonical-json.ts'
+import { MEMBER_CHARACTERS_MAX } from './limits.ts'
 import { formatTime, isKeyTime, parseTime } from './time.ts'
 
 /**
@@ -87,8 +88,6 @@ const VALUE_MEMBERS = [
 ] as const
 const VALUE_TEXTS = new Set<string>(VALUE_MEMBERS.slice(1))
 const TEXT_MEMBERS = new Set<string>(['key', 'time', ...VALUE_TEXTS])
-/** Bytes of a text member but `data_base64`. */
-const TEXT_LENGTH_MAX = 2_048
 
 interface Envelope {
   readonly key?: string
@@ -115,8 +114,8 @@ function memberFault(name: string, value: unknown): string | undefined {
   if (typeof value !== 'string') return 'must be a string'
   if (value === '') return 'must not be empty'
   if (name === 'data_base64') return BASE64.test(value) ? undefined : 'must be base64'
-  if (value.length <= TEXT_LENGTH_MAX) return undefined
-  return `must have at most ${TEXT_LENGTH_MAX} characters`
+  if (value.length <= MEMBER_CHARACTERS_MAX) return undefined
+  return `must have at most ${MEMBER_CHARACTERS_MAX} characters`
 }
 
 type KeyOutcome = { readonly type: 'key'; readonly key: EventKey; readonly fresh: boolean }

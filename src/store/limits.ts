@@ -31,10 +31,24 @@ export const QUEUED_WRITES_MAX = 65_536
  * on both cores. A slower disk decides: a memory card of 40 MB/s takes seven seconds.
  */
 export const TABLES_CHECKED_BYTES_MAX = 256 * 1_048_576
+/** How often a store is opened where LevelDB cannot read its log: not read twice, it will not be a third time. */
+export const OPEN_ATTEMPTS_MAX = 2
+/** Bytes of a table that are asked of the disk at a time: a bad sector costs as many small reads. */
+export const TABLE_READ_BYTES = 1_048_576
 /** Commits read of a damaged store at a time. */
 export const SALVAGE_COMMITS = 256
 /** Bytes of commits after which no more are read of a damaged store at a time. */
 export const SALVAGE_BYTES = 1_048_576
+/**
+ * Combinations of contents that are tried for one commit of a damaged store: eight events with two each.
+ * More are there only where no record says any more which of them stands in the commit.
+ */
+export const SALVAGE_COMBINATIONS_MAX = 256
+/**
+ * Bytes that a block says it becomes, above which it is not tried, where a damaged index does not say where
+ * blocks are and any bytes may look like one. A block is of 4 KiB and one record.
+ */
+export const SNAPPY_TRIED_BYTES_MAX = 1_048_576
 /** Bytes that the smallest commit takes in LevelDB's log: how many a log file can hold at the most. */
 export const COMMIT_LOG_BYTES_MIN = 390
 /** Bytes of commits whose events a check holds in memory at a time. */

@@ -10,7 +10,7 @@ import { ClassicLevel } from 'classic-level'
 
 import { LaterbaseError } from '../errors.ts'
 import { keepLogs, releaseLogs, wereLogsRead } from './kept-logs.ts'
-import { CACHE_BYTES, TABLE_FILE_BYTES, WRITE_BUFFER_BYTES } from './limits.ts'
+import { CACHE_BYTES, OPEN_ATTEMPTS_MAX, TABLE_FILE_BYTES, WRITE_BUFFER_BYTES } from './limits.ts'
 import { syncFolder } from './whole-file.ts'
 
 export type Level = ClassicLevel<Buffer, Buffer>
@@ -34,7 +34,7 @@ export async function openLevel(location: string, create: boolean): Promise<Leve
 
 /** Opens anew where LevelDB passed over a log: it does so without a word, and then deletes it. */
 async function openReadingLogs(location: string, create: boolean): Promise<Level> {
-  for (let attempt = 1; attempt <= OPEN_ATTEMPTS; attempt += 1) {
+  for (let attempt = 1; attempt <= OPEN_ATTEMPTS_MAX; attempt += 1) {
     const kept = await keepLogs(location)
     const db = await openOnce(location, create).catch(async (error: unknown) => {
       // LevelDB deletes nothing when it does not open.
@@ -85,9 +85,6 @@ export async function isBlank(location: string): Promise<boolean> {
   }
   return true
 }
-
-/** A log that could not be read twice will not be read the third time. */
-const OPEN_ATTEMPTS = 2
 
 /**
  * What an operation on an open store threw, by its code: LevelDB's own errors become ours.

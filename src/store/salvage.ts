@@ -37,7 +37,7 @@ import {
   intactHash,
   readEventRecord
 } from './key-layout.ts'
-import { SALVAGE_BYTES, SALVAGE_COMMITS } from './limits.ts'
+import { SALVAGE_BYTES, SALVAGE_COMBINATIONS_MAX, SALVAGE_COMMITS } from './limits.ts'
 import type { Level } from './open-level.ts'
 import { KIND } from './record-name.ts'
 import { openRepaired } from './repaired-level.ts'
@@ -321,7 +321,7 @@ function eventOf(key: EventKey, record: Buffer, hasher: Hasher): CommitEvent {
 function* candidates(contents: readonly CommitEvent[][]): Generator<readonly CommitEvent[]> {
   let combinations = 1
   for (const each of contents) combinations *= each.length
-  for (let number = 0; number < Math.min(combinations, CANDIDATES_MAX); number += 1) {
+  for (let number = 0; number < Math.min(combinations, SALVAGE_COMBINATIONS_MAX); number += 1) {
     let rest = number
     yield contents.map((each) => {
       const event = present(each[rest % each.length], 'one of them')
@@ -330,6 +330,3 @@ function* candidates(contents: readonly CommitEvent[][]): Generator<readonly Com
     })
   }
 }
-
-/** Combinations of contents tried for one commit. */
-const CANDIDATES_MAX = 256

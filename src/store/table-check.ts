@@ -9,6 +9,7 @@
 
 import { ByteCursor } from './byte-cursor.ts'
 import { maskedCrc32c } from './crc32c.ts'
+import { SNAPPY_TRIED_BYTES_MAX } from './limits.ts'
 import { readTable, readWhatCan } from './table-file.ts'
 
 /** A record of a table: its own key, without LevelDB's sequence number. */
@@ -127,8 +128,6 @@ const TRAILER_BYTES = 5
 const SNAPPY = 1
 /** Bytes behind each key: LevelDB's own sequence number and a type. */
 const SEQUENCE_BYTES = 8
-/** Blocks are of 4 KiB and one record; a longer one is not looked for where there is no index. */
-const SNAPPY_TRIED_BYTES_MAX = 1_048_576
 
 function checkTable(bytes: Buffer): void {
   const footer = bytes.subarray(Math.max(0, bytes.length - FOOTER_BYTES))

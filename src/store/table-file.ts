@@ -6,6 +6,8 @@
 import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 
+import { TABLE_READ_BYTES } from './limits.ts'
+
 /** @throws what the disk says */
 export function readTable(file: string): Promise<Buffer> {
   return readFile(file, async (handle, bytes, range) => {
@@ -40,8 +42,8 @@ async function readFile(
   try {
     const { size } = await handle.stat()
     const bytes = Buffer.alloc(size)
-    for (let at = 0; at < size; at += READ_BYTES) {
-      await read(handle, bytes, { from: at, to: Math.min(size, at + READ_BYTES) })
+    for (let at = 0; at < size; at += TABLE_READ_BYTES) {
+      await read(handle, bytes, { from: at, to: Math.min(size, at + TABLE_READ_BYTES) })
     }
     return bytes
   } finally {
@@ -62,6 +64,5 @@ async function readRange(
   }
 }
 
-const READ_BYTES = 1_048_576
 /** Of any file system: what is read of a file at the least. */
 const PAGE_BYTES = 4_096

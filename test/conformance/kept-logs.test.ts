@@ -1,9 +1,11 @@
 /** What is done with logs that an opening kept and did not release, because it was cut off. */
 
-import { appendFile, readdir, rename } from 'node:fs/promises'
+import { appendFile, mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { assert, test } from 'vitest'
+import { ClassicLevel } from 'classic-level'
+import { assert, expect, onTestFinished, test, vi } from 'vitest'
 
+import { OPEN_ATTEMPTS_MAX } from '../../src/store/limits.ts'
 import { openLevel } from '../../src/store/open-level.ts'
 import { temporaryDirectory } from '../fixtures/nodes.ts'
 
@@ -44,4 +46,19 @@ test('a log that LevelDB deleted because it was in tables stays deleted', async 
   const location = await cutOff()
   await appendFile(join(location, 'LOG'), 'Delete type=0 #3\n')
   assert.isUndefined(await readKey(location))
+})
+
+test('a log that cannot be read is tried so many times, and kept for the next start', async () => {
+  const location = await cutOff()
+  // LevelDB cannot say that it has read the log: it neither writes its report nor puts this out of its way.
+  for (const name of ['LOG', 'LOG.old']) {
+    await rm(join(location, name), { force: true })
+    await mkdir(join(location, name, 'in the way'), { recursive: true })
+  }
+  const opened = vi.spyOn(ClassicLevel.prototype, 'open')
+  onTestFinished(() => opened.mockRestore())
+  await expect(openLevel(location, false)).rejects.toMatchObject({ code: 'LATERBASE_STORE_FAILED' })
+  expect(opened).toHaveBeenCalledTimes(OPEN_ATTEMPTS_MAX)
+  for (const name of ['LOG', 'LOG.old']) await rm(join(location, name), { recursive: true })
+  assert.equal(await readKey(location), 'value')
 })

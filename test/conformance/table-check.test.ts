@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
 import { expect, onTestFinished, test } from 'vitest'
 
+import { SNAPPY_TRIED_BYTES_MAX } from '../../src/store/limits.ts'
 import { liveTables } from '../../src/store/manifest.ts'
 import { intactBlocks, tableFault } from '../../src/store/table-check.ts'
 import { present } from '../../src/core/assert.ts'
@@ -42,14 +43,36 @@ test('a table that is cut short or gone is found', async () => {
   expect(await tableFault(`${file}.gone`, size)).toBe('it is gone')
 })
 
+test('without an index a block that says it becomes too large is not tried, and the others are', async () => {
+  const [fits, tooLarge] = [SNAPPY_TRIED_BYTES_MAX - 100, SNAPPY_TRIED_BYTES_MAX + 1]
+  for (const [large, found] of [
+    [fits, true],
+    [tooLarge, false]
+  ] as const) {
+    const { file, size } = await tableOf('x'.repeat(large))
+    expect((await entriesOf(file)).get(FIRST_KEY)?.length).toBe(large)
+    const bytes = await readFile(file)
+    const inIndex = size - FOOTER_BYTES - 10
+    bytes[inIndex] = (bytes[inIndex] ?? 0) ^ 1
+    await writeFile(file, bytes)
+    const left = await entriesOf(file)
+    expect([left.size, left.has(FIRST_KEY)]).toEqual([found ? RECORDS + 1 : RECORDS, found])
+  }
+})
+
+const FOOTER_BYTES = 48
+/** Before all others, so that what is large stands in a block of its own. */
+const FIRST_KEY = 'first'
+
 /** A table of a store with many records, and the bytes that its MANIFEST says it has. */
-async function tableOf(): Promise<{ readonly file: string; readonly size: number }> {
+async function tableOf(first?: string): Promise<{ readonly file: string; readonly size: number }> {
   const folder = createFolder()
   onTestFinished(() => folder.remove())
   const location = await folder.next()
   const db = new ClassicLevel(location)
   await db.open()
   const batch = db.batch()
+  if (first !== undefined) batch.put(FIRST_KEY, first)
   for (let number = 0; number < RECORDS; number += 1) {
     batch.put(`key ${String(number).padStart(6, '0')}`, `${number} `.repeat(number % 40))
   }

@@ -9,6 +9,7 @@ import { systemHasher } from '../../src/node/system.ts'
 import { canonicalJson } from '../../src/schema/canonical-json.ts'
 import { readEnvelope } from '../../src/schema/envelope.ts'
 import type { AcceptedEnvelope, EnvelopeContext } from '../../src/schema/envelope.ts'
+import { MEMBER_CHARACTERS_MAX } from '../../src/schema/limits.ts'
 import { formatTime } from '../../src/schema/time.ts'
 import { keys, seededRng } from './arbitraries.ts'
 
@@ -53,6 +54,19 @@ describe('the value of an event', () => {
     expect(read({ data: 'x'.repeat(fits + 1) })).toMatchObject({ code: 'LATERBASE_TOO_LARGE' })
     // Bytes, not characters.
     expect(read({ data: '\u20ac'.repeat(fits / 2) })).toMatchObject({ code: 'LATERBASE_TOO_LARGE' })
+  })
+
+  test('has texts beside its data that are at the limit of characters, and none above', () => {
+    // Characters, not bytes.
+    const fits = '\u20ac'.repeat(MEMBER_CHARACTERS_MAX)
+    for (const name of ['type', 'subject', 'source', 'schema', 'datacontenttype']) {
+      expect(accept({ data: 1, [name]: fits }).type).toBe('accepted')
+      expect(read({ data: 1, [name]: `${fits}x` })).toMatchObject({
+        code: 'LATERBASE_EVENT_INVALID',
+        problem: { pointer: expect.stringMatching(`/${name}$`) }
+      })
+    }
+    expect(accept({ data_base64: 'A'.repeat(4 * MEMBER_CHARACTERS_MAX) }).type).toBe('accepted')
   })
 })
 

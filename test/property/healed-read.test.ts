@@ -3,7 +3,8 @@
 import { expect, test } from 'vitest'
 
 import { eventKey } from '../../src/core/event-key.ts'
-import { healedScan } from '../../src/node/healed-read.ts'
+import { healedRead, healedScan } from '../../src/node/healed-read.ts'
+import { HEALED_READ_ATTEMPTS_MAX } from '../../src/node/limits.ts'
 import type { KeyRange, StoredEvent } from '../../src/store/event-store.ts'
 
 /** The first has two contents. */
@@ -37,6 +38,21 @@ test('a scan ends with what it met where healing that says it went well does not
   }
   await expect(read()).rejects.toThrow('damage at 2')
   expect(heals).toBeLessThan(4)
+})
+
+test('a read that meets more damage after each healing is tried so many times, and then fails', async () => {
+  let tries = 0
+  const readAfter = (damages: number) => async () => {
+    tries += 1
+    if (tries <= damages) throw new Error(`damage ${tries}`)
+    return 'read'
+  }
+  const heal = async () => true
+  expect(await healedRead(readAfter(HEALED_READ_ATTEMPTS_MAX - 1), heal)).toBe('read')
+  expect(tries).toBe(HEALED_READ_ATTEMPTS_MAX)
+  tries = 0
+  const failed = healedRead(readAfter(HEALED_READ_ATTEMPTS_MAX), heal)
+  await expect(failed).rejects.toThrow(`damage ${HEALED_READ_ATTEMPTS_MAX}`)
 })
 
 async function* scanned(

@@ -4,7 +4,6 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
 import {
-  REMOTE_AHEAD_MS_MAX,
   isAhead,
   nextStamp,
   observeStamp,
@@ -12,6 +11,7 @@ import {
   stampMs
 } from '../../src/core/hybrid-logical-clock.ts'
 import type { Stamp } from '../../src/core/hybrid-logical-clock.ts'
+import { REMOTE_AHEAD_MS_MAX } from '../../src/core/limits.ts'
 
 const NOW = 1_793_599_800_000
 

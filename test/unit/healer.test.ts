@@ -1,15 +1,26 @@
 /** Checks and healing at a bounded cost: nothing ends them, and nothing makes them run without end. */
 
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 
+import { present } from '../../src/core/assert.ts'
+import { lastSeq } from '../../src/core/commit.ts'
+import type { Commit } from '../../src/core/commit.ts'
 import { LaterbaseError } from '../../src/errors.ts'
 import type { NodeDatabase } from '../../src/node/database.ts'
 import { Healer } from '../../src/node/healer.ts'
 import { systemHasher, systemVerifier } from '../../src/node/system.ts'
 import type { TransportHandlers } from '../../src/p2p/transport.ts'
 import type { CheckStep, Stretch } from '../../src/store/event-store.ts'
+import { YARD, inventedCommit } from '../fixtures/hostile.ts'
 import { ManualClock } from '../fixtures/manual-clock.ts'
 import { ScriptedTransport } from '../fixtures/scripted-node.ts'
+import { makeSmall } from '../fixtures/small-limits.ts'
+import { answersOf, databaseOf } from '../property/forest.ts'
+
+vi.mock('../../src/node/limits.ts', async (original) => {
+  const { smallable } = await import('../fixtures/small-limits.ts')
+  return smallable(await original())
+})
 
 const HASH = new Uint8Array(32)
 const DAY_MS = 86_400_000
@@ -59,7 +70,7 @@ test('a read that meets damage which nobody can give looks for it once in a whil
 
 test('a store that there is no room to make anew is named, and is left open', async () => {
   const bench = new Bench(['a'])
-  bench.step = { type: 'rebuild', detail: 'table 000005.ldb is damaged' }
+  bench.steps = [{ type: 'rebuild', detail: 'table 000005.ldb is damaged' }]
   bench.rebuild = () => Promise.reject(new Error('900 MB are needed'))
   await expect(bench.healer.verify(bench.database('a'))).rejects.toThrow('900 MB')
   const [warning] = bench.healer.warnings()
@@ -77,7 +88,7 @@ test('what nobody can give is asked for less and less often, and at once when ot
     throw new Error('nothing of it is here')
   }
   bench.transport.connect('peer')
-  bench.step = { type: 'stretch', detail: 'rot', stretch: LOST }
+  bench.steps = [{ type: 'stretch', detail: 'rot', stretch: LOST }]
   await bench.healer.verify(bench.database('a'))
   expect([asked, bench.healer.status('a').open]).toEqual([1, 1])
   // After 5, 10, 20, 40, 60, 60 s and so on; each is looked at with the timer of 5 s.
@@ -92,6 +103,61 @@ test('what nobody can give is asked for less and less often, and at once when ot
   expect(asked).toBe(before + 4)
 })
 
+test('of very many findings the last are shown, and all are counted', async () => {
+  makeSmall({ FINDINGS_MAX: 3 })
+  const bench = new Bench(['a'])
+  bench.steps = rot(10)
+  const { found, findings } = await bench.healer.verify(bench.database('a'))
+  expect([found, findings]).toEqual([10, ['rot 7', 'rot 8', 'rot 9']])
+})
+
+test('of very many damaged places so many are remembered, whoever met them', async () => {
+  makeSmall({ DAMAGED_PLACES_MAX: 4 })
+  const bench = new Bench(['a'])
+  bench.steps = rot(10)
+  expect(await bench.healer.verify(bench.database('a'))).toMatchObject({ found: 10, open: 4 })
+  const readAll = async (): Promise<number> => {
+    const before = bench.looks
+    for (const { detail } of rot(10)) {
+      const error = new LaterbaseError('LATERBASE_STORE_CORRUPT', detail, { facts: CORRUPT.facts })
+      expect(await bench.healer.heal(bench.database('a'), error)).toBe(false)
+    }
+    return bench.looks - before
+  }
+  // What is remembered is not looked for at once again.
+  expect([await readAll(), await readAll()]).toEqual([10, 6])
+})
+
+test('commits of so many bytes are healed at a time, or one that has more', async () => {
+  makeSmall({ HEAL_BYTES_MAX: 10_000 })
+  const commits: Commit[] = []
+  for (const length of [4_000, 4_000, 4_000, 20_000, 4_000]) {
+    const last = commits.at(-1)
+    const data = 'x'.repeat(length)
+    commits.push(inventedCommit({ seed: 8, data, ...(last === undefined ? {} : { after: last }) }))
+  }
+  const answer = answersOf(await databaseOf(commits, { name: YARD }))
+  const bench = new Bench([YARD])
+  await bench.transport.start({ peerConnected: () => undefined } as unknown as TransportHandlers)
+  bench.transport.script = (_peer, frame) => answer(frame)
+  bench.transport.connect('peer')
+  const { origin, hash } = present(commits.at(-1), 'a last one')
+  const toSeq = commits.length
+  const log = { number: 0, tip: { origin, seq: toSeq, hash, recorded: 0n }, fork: undefined }
+  const stretch = { log, after: { seq: 0, hash: origin.hash }, toSeq, hash }
+  bench.steps = [{ type: 'stretch', detail: 'rot', stretch }]
+  expect(await bench.healer.verify(bench.database(YARD))).toMatchObject({ healed: 1, open: 0 })
+  expect(bench.healed.map((some) => some.map(lastSeq))).toEqual([[1, 2], [3], [4], [5]])
+})
+
+/** What a check finds of so many damaged places. */
+function rot(count: number): (CheckStep & { readonly detail: string })[] {
+  return Array.from({ length: count }, (_, at) => {
+    const stretch = { ...LOST, after: { seq: at, hash: HASH }, toSeq: at + 1 }
+    return { type: 'stretch' as const, detail: `rot ${at}`, stretch }
+  })
+}
+
 /** The only commit of a log of one event. */
 const LOST = {
   log: { number: 0, tip: { origin: { id: '00'.repeat(16), hash: HASH }, seq: 1 } },
@@ -105,7 +171,9 @@ class Bench {
   readonly transport = new ScriptedTransport()
   readonly healer: Healer
   looks = 0
-  step: CheckStep | undefined
+  steps: readonly CheckStep[] = []
+  /** Commits that were healed together. */
+  readonly healed: (readonly Commit[])[] = []
   rebuild: () => Promise<void> = () => Promise.resolve()
   readonly #counts = new Map<string, number>()
   readonly #failures = new Map<string, Error | undefined>()
@@ -149,7 +217,11 @@ class Bench {
       return []
     }
     const none = (): readonly never[] => []
-    const store = { check, damagedAt, logs: none, branches: none }
+    const heal = async (_log: unknown, commits: readonly Commit[]): Promise<void> => {
+      this.healed.push(commits)
+    }
+    const arrival = (): number => 0
+    const store = { check, damagedAt, heal, arrival, logs: none, branches: none }
     return { name, store, version: none } as unknown as NodeDatabase
   }
 
@@ -157,6 +229,6 @@ class Bench {
     this.#counts.set(name, this.checks(name) + 1)
     const failure = this.#failures.get(name)
     if (failure !== undefined) throw failure
-    if (this.step !== undefined) yield this.step
+    yield* this.steps
   }
 }

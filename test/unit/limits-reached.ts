@@ -29,6 +29,8 @@ const NDJSON = 'integration/http-ndjson.test.ts'
 const LIVE = 'integration/http-live-feed.test.ts'
 const FEED = 'integration/http-feed.test.ts'
 const HTTP = 'integration/http-caps.test.ts'
+const HEALER = 'unit/healer.test.ts'
+const TABLES = 'conformance/table-check.test.ts'
 
 const FLOOD = `${HOSTILE}: floods requests has its stream reset`
 const EIGHT = `${HOSTILE}: no more than eight request streams and two answers`
@@ -54,6 +56,8 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     PAGE_BYTES: `${NODE}: a page ends at its number of commits, and at its bytes`,
     FETCH_PAGES_MAX: `${SMALL}: a fetch that finds no end gives the others their turn`,
     LOGS_MAX: CROWD,
+    REMOTE_AHEAD_MS_MAX:
+      'property/hybrid-logical-clock.test.ts: are believed up to the tolerance, and not beyond',
     CUT_OFF_MS: `${SESSION}: sent something invalid is cut off`,
     REQUEST_PACE: 'property/pace.test.ts: drips a byte a second is given up',
     COMPARE_MS_MAX: `${SESSION}: never answers a comparison is asked again`,
@@ -66,7 +70,12 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     DISK_RESERVE_BYTES: 'property/disk-reserve.test.ts: refuses writes while less is free',
     DISK_RESERVE_SHARE: 'property/disk-reserve.test.ts: of a small disk is small',
     WRITE_MS_MAX: 'property/reopening-store.test.ts: the disk does not answer is given up in time',
-    REOPEN_READ_MS_MAX: 'property/reopening-store.test.ts: say so when that takes too long'
+    REOPEN_READ_MS_MAX: 'property/reopening-store.test.ts: say so when that takes too long',
+    OPEN_ATTEMPTS_MAX:
+      'conformance/kept-logs.test.ts: a log that cannot be read is tried so many times, and kept',
+    SALVAGE_COMBINATIONS_MAX:
+      'conformance/salvage.test.ts: among so many combinations of contents, and given up',
+    SNAPPY_TRIED_BYTES_MAX: `${TABLES}: a block that says it becomes too large is not tried`
   },
   'src/p2p/limits.ts': {
     CONNECTIONS_MAX: `${CONNECTIONS}: of a crowd that connects at one moment`,
@@ -160,7 +169,24 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     CLOCKS_AHEAD_MAX: `${NODE}: so many boxes with fast clocks`,
     FORKS_NAMED_MAX: `${NODE}: so many boxes with fast clocks, and so many forks`,
     OWN_LOGS_CLOSED_MAX: `${NODE}: of so many databases is said that another box wrote`,
-    PUBLIC_KEYS_MAX: `${SMALL}: so many public keys are kept`
+    PUBLIC_KEYS_MAX: `${SMALL}: so many public keys are kept`,
+    UNOPENED_REST_FACTOR:
+      'conformance/unreadable-table.test.ts: is not read all the time where that takes long',
+    CHECK_RETRY_MS: `${HEALER}: a check that a disk cuts off is named and made again`,
+    CHECK_SUSPECT_MS: `${HEALER}: damage that is met again and again does not have everything`,
+    FINDINGS_MAX: `${HEALER}: of very many findings the last are shown`,
+    DAMAGED_PLACES_MAX: `${HEALER}: of very many damaged places so many are remembered`,
+    HEAL_RETRY_MS: `${HEALER}: damage which nobody can give looks for it once in a while only`,
+    HEAL_RETRY_MS_MAX: `${HEALER}: what nobody can give is asked for less and less often`,
+    HEAL_BYTES_MAX: `${HEALER}: commits of so many bytes are healed at a time`,
+    HEALED_READ_ATTEMPTS_MAX:
+      'property/healed-read.test.ts: meets more damage after each healing is tried so many times',
+    REFETCH_PAGES_MAX: `${SMALL}: a damaged stretch is asked for in so many pages`
+  },
+  'src/schema/limits.ts': {
+    JSON_DEPTH_MAX: 'property/canonical-json.test.ts: of nesting up to the limit is a text',
+    MEMBER_CHARACTERS_MAX:
+      'property/envelope.test.ts: has texts beside its data that are at the limit of characters'
   },
   'src/http/limits.ts': {
     connectionsMax: `${HTTP}: a connection above their number is closed`,
@@ -227,6 +253,7 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'REOPEN_MS_MAX',
     'REOPEN_STEADY_MS',
     'REOPEN_DAMAGED_MS',
+    'TABLE_READ_BYTES',
     'SALVAGE_COMMITS',
     'SALVAGE_BYTES',
     'COMMIT_LOG_BYTES_MIN',
@@ -263,7 +290,11 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'PAGE_LIMIT',
     'LIVE_PAGE',
     'RELIST_MS',
-    'CLOSE_TOLD_MS'
+    'CLOSE_TOLD_MS',
+    'UNOPENED_RETRY_MS',
+    'UNOPENED_RETRY_MS_MAX',
+    'UNOPENED_REST_MS_MAX',
+    'CHECK_REST_MS'
   ],
   'src/http/limits.ts': [
     'groupLingerMs',
@@ -276,14 +307,38 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'spuriousWakeMs',
     'closeGraceMs',
     'retryAfterSeconds',
-    'retryAfterFullSeconds'
+    'retryAfterFullSeconds',
+    'REQUEST_CHECK_MS'
   ],
   'src/cli/limits.ts': [
     'PIECE_EVENTS_MAX',
     'PIECE_BYTES_MAX',
     'PIECE_LINGER_MS',
     'PROGRESS_AFTER_MS',
+    'GET_KEYS',
+    'FEED_BACKOFF_MS_MIN',
+    'FEED_BACKOFF_MS_MAX',
+    'STATUS_WATCH_MS',
+    'VERIFY_POLL_MS',
     'STOP_MS_MAX',
     'ABORT_MS'
   ]
+}
+
+/**
+ * Maxima outside of the limits files, by file and name: what a format or a platform cannot say more than, or what
+ * decides between two ways to the same. Nobody chose how much is too much, so there is nothing to reach.
+ */
+export const FORMAT_BOUNDS: Readonly<Record<string, string>> = {
+  'protocols/wire.ts VARINT_BYTES_MAX':
+    'the bytes of the largest number that JavaScript has exactly',
+  'src/cli/addresses.ts PORT_MAX': 'ports have 16 bits',
+  'src/cli/commands/simulate.ts SEED_MAX': 'seeds have 32 bits',
+  'src/core/event-key.ts KEY_TIME_MS_MAX': 'the time in a ULID has 48 bits',
+  'src/core/hybrid-logical-clock.ts STAMP_MAX': 'stamps have 64 bits',
+  'src/core/sync/schedule.ts DOUBLINGS_MAX': 'keeps a power finite; the longest wait is a limit',
+  'src/node/system.ts TIMER_MS_MAX': 'timers of Node.js have 31 bits',
+  'src/p2p/frames.ts PREFIX_BYTES_MAX': 'the bytes of a length below 2^28; the frame is a limit',
+  'src/schema/canonical-json.ts PLAIN_LENGTH_MAX': 'longer texts are written another way',
+  'src/schema/time.ts RFC_3339_MS_MAX': 'years have four digits'
 }

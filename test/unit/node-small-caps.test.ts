@@ -16,14 +16,16 @@ import {
   FEED_PAGE_READS,
   HEAD_LOOKUPS_MAX,
   PASSED_OVER_MAX,
-  PUBLIC_KEYS_MAX
+  PUBLIC_KEYS_MAX,
+  REFETCH_PAGES_MAX
 } from '../../src/node/limits.ts'
 import { readerAt } from '../../src/node/position.ts'
-import { createSigner, systemClock, systemHasher } from '../../src/node/system.ts'
+import { refetch } from '../../src/node/refetch.ts'
+import { createSigner, systemClock, systemHasher, systemVerifier } from '../../src/node/system.ts'
 import type { EventStore } from '../../src/store/event-store.ts'
 import { YARD, inventedCommit } from '../fixtures/hostile.ts'
 import { settled } from '../fixtures/scripted-node.ts'
-import { databaseOf, fetchInto } from '../property/forest.ts'
+import { answersOf, databaseOf, fetchInto } from '../property/forest.ts'
 
 const madeKeys = vi.hoisted(() => ({ count: 0 }))
 
@@ -47,7 +49,8 @@ vi.mock('../../src/node/limits.ts', async (original) => ({
   HEAD_LOOKUPS_MAX: 8,
   PASSED_OVER_MAX: 3,
   PREPARED_BYTES_MAX: 10_000,
-  PUBLIC_KEYS_MAX: 4
+  PUBLIC_KEYS_MAX: 4,
+  REFETCH_PAGES_MAX: 5
 }))
 
 /** The store of a database, and how often each of its methods was called. */
@@ -131,6 +134,37 @@ test('a request that names many heads of a forked log costs so many reads of the
   )
   expect(frame.length).toBeGreaterThan(0)
   expect(calls.get('commits')).toBe(HEAD_LOOKUPS_MAX)
+})
+
+test('a damaged stretch is asked for in so many pages, and one that takes more is not had', async () => {
+  const chain = [inventedCommit({ seed: 8, data: 0 })]
+  for (let data = 1; data <= REFETCH_PAGES_MAX; data += 1) {
+    chain.push(inventedCommit({ seed: 8, after: present(chain.at(-1), 'a first'), data }))
+  }
+  const answer = answersOf(await databaseOf(chain, { name: YARD }))
+  const database = await databaseOf([], { name: YARD })
+  let pages = 0
+  // A page holds one commit here.
+  const fetched = async (toSeq: number): Promise<number | undefined> => {
+    const { origin, hash } = present(chain[toSeq - 1], 'a commit')
+    const log = { number: 0, tip: { origin, seq: toSeq, hash, recorded: 0n }, fork: undefined }
+    pages = 0
+    const commits = await refetch({
+      database,
+      stretch: { log, after: { seq: 0, hash: origin.hash }, toSeq, hash },
+      clock: systemClock,
+      hasher: systemHasher,
+      verifier: systemVerifier,
+      request: (frame) => {
+        pages += 1
+        return answer(frame)
+      },
+      signal: new AbortController().signal
+    })
+    return commits?.length
+  }
+  expect([await fetched(REFETCH_PAGES_MAX), pages]).toEqual([REFETCH_PAGES_MAX, REFETCH_PAGES_MAX])
+  expect([await fetched(REFETCH_PAGES_MAX + 1), pages]).toEqual([undefined, REFETCH_PAGES_MAX])
 })
 
 test('pages held ready weigh so much together, and what is beyond is made when it is asked for', async () => {

@@ -5,6 +5,7 @@ import { Option, type Command } from 'commander'
 import type { Log } from '../../node/options.ts'
 import { addUrlOption, createCommand, type OpenSession } from '../command.ts'
 import { CommandFailure } from '../failure.ts'
+import { FEED_BACKOFF_MS_MAX, FEED_BACKOFF_MS_MIN } from '../limits.ts'
 import { databasePath, NodeClient, problemFailure, type Problem } from '../node-client.ts'
 import { writeOut } from '../terminal.ts'
 
@@ -49,14 +50,14 @@ interface Feed {
 /** @throws CommandFailure when the node refuses, or does not answer the first time */
 async function follow(feed: Feed, options: FeedOptions): Promise<void> {
   let lc = options.lc
-  let backoffMs = BACKOFF_MS_MIN
+  let backoffMs = FEED_BACKOFF_MS_MIN
   let isFirst = true
   for (;;) {
     try {
       const part = await printPart(feed, { ...options, lc }, (at) => {
         lc = at
         isFirst = false
-        backoffMs = BACKOFF_MS_MIN
+        backoffMs = FEED_BACKOFF_MS_MIN
       })
       if (part === 'whole' && !options.live) return
       if (!options.live) {
@@ -70,12 +71,9 @@ async function follow(feed: Feed, options: FeedOptions): Promise<void> {
     await new Promise((resolve) => {
       setTimeout(resolve, backoffMs)
     })
-    backoffMs = Math.min(backoffMs * 2, BACKOFF_MS_MAX)
+    backoffMs = Math.min(backoffMs * 2, FEED_BACKOFF_MS_MAX)
   }
 }
-
-const BACKOFF_MS_MIN = 250
-const BACKOFF_MS_MAX = 10_000
 
 /** A node that restarts is waited for; one that says no is believed. */
 function isPassing(error: unknown): boolean {

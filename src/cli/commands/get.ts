@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 
 import { addUrlOption, createCommand, type OpenSession } from '../command.ts'
 import { CommandFailure } from '../failure.ts'
+import { GET_KEYS } from '../limits.ts'
 import { databasePath, NodeClient } from '../node-client.ts'
 
 interface Row {
@@ -29,8 +30,8 @@ export function getCommand(openSession: OpenSession): Command {
       const { terminal, log } = openSession(command)
       const node = new NodeClient(command.opts<{ url: string }>().url, log)
       const missing: string[] = []
-      for (let start = 0; start < keys.length; start += KEYS_A_REQUEST) {
-        const body = JSON.stringify({ keys: keys.slice(start, start + KEYS_A_REQUEST) })
+      for (let start = 0; start < keys.length; start += GET_KEYS) {
+        const body = JSON.stringify({ keys: keys.slice(start, start + GET_KEYS) })
         const { results } = await node.json<{ results: readonly Row[] }>(
           databasePath(db, '/e/_get'),
           { method: 'POST', contentType: 'application/json', body }
@@ -48,5 +49,3 @@ export function getCommand(openSession: OpenSession): Command {
       throw new CommandFailure('event-unknown', `${db} has no event with the key ${few}`)
     })
 }
-
-const KEYS_A_REQUEST = 1_000

@@ -4,6 +4,7 @@ import { Option, type Command } from 'commander'
 
 import type { DatabaseStatus, NodeStatus, PeerStatus } from '../../node/laterbase.ts'
 import { addUrlOption, createCommand, type OpenSession } from '../command.ts'
+import { STATUS_WATCH_MS } from '../limits.ts'
 import { NodeClient } from '../node-client.ts'
 import { counted, table, type Terminal } from '../terminal.ts'
 
@@ -26,13 +27,12 @@ export function statusCommand(openSession: OpenSession): Command {
         for (const line of describe(status, terminal)) terminal.line(line)
         if (!watch) return
         await new Promise((resolve) => {
-          setTimeout(resolve, WATCH_MS)
+          setTimeout(resolve, STATUS_WATCH_MS)
         })
       }
     })
 }
 
-const WATCH_MS = 1_000
 const CLEAR = '\u001B[H\u001B[2J'
 
 function describe(status: NodeStatus, terminal: Terminal): readonly string[] {

@@ -9,6 +9,7 @@ import { examineDirectory } from '../../node/directory-doctor.ts'
 import type { VerifyStatus } from '../../node/laterbase.ts'
 import { addUrlOption, createCommand, type OpenSession, type Session } from '../command.ts'
 import { CommandFailure } from '../failure.ts'
+import { VERIFY_POLL_MS } from '../limits.ts'
 import { databasePath, NodeClient } from '../node-client.ts'
 import { count, counted, type Terminal } from '../terminal.ts'
 
@@ -85,8 +86,6 @@ async function verifyRunning(session: Session, url: string, signatures: boolean)
   throw new CommandFailure('damaged', message)
 }
 
-const POLL_MS = 250
-
 async function untilDone(
   node: NodeClient,
   path: string,
@@ -100,7 +99,7 @@ async function untilDone(
     }
     terminal.progress(`verifying ${name}: ${count(status.done)} of ${count(status.total)} commits`)
     await new Promise((resolve) => {
-      setTimeout(resolve, POLL_MS)
+      setTimeout(resolve, VERIFY_POLL_MS)
     })
   }
 }
