@@ -110,7 +110,7 @@ test('an answer that nobody reads is cut off, and what it held is free again', a
   // Beside that page there is no room for one event of it.
   await using served = await serveNode({
     limits: {
-      connectionIdleMsMax: 2_000,
+      connectionIdleMsMax: 5_000,
       pagesBytesMax: 15_200_000,
       pageBytesMax: 64 * 1_048_576
     }
