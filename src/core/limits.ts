@@ -54,5 +54,17 @@ export const FRUITLESS_MS_MAX = 4_000
 /** Mean wait before neighbours are told of commits that did not come by gossip, ms. */
 export const RIPPLE_MS = 100
 
+/**
+ * Bytes of a view's key as it is sorted. Each row holds its own, and tables are made of blocks of 4 KiB:
+ * two of these. A key is a name, a time, a few of both; what is longer belongs into the value.
+ */
+export const VIEW_KEY_BYTES_MAX = 8_192
+
+/**
+ * Arrays and objects within one another in a view's key. Keys are compared level by level, in recursion;
+ * an event may be nested 512 deep, a key in use has one level or two.
+ */
+export const VIEW_KEY_DEPTH_MAX = 64
+
 assert(PAGE_BYTES < FRAME_BYTES_MAX, 'a page fits a frame')
 assert(LOGS_MAX < VERSION_HEADS_MAX, 'a version can be sent')

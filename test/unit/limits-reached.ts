@@ -63,7 +63,9 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     COMPARE_MS_MAX: `${SESSION}: never answers a comparison is asked again`,
     RETRY_MS_MAX: `${SESSION}: that fails is tried again, after waits`,
     FRUITLESS_MAX: 'property/session-quiet.test.ts: are as many as there are claims at first',
-    FRUITLESS_MS_MAX: 'property/session-quiet.test.ts: one a wait that grows'
+    FRUITLESS_MS_MAX: 'property/session-quiet.test.ts: one a wait that grows',
+    VIEW_KEY_BYTES_MAX: 'property/view-collation.test.ts: of more bytes than a key may have',
+    VIEW_KEY_DEPTH_MAX: 'property/view-collation.test.ts: deeper than a key may be nested'
   },
   'src/store/limits.ts': {
     QUEUED_WRITES_MAX: `${NODE}: writes that wait beyond their number`,
