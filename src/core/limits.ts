@@ -66,5 +66,13 @@ export const VIEW_KEY_BYTES_MAX = 8_192
  */
 export const VIEW_KEY_DEPTH_MAX = 64
 
+/**
+ * Bits of a row's hash for a level of a view's tree: one row in 64 begins a run. Smaller runs cost more entries,
+ * longer ones more rows read again for one that comes late.
+ */
+export const RUN_BITS = 6
+/** Levels of such a tree: as many as the 32 bits of the hash give, for 64^5 rows. */
+export const TREE_LEVELS_MAX = 6
+
 assert(PAGE_BYTES < FRAME_BYTES_MAX, 'a page fits a frame')
 assert(LOGS_MAX < VERSION_HEADS_MAX, 'a version can be sent')

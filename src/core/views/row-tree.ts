@@ -1,0 +1,313 @@
+/**
+ * Rows in order, and above them what runs of neighbours come to: a tree whose shape depends on its rows
+ * alone. A hash of a row's key says up to which level a run begins with it, one row in 64 for each level;
+ * so a row that comes late, anywhere, changes one run a level, and the same rows give the same tree on
+ * every node, in whatever order they came.
+ *
+ * This decides what is to be written and what is to be read; who keeps the entries is told by it.
+ * Source: deterministic skip lists (Pugh 1990) with boundaries by hash, as in Merkle search trees
+ * (Auvolat and Taïani 2019).
+ */
+
+import { present } from '../assert.ts'
+import { compareBytes, equalBytes, toHex } from '../bytes.ts'
+import { RUN_BITS, TREE_LEVELS_MAX } from '../limits.ts'
+import { murmur3 } from './murmur3.ts'
+
+/** A row where the level is 0, else what a run comes to, under the key with which the run begins. */
+export interface TreeEntry {
+  readonly key: Uint8Array
+  readonly value: Uint8Array
+}
+
+export interface TreeChange {
+  readonly level: number
+  readonly key: Uint8Array
+  /** Undefined: the entry is gone. */
+  readonly value: Uint8Array | undefined
+}
+
+export interface KeyBounds {
+  /** Inclusive. */
+  readonly from?: Uint8Array | undefined
+  /** Exclusive. */
+  readonly to?: Uint8Array | undefined
+}
+
+export interface EntriesQuery extends KeyBounds {
+  readonly reverse?: boolean
+  readonly limit?: number
+}
+
+/** Where the entries of a tree are kept. */
+export interface TreeReader {
+  /** Levels that have entries; 0 for an empty tree. */
+  readonly height: number
+  entries(level: number, query: EntriesQuery): Promise<readonly TreeEntry[]>
+}
+
+/** What runs come to. */
+export interface Summaries<S> {
+  /** Of at least one row. */
+  ofRows(rows: readonly TreeEntry[]): S
+  /** Of at least one, in the order of their rows. */
+  combine(parts: readonly S[]): S
+  encode(summary: S): Uint8Array
+  decode(bytes: Uint8Array): S
+}
+
+/** The first run of each level begins before every row. */
+const BEGINNING = new Uint8Array(0)
+
+/** Up to which level a run begins with this row. */
+export function levelOf(rowKey: Uint8Array): number {
+  const [hash] = murmur3(rowKey, 0)
+  return Math.min(TREE_LEVELS_MAX - 1, Math.floor(Math.clz32(hash) / RUN_BITS))
+}
+
+/**
+ * What is to be written besides the rows themselves when these rows are put or taken away.
+ *
+ * @param rows changes of level 0, in the order of their keys, each key once
+ */
+export async function changedRuns<S>(
+  tree: TreeReader,
+  summaries: Summaries<S>,
+  rows: readonly TreeChange[]
+): Promise<{ readonly changes: readonly TreeChange[]; readonly height: number }> {
+  const highest = rows.map(({ key, value }) => (value === undefined ? 0 : levelOf(key) + 1))
+  const height = Math.max(tree.height, ...highest, rows.length > 0 ? 1 : 0)
+  const changes: TreeChange[] = []
+  let below = rows
+  for (let level = 1; level <= height; level += 1) {
+    below = await changedLevel({ tree, summaries, level, below })
+    changes.push(...below)
+  }
+  return { changes, height }
+}
+
+interface LevelInit<S> {
+  readonly tree: TreeReader
+  readonly summaries: Summaries<S>
+  readonly level: number
+  /** Changes of the level below, in order. */
+  readonly below: readonly TreeChange[]
+}
+
+async function changedLevel<S>(init: LevelInit<S>): Promise<TreeChange[]> {
+  const { tree, level, below } = init
+  const changes: TreeChange[] = []
+  const gone = new Set(below.filter(({ value }) => value === undefined).map(({ key }) => toHex(key)))
+  for (let at = 0; at < below.length;) {
+    const { key } = present(below[at], 'a change')
+    let from = await runAt(tree, level, key)
+    // A run whose first row is gone joins the one before.
+    while (from.length > 0 && gone.has(toHex(from))) {
+      changes.push({ level, key: from, value: undefined })
+      from = await runAt(tree, level, from, 'before')
+    }
+    let to = await runAfter(tree, level, from)
+    while (to !== undefined && gone.has(toHex(to))) {
+      changes.push({ level, key: to, value: undefined })
+      to = await runAfter(tree, level, to)
+    }
+    let end = at
+    while (end < below.length && isBefore(present(below[end], 'a change').key, to)) end += 1
+    const held = await tree.entries(level - 1, { from, to })
+    const children = merged(held, below.slice(at, end))
+    changes.push(...runsOf(init, from, children))
+    at = end
+  }
+  return changes.sort((a, b) => compareBytes(a.key, b.key))
+}
+
+/** The runs that children make, of which the first begins at `from`. */
+function runsOf<S>(
+  { summaries, level }: LevelInit<S>,
+  from: Uint8Array,
+  children: readonly TreeEntry[]
+): TreeChange[] {
+  const changes: TreeChange[] = []
+  let [begin, run]: [Uint8Array, TreeEntry[]] = [from, []]
+  const close = (): void => {
+    const value = run.length === 0 ? undefined : summaries.encode(summaryOf(summaries, level, run))
+    // A run that begins with a row has one.
+    if (value !== undefined || begin.length === 0) changes.push({ level, key: begin, value })
+  }
+  for (const child of children) {
+    if (child.key.length > 0 && levelOf(child.key) >= level && !equalBytes(child.key, begin)) {
+      if (run.length > 0 || begin.length === 0) close()
+      ;[begin, run] = [child.key, []]
+    }
+    run.push(child)
+  }
+  close()
+  return changes
+}
+
+function summaryOf<S>(summaries: Summaries<S>, level: number, run: readonly TreeEntry[]): S {
+  if (level === 1) return summaries.ofRows(run)
+  return summaries.combine(run.map(({ value }) => summaries.decode(value)))
+}
+
+/** Where the run begins in which a key lies, or the one before a run. */
+async function runAt(
+  tree: TreeReader,
+  level: number,
+  key: Uint8Array,
+  where: 'at' | 'before' = 'at'
+): Promise<Uint8Array> {
+  const to = where === 'at' ? after(key) : key
+  const [found] = await tree.entries(level, { to, reverse: true, limit: 1 })
+  return found?.key ?? BEGINNING
+}
+
+function runAfter(
+  tree: TreeReader,
+  level: number,
+  key: Uint8Array
+): Promise<Uint8Array | undefined> {
+  return runFrom(tree, level, after(key))
+}
+
+/** Where the first run begins at or behind a key. */
+async function runFrom(
+  tree: TreeReader,
+  level: number,
+  key: Uint8Array
+): Promise<Uint8Array | undefined> {
+  const [found] = await tree.entries(level, { from: key, limit: 1 })
+  return found?.key
+}
+
+/** The least key above another. */
+function after(key: Uint8Array): Uint8Array {
+  const next = new Uint8Array(key.length + 1)
+  next.set(key)
+  return next
+}
+
+/** Without a bound everything is before it. */
+function isBefore(key: Uint8Array, to: Uint8Array | undefined): boolean {
+  return to === undefined || compareBytes(key, to) < 0
+}
+
+/** Whether what ends at `end`, or nowhere, ends at a bound at the latest. */
+function isWithin(end: Uint8Array | undefined, to: Uint8Array | undefined): boolean {
+  return to === undefined || (end !== undefined && compareBytes(end, to) <= 0)
+}
+
+/** Entries with changes laid over them, both in order. */
+function merged(held: readonly TreeEntry[], changes: readonly TreeChange[]): TreeEntry[] {
+  const entries: TreeEntry[] = []
+  let at = 0
+  const put = ({ key, value }: TreeChange): void => {
+    if (value !== undefined) entries.push({ key, value })
+  }
+  for (const change of changes) {
+    for (; at < held.length; at += 1) {
+      const entry = present(held[at], 'an entry')
+      const order = compareBytes(entry.key, change.key)
+      if (order < 0) entries.push(entry)
+      else if (order > 0) break
+    }
+    put(change)
+  }
+  return [...entries, ...held.slice(at)]
+}
+
+/** Everything above the rows, for rows that come in order: each once. */
+export class TreeBuilder<S> {
+  readonly #summaries: Summaries<S>
+  #rows: TreeEntry[] = []
+  /** By level, from 1: where its open run begins, and what is in it. */
+  readonly #open: { begin: Uint8Array; parts: S[] }[] = []
+
+  constructor(summaries: Summaries<S>) {
+    this.#summaries = summaries
+  }
+
+  /** What is complete now that this row comes. */
+  add(row: TreeEntry): TreeChange[] {
+    const level = levelOf(row.key)
+    while (this.#open.length < level + 1) this.#open.push({ begin: BEGINNING, parts: [] })
+    const changes = this.#close(level)
+    for (const run of this.#open.slice(0, level)) run.begin = row.key
+    this.#rows.push(row)
+    return changes
+  }
+
+  finish(): { readonly changes: readonly TreeChange[]; readonly height: number } {
+    const height = this.#open.length
+    return { changes: this.#close(height), height }
+  }
+
+  #close(upTo: number): TreeChange[] {
+    const changes: TreeChange[] = []
+    for (let level = 1; level <= upTo; level += 1) {
+      const run = present(this.#open[level - 1], 'a level that is open')
+      if (level === 1 && this.#rows.length > 0) run.parts = [this.#summaries.ofRows(this.#rows)]
+      if (level === 1) this.#rows = []
+      if (run.parts.length === 0) continue
+      const summary =
+        level === 1 ? present(run.parts[0], 'one') : this.#summaries.combine(run.parts)
+      changes.push({ level, key: run.begin, value: this.#summaries.encode(summary) })
+      run.parts = []
+      this.#open[level]?.parts.push(summary)
+    }
+    return changes
+  }
+}
+
+/** Whether all rows of a run, none, or some of them are wanted. */
+export type Share = 'all' | 'none' | 'some'
+
+export interface TreeQuery<S> extends KeyBounds {
+  /** Of a run by its summary; `some` has its rows looked at one by one. Default: all. */
+  readonly share?: (summary: S) => Share
+  readonly isWanted?: (row: TreeEntry) => boolean
+}
+
+/** Summaries that are together of all rows within bounds that are wanted, in their order. */
+export async function summariesIn<S>(
+  tree: TreeReader,
+  summaries: Summaries<S>,
+  query: TreeQuery<S>
+): Promise<S[]> {
+  const found: S[] = []
+  await cover({ tree, summaries, query, found }, tree.height, query)
+  return found
+}
+
+interface Covering<S> {
+  readonly tree: TreeReader
+  readonly summaries: Summaries<S>
+  readonly query: TreeQuery<S>
+  readonly found: S[]
+}
+
+async function cover<S>(init: Covering<S>, level: number, bounds: KeyBounds): Promise<void> {
+  const { tree, summaries, query, found } = init
+  const { from, to } = bounds
+  if (level === 0) {
+    const rows = await tree.entries(0, bounds)
+    const wanted = query.isWanted === undefined ? rows : rows.filter(query.isWanted)
+    if (wanted.length > 0) found.push(summaries.ofRows(wanted))
+    return
+  }
+  const begin = from === undefined ? BEGINNING : await runAt(tree, level, from)
+  const runs = await tree.entries(level, { from: begin, to })
+  const next = to === undefined ? undefined : await runFrom(tree, level, to)
+  for (const [index, { key, value }] of runs.entries()) {
+    const end = runs[index + 1]?.key ?? next
+    const startsBefore = from !== undefined && isBefore(key, from)
+    const isWhole = !startsBefore && isWithin(end, to)
+    const summary = isWhole ? summaries.decode(value) : undefined
+    const share = summary === undefined ? 'some' : (query.share?.(summary) ?? 'all')
+    if (summary !== undefined && share === 'all') found.push(summary)
+    if (share === 'some') {
+      const clipped = { from: startsBefore ? from : key, to: isWithin(end, to) ? end : to }
+      await cover(init, level - 1, clipped)
+    }
+  }
+}
