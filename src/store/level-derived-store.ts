@@ -1,0 +1,166 @@
+/**
+ * Derived records in a ClassicLevel of their own. Each is sealed with a check over its key and bytes: rot is
+ * an error, not an answer. Writes are synced: a LevelDB log that is left behind unsynced when the next one
+ * begins could be gone after a power cut while the next one is there.
+ */
+
+import type { Iterator } from 'classic-level'
+
+import { assert } from '../core/assert.ts'
+import { LaterbaseError } from '../errors.ts'
+import { seal, unsealed } from './checksum.ts'
+import type {
+  DerivedChange,
+  DerivedRange,
+  DerivedReader,
+  DerivedRecord,
+  DerivedSnapshot,
+  DerivedStore
+} from './derived-store.ts'
+import { SCAN_BYTES, SCAN_CHUNK } from './limits.ts'
+import { namedError, openLevel } from './open-level.ts'
+import type { Level } from './open-level.ts'
+
+/**
+ * Opens the derived records in a folder, which is made when it is missing.
+ *
+ * @throws LATERBASE_STORE_CORRUPT or LATERBASE_STORE_LOST: delete the folder, and all is made again
+ */
+export async function openDerivedStore(location: string): Promise<DerivedStore> {
+  return new LevelDerivedStore(await openLevel(location, true))
+}
+
+type Snapshot = ReturnType<Level['snapshot']>
+
+class LevelDerivedReader implements DerivedReader {
+  protected readonly db: Level
+  readonly #snapshot: Snapshot | undefined
+
+  constructor(db: Level, snapshot?: Snapshot) {
+    this.db = db
+    this.#snapshot = snapshot
+  }
+
+  async get(key: Uint8Array): Promise<Uint8Array | undefined> {
+    const at = this.#snapshot === undefined ? {} : { snapshot: this.#snapshot }
+    const bytes = bufferOf(key)
+    const sealed = await named(this.db.get(bytes, at))
+    return sealed === undefined ? undefined : intact(bytes, sealed)
+  }
+
+  async scan(range: DerivedRange): Promise<readonly DerivedRecord[]> {
+    return (await named(this.#iterator(range).all())).map(recordOf)
+  }
+
+  async *chunks(range: DerivedRange): AsyncGenerator<readonly DerivedRecord[]> {
+    const iterator = this.#iterator(range)
+    try {
+      for (;;) {
+        const entries = await named(iterator.nextv(SCAN_CHUNK))
+        if (entries.length === 0) return
+        yield entries.map(recordOf)
+      }
+    } finally {
+      await iterator.close()
+    }
+  }
+
+  #iterator({
+    from,
+    to,
+    reverse = false,
+    limit = -1
+  }: DerivedRange): Iterator<Level, Buffer, Buffer> {
+    const at = this.#snapshot === undefined ? {} : { snapshot: this.#snapshot }
+    const bounds = { gte: bufferOf(from), lt: bufferOf(to) }
+    return this.db.iterator({ ...bounds, reverse, limit, highWaterMarkBytes: SCAN_BYTES, ...at })
+  }
+}
+
+class LevelDerivedSnapshot extends LevelDerivedReader implements DerivedSnapshot {
+  readonly #held: Snapshot
+
+  constructor(db: Level, held: Snapshot) {
+    super(db, held)
+    this.#held = held
+  }
+
+  async release(): Promise<void> {
+    await this.#held.close()
+  }
+}
+
+class LevelDerivedStore extends LevelDerivedReader implements DerivedStore {
+  /** One batch is in flight at a time. */
+  #last: Promise<unknown> = Promise.resolve()
+  #closed: Promise<void> | undefined
+
+  snapshot(): DerivedSnapshot {
+    return new LevelDerivedSnapshot(this.db, this.db.snapshot())
+  }
+
+  write(changes: readonly DerivedChange[]): Promise<void> {
+    return this.#next(async () => {
+      const operations = changes.map(({ key, value }) => {
+        const bytes = bufferOf(key)
+        if (value === undefined) return { type: 'del', key: bytes } as const
+        return { type: 'put', key: bytes, value: seal(bytes, value) } as const
+      })
+      await this.db.batch(operations, { sync: true })
+    })
+  }
+
+  clear(prefix: Uint8Array): Promise<void> {
+    return this.#next(() => this.db.clear(boundsOf(prefix)))
+  }
+
+  async diskBytes(prefix: Uint8Array): Promise<number> {
+    const { gte, lt } = boundsOf(prefix)
+    return this.db.approximateSize(gte, lt)
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#last.then(() => this.db.close())
+    return this.#closed
+  }
+
+  #next(operation: () => Promise<void>): Promise<void> {
+    if (this.#closed !== undefined) {
+      return Promise.reject(new LaterbaseError('LATERBASE_CLOSED', 'the views are closed'))
+    }
+    const done = this.#last.then(() => named(operation()))
+    this.#last = done.catch(() => undefined)
+    return done
+  }
+}
+
+function recordOf([key, sealed]: [Buffer, Buffer]): DerivedRecord {
+  return { key, value: intact(key, sealed) }
+}
+
+function intact(key: Buffer, sealed: Buffer): Buffer {
+  const bytes = unsealed(key, sealed)
+  if (bytes !== undefined) return bytes
+  const message = `a record of the views, ${key.toString('hex')}, does not match its checksum`
+  throw new LaterbaseError('LATERBASE_STORE_CORRUPT', message)
+}
+
+async function named<T>(operation: Promise<T>): Promise<T> {
+  try {
+    return await operation
+  } catch (error) {
+    throw namedError(error)
+  }
+}
+
+function boundsOf(prefix: Uint8Array): { gte: Buffer; lt: Buffer } {
+  const lt = Buffer.from(prefix)
+  const last = lt.findLastIndex((byte) => byte < 0xff)
+  assert(last >= 0, 'a prefix has an end')
+  lt[last] = (lt[last] ?? 0) + 1
+  return { gte: bufferOf(prefix), lt: lt.subarray(0, last + 1) }
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+}
