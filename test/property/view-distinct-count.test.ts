@@ -64,6 +64,33 @@ describe('a set of keys', () => {
     }
   })
 
+  test('united with others is the set of all, a list with registers as well as two of a kind', () => {
+    const keys = keysFrom(3, 1_000)
+    for (const cut of [1, 100, 255, 256, 500, 744, 745, 900, 999]) {
+      const [some, others] = [setOf(keys.slice(0, cut)), setOf(keys.slice(cut))]
+      expect(united([some, others])).toBe(setOf(keys))
+      expect(united([others, some])).toBe(setOf(keys))
+    }
+  })
+
+  test('has in each register the longest run of zeros, and one, of the hashes that name it', () => {
+    const keys = keysFrom(5, 60_000)
+    const ranks = Array.from({ length: 2_048 }, () => 0)
+    for (const key of keys) {
+      const bits = murmur3(key, 0)
+        .map((word) => word.toString(2).padStart(32, '0'))
+        .join('')
+        .slice(0, 48)
+      const register = Number.parseInt(bits.slice(0, 11), 2)
+      const rank = bits.slice(11).search('1') + 1
+      ranks[register] = Math.max(ranks[register] ?? 0, rank)
+    }
+    const order = '-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz'
+    expect(Array.from(setOf(keys), (digit) => order.indexOf(digit))).toEqual(ranks)
+    // More than the 13 bits that are looked at first.
+    expect(Math.max(...ranks)).toBeGreaterThan(14)
+  })
+
   test('is never longer than its 2,048 registers, and only they are as long', () => {
     expect(setOf(keysFrom(1, 255))).toHaveLength(2_040)
     expect(setOf(keysFrom(1, 256))).toHaveLength(2_048)

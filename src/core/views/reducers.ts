@@ -167,10 +167,14 @@ const stats: ReducerOf<Stats> = {
   }
 }
 
-/** @param sign 1 for the last in the order of view keys, -1 for the first */
+/**
+ * That order has no two values equal that are written differently: which row came first cannot tell.
+ *
+ * @param sign 1 for the last in the order of view keys, -1 for the first
+ */
 function extreme(sign: 1 | -1): ReducerOf<Json> {
   const best = (values: readonly Json[]): Json =>
-    values.reduce((best, value) => (sign * compareValues(value, best) > 0 ? value : best))
+    values.reduce((best, value) => (sign * compareViewKeys(value, best) > 0 ? value : best))
   return {
     reduce: (rows) => withoutMinusZero(best(rows.map((row) => row.value))),
     combine: best,
@@ -214,14 +218,6 @@ const distinctKeys: ReducerOf<DistinctSet> = {
 
 function addAll(counts: readonly number[]): number {
   return counts.reduce((sum, count) => sum + count, 0)
-}
-
-/** Where the key order has two values equal that are not written alike, their texts decide. */
-function compareValues(a: Json, b: Json): number {
-  const order = compareViewKeys(a, b)
-  if (order !== 0 || a === b) return order
-  const [left, right] = [JSON.stringify(a), JSON.stringify(b)]
-  return left === right ? 0 : left < right ? -1 : 1
 }
 
 /** JSON text has no -0: what is kept must be what is read back. */

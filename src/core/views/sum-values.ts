@@ -63,7 +63,7 @@ type Sum =
 
 /** `sum` with a value or a sum added; it is changed in place where its kind stays. */
 function addValue(sum: Sum | undefined, value: Json): Sum {
-  if (sum?.type === 'mixed' || value === null) return MIXED
+  if (value === null) return MIXED
   if (typeof value === 'number' || typeof value === 'string') return addLeaf(sum, value)
   if (isArray(value)) return addArray(sum, value)
   assert(typeof value !== 'boolean', 'a value was checked before it is summed')
