@@ -85,8 +85,8 @@ describe('a set of keys', () => {
       const rank = bits.slice(11).search('1') + 1
       ranks[register] = Math.max(ranks[register] ?? 0, rank)
     }
-    const order = [...'-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz']
-    expect([...setOf(keys)].map((digit) => order.indexOf(digit))).toEqual(ranks)
+    const order = '-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz'
+    expect(Array.from(setOf(keys), (digit) => order.indexOf(digit))).toEqual(ranks)
     // More than the 13 bits that are looked at first.
     expect(Math.max(...ranks)).toBeGreaterThan(14)
   })

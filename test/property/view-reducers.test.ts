@@ -9,9 +9,9 @@ import { eventKey, formatEventKey } from '../../src/core/event-key.ts'
 import type { Json } from '../../src/core/json.ts'
 import { compareViewKeys } from '../../src/core/views/collation.ts'
 import { builtInReducer, userReducer } from '../../src/core/views/reducers.ts'
-import type { Aggregate, ReducedRow, Reducer } from '../../src/core/views/reducers.ts'
-import { bytes } from './arbitraries.ts'
+import type { Aggregate, Reducer } from '../../src/core/views/reducers.ts'
 import { doubles, isNearest, scaledSquare, scaledSum, splitOf } from './exact-reference.ts'
+import { rowFrom, rowsFrom, rowsOf } from './view-rows.ts'
 
 const numbers: fc.Arbitrary<Json> = doubles()
 const names = fc.constantFrom('a', 'b', '10', '9', '__proto__', 'constructor')
@@ -363,27 +363,6 @@ function resultOf(name: string, values: readonly Json[]): Json {
 function isRounded(exact: bigint, result: Json): boolean {
   if (result === null) return isNearest(exact, exact > 0n ? Infinity : -Infinity)
   return typeof result === 'number' && isNearest(exact, result)
-}
-
-function rowsOf(values: fc.Arbitrary<Json>): fc.Arbitrary<ReducedRow[]> {
-  const row = fc.tuple(fc.nat(300), bytes(17), values).map(([key, place, value]): ReducedRow => {
-    return { key, keyBytes: Uint8Array.of(key >> 8, key & 255), value, place }
-  })
-  return fc.uniqueArray(row, {
-    minLength: 1,
-    maxLength: 20,
-    selector: ({ place }) => place.join(' ')
-  })
-}
-
-function rowsFrom(values: readonly Json[]): ReducedRow[] {
-  return values.map((value, index) => rowFrom(index, Uint8Array.of(index), value))
-}
-
-function rowFrom(key: Json, keyBytes: Uint8Array, value: Json): ReducedRow {
-  const place = new Uint8Array(17)
-  place.set(keyBytes)
-  return { key, keyBytes, value, place }
 }
 
 /** What comes back from disk. */
