@@ -242,7 +242,16 @@ describe('a value', () => {
     expect(decodeViewKey(encodeViewKey(longest)).value).toBe(longest)
     const wide = ['\0', '\u0800', '\u{1f600}'].map((unit) => unit.repeat(VIEW_KEY_BYTES_MAX / 2))
     const members = Object.fromEntries(many.map((one, index) => [`n${index}`, one]))
-    const refused = [`${longest}x`, name, [longest], { [name]: 1 }, many, ...wide, members]
+    const refused = [
+      `${longest}x`,
+      name,
+      [longest],
+      [longest.slice(1)],
+      { [name]: 1 },
+      many,
+      ...wide,
+      members
+    ]
     for (const key of [...refused, [1, { a: wide[1] ?? '' }], [...many.slice(7_000), longest]]) {
       expect(() => encodeViewKey(key)).toThrow(RangeError)
       expect(() => encodeViewKey(key)).toThrow(`more than ${VIEW_KEY_BYTES_MAX} bytes`)

@@ -315,7 +315,6 @@ function compareTexts(a: string, b: string): number {
     const left = a.codePointAt(index) ?? 0
     const right = b.codePointAt(index) ?? 0
     if (left !== right) return left - right
-    if (left > 0xffff) index += 1
   }
   return a.length - b.length
 }
