@@ -25,7 +25,7 @@ const SUMS: Summaries<Sum> = {
   ofRows: (rows) => {
     const values = rows.map(({ value }) => value[0] ?? 0)
     return {
-      rows: rows.map(({ key, value }) => `${toHex(key)}=${value}`),
+      rows: rows.map(({ key, value }) => `${toHex(key)}=${toHex(value)}`),
       min: Math.min(...values),
       max: Math.max(...values)
     }
@@ -82,7 +82,7 @@ class MemoryTree implements TreeReader {
     return [...this.levels].flatMap(([level, entries]) =>
       level > 1 + highestLevel(this.sorted(0))
         ? []
-        : [...entries.values()].map(({ key, value }) => `${level} ${toHex(key)} ${Buffer.from(value)}`)
+        : [...entries.values()].map(({ key, value }) => `${level} ${toHex(key)} ${toHex(value)}`)
     )
   }
 }
@@ -135,7 +135,7 @@ function changesOf(
 }
 
 test('the keys of these tests begin runs of three levels', () => {
-  expect([...KEYS_BY_LEVEL.keys()].sort()).toEqual([0, 1, 2, 3])
+  expect([...KEYS_BY_LEVEL.keys()].sort((a, b) => a - b)).toEqual([0, 1, 2, 3])
 })
 
 test('a tree that was changed row by row is the one that is built from its rows', async () => {
@@ -166,7 +166,7 @@ test('what covers a range is of each of its rows once, in their order, whatever 
         const parts = await summariesIn(tree, SUMS, { from, to, share, isWanted })
         const wanted = (await tree.entries(0, { from, to })).filter(isWanted)
         expect(parts.flatMap(({ rows }) => rows)).toEqual(
-          wanted.map(({ key, value }) => `${toHex(key)}=${value}`)
+          wanted.map(({ key, value }) => `${toHex(key)}=${toHex(value)}`)
         )
       }
     )

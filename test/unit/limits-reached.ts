@@ -235,7 +235,7 @@ export const REACHED: Readonly<Record<string, Reached>> = {
 /** How much we do at a time, how often, and how long we wait: no peer or client can go beyond. */
 export const PACES: Readonly<Record<string, readonly string[]>> = {
   'protocols/limits.ts': ['ANNOUNCED_KEYS_MAX'],
-  'src/core/limits.ts': ['RETRY_MS', 'RIPPLE_MS'],
+  'src/core/limits.ts': ['RETRY_MS', 'RIPPLE_MS', 'RUN_BITS', 'TREE_LEVELS_MAX'],
   'src/store/limits.ts': [
     'WRITE_BUFFER_BYTES',
     'TABLE_FILE_BYTES',
@@ -339,6 +339,13 @@ export const FORMAT_BOUNDS: Readonly<Record<string, string>> = {
   'src/core/event-key.ts KEY_TIME_MS_MAX': 'the time in a ULID has 48 bits',
   'src/core/hybrid-logical-clock.ts STAMP_MAX': 'stamps have 64 bits',
   'src/core/sync/schedule.ts DOUBLINGS_MAX': 'keeps a power finite; the longest wait is a limit',
+  'src/core/views/distinct-count.ts HASHES_MAX': 'beyond them registers are shorter than a list',
+  'src/core/views/distinct-count.ts RANK_MAX': 'the bits of a hash that do not name a register',
+  'src/core/views/exact-sum.ts LAST_BIT_MAX': 'doubles have 64 bits',
+  'src/core/views/exact-sum.ts PARTIALS_MAX': 'beyond it the same sum is kept another way',
+  'src/core/views/exact-sum.ts SAFE_TEXT_LENGTH_MAX': 'the digits of 2^53',
+  'src/core/views/exact-sum.ts SMALL_EXPONENT_MAX': 'doubles have 64 bits',
+  'src/core/views/exact-sum.ts SQUARE_MAX': 'doubles have 64 bits',
   'src/node/system.ts TIMER_MS_MAX': 'timers of Node.js have 31 bits',
   'src/p2p/frames.ts PREFIX_BYTES_MAX': 'the bytes of a length below 2^28; the frame is a limit',
   'src/schema/canonical-json.ts PLAIN_LENGTH_MAX': 'longer texts are written another way',
