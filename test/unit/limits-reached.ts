@@ -173,7 +173,7 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     OWN_LOGS_CLOSED_MAX: `${NODE}: of so many databases is said that another box wrote`,
     PUBLIC_KEYS_MAX: `${SMALL}: so many public keys are kept`,
     UNOPENED_REST_FACTOR:
-      'conformance/unreadable-table.test.ts: is not read all the time where that takes long',
+      'conformance/unreadable-table.test.ts: that takes long to open in vain is not opened all the time',
     CHECK_RETRY_MS: `${HEALER}: a check that a disk cuts off is named and made again`,
     CHECK_SUSPECT_MS: `${HEALER}: damage that is met again and again does not have everything`,
     FINDINGS_MAX: `${HEALER}: of very many findings the last are shown`,
