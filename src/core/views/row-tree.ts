@@ -97,7 +97,9 @@ interface LevelInit<S> {
 async function changedLevel<S>(init: LevelInit<S>): Promise<TreeChange[]> {
   const { tree, level, below } = init
   const changes: TreeChange[] = []
-  const gone = new Set(below.filter(({ value }) => value === undefined).map(({ key }) => toHex(key)))
+  const gone = new Set(
+    below.filter(({ value }) => value === undefined).map(({ key }) => toHex(key))
+  )
   for (let at = 0; at < below.length;) {
     const { key } = present(below[at], 'a change')
     let from = await runAt(tree, level, key)
