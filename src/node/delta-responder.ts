@@ -29,6 +29,7 @@ import type { NodeDatabase } from './database.ts'
 import { PREPARED_BYTES_MAX, PREPARED_MAX, PREPARED_MS_MAX } from './limits.ts'
 import { PageTurns } from './page-turns.ts'
 import { positionOfVersion } from './position.ts'
+import type { PeerPosition } from './position.ts'
 import type { Position } from './position.ts'
 import { RepeatedPages } from './repeated-pages.ts'
 
@@ -58,11 +59,12 @@ interface PageBody {
   readonly position: Position
 }
 
-interface Sending {
+/** Where an asker is. */
+type AskerPlace = Pick<PeerPosition, 'ahead'> & { readonly position: Position }
+
+interface Sending extends AskerPlace {
   readonly database: NodeDatabase
   readonly request: PageRequest
-  /** Where the asker was. */
-  readonly position: Position
   readonly body: PageBody
 }
 
@@ -126,53 +128,57 @@ export class DeltaResponder {
     }
     const version = fromWireHeads(request.heads)
     const places = fromWireHeads(request.places)
-    const findPosition = (): Promise<Position> => positionOfVersion(database.store, version, places)
-    let position = await findPosition()
+    const findPlace = (): Promise<PeerPosition> =>
+      positionOfVersion(database.store, version, places)
+    let { position, ahead } = await findPlace()
     database.learn(version)
     const delayMs = this.#repeated.delayMs(repeatName(peer, request), position)
     if (delayMs > 0) {
       await passed(this.#init.clock, delayMs)
       if (this.#init.database(request.database) !== database) return refusal('busy')
       // The store may have been opened anew meanwhile.
-      position = await findPosition()
+      ;({ position, ahead } = await findPlace())
     }
     const prepared = this.#take(peer)
-    const isReady = prepared?.name === pageName(request, position)
+    const isReady = prepared?.name === pageName(request, { position, ahead })
     const ready = isReady ? await prepared.body : undefined
-    if (ready !== undefined) return this.#sent(peer, { database, request, position, body: ready })
+    if (ready !== undefined)
+      return this.#sent(peer, { database, request, position, ahead, body: ready })
     const leave = await this.#turns.take(peer)
     if (leave === undefined) return refusal('busy')
     try {
-      const body = await makePage(database, { position, request, hasher: this.#init.hasher })
-      return this.#sent(peer, { database, request, position, body })
+      const { hasher } = this.#init
+      const body = await makePage(database, { position, ahead, request, hasher })
+      return this.#sent(peer, { database, request, position, ahead, body })
     } finally {
       leave()
     }
   }
 
   /** The frame of an answer; the page after it is made meanwhile. */
-  #sent(peer: string, { database, request, position, body }: Sending): Uint8Array {
+  #sent(peer: string, sending: Sending): Uint8Array {
+    const { database, request, position, ahead, body } = sending
     const { complete, logs, commits, position: to } = body
     const name = repeatName(peer, request)
     // Who asks for one page again and again does not come for the next one.
     const isRepeat = this.#repeated.delayMs(name, position) > 0
     this.#repeated.note(name, { from: position, to, bytes: bytesOf(body) })
-    if (!complete && !isRepeat) this.#prepareNext(peer, request, to)
+    if (!complete && !isRepeat) this.#prepareNext(peer, request, { position: to, ahead })
     const heads = toWireHeads(database.version())
     return encodeDeltaAnswer({ type: 'page', complete, logs, commits, heads })
   }
 
   /** Not before this answer is under way, which the asker is waiting for. */
-  #prepareNext(peer: string, request: PageRequest, position: Position): void {
+  #prepareNext(peer: string, request: PageRequest, place: AskerPlace): void {
     const { clock } = this.#init
     clock.setTimer(0, () => {
       const database = this.#init.database(request.database)
       if (database === undefined || this.#prepared.has(peer)) return
       if (this.#prepared.size >= PREPARED_MAX) return
       // Should it fail, the request that comes for it fails in its turn, and says why.
-      const body = this.#makeAhead(peer, { database, position, request }).catch(() => undefined)
+      const body = this.#makeAhead(peer, { database, request, ...place }).catch(() => undefined)
       const expiry = clock.setTimer(PREPARED_MS_MAX, () => this.#prepared.delete(peer))
-      const page = { name: pageName(request, position), body, bytes: 0, expiry }
+      const page = { name: pageName(request, place), body, bytes: 0, expiry }
       this.#prepared.set(peer, page)
       void body.then((made) => {
         page.bytes = bytesOf(made)
@@ -185,14 +191,11 @@ export class DeltaResponder {
     })
   }
 
-  async #makeAhead(
-    peer: string,
-    ahead: { database: NodeDatabase; position: Position; request: PageRequest }
-  ): Promise<PageBody | undefined> {
+  async #makeAhead(peer: string, next: Omit<Sending, 'body'>): Promise<PageBody | undefined> {
     const leave = await this.#turns.take(peer)
     try {
       if (leave === undefined) return undefined
-      return await makePage(ahead.database, { ...ahead, hasher: this.#init.hasher })
+      return await makePage(next.database, { ...next, hasher: this.#init.hasher })
     } finally {
       leave?.()
     }
@@ -216,20 +219,21 @@ function repeatName(peer: string, { database }: PageRequest): string {
 }
 
 /** Equal for requests that the same page answers. */
-function pageName(request: PageRequest, position: Position): string {
+function pageName(request: PageRequest, { position, ahead }: AskerPlace): string {
   const places = [...position].map(([number, seq]) => `${number}:${seq}`).sort()
-  return `${request.database} ${request.bytesMax} ${places.join()}`
+  const apart = [...ahead].sort()
+  return `${request.database} ${request.bytesMax} ${places.join()} ${apart.join()}`
 }
 
 async function makePage(
   database: NodeDatabase,
-  { position, request, hasher }: { position: Position; request: PageRequest; hasher: Hasher }
+  { hasher, ...asked }: AskerPlace & { request: PageRequest; hasher: Hasher }
 ): Promise<PageBody> {
-  const { merged, complete } = await takePage(database, position, request.bytesMax)
+  const { merged, complete } = await takePage(database, asked)
   const slices = merged.map(({ commit }) => ({ commit, from: 0, to: commit.keys.length }))
   const events = await database.store.readEvents(slices)
   const logs = new Map<number, { readonly index: number; readonly entry: PageLog }>()
-  const after = new Map(position)
+  const after = new Map(asked.position)
   const commits = merged.map((each, index): PageCommit => {
     const ofCommit = present(events[index], 'events of every commit')
     checkIntact(database, each, { events: ofCommit, hasher })
@@ -252,13 +256,14 @@ async function makePage(
 /** The commits of one page: at least one if any is missing, else within the bytes asked for. */
 async function takePage(
   database: NodeDatabase,
-  position: Position,
-  bytesMax: number
+  { position, ahead, request }: AskerPlace & { request: PageRequest }
 ): Promise<{ merged: MergedCommit[]; complete: boolean }> {
-  const limit = Math.min(bytesMax, PAGE_BYTES)
+  const limit = Math.min(request.bytesMax, PAGE_BYTES)
   const merged: MergedCommit[] = []
   let bytes = 0
   for await (const next of mergedCommits(database.store, position)) {
+    // Written since the position was found: what is before it, on this branch, the asker may lack.
+    if (ahead.has(next.log.tip.origin.id)) continue
     const full = bytes + next.commit.bytes > limit || merged.length >= PAGE_COMMITS_MAX
     if (full && merged.length > 0) return { merged, complete: false }
     merged.push(next)

@@ -44,6 +44,12 @@ export function pass(
   }
 }
 
+export interface PeerPosition {
+  readonly position: Map<number, number>
+  /** Logs of which nothing is for the peer, whatever they grow by meanwhile: it may lack what is before. */
+  readonly ahead: ReadonlySet<LogId>
+}
+
 /**
  * How far a peer is that has this version, in terms of what we hold.
  *
@@ -55,9 +61,10 @@ export async function positionOfVersion(
   store: EventStore,
   version: Version,
   places: Version
-): Promise<Map<number, number>> {
+): Promise<PeerPosition> {
   const logs = store.logs()
   const position = new Map<number, number>()
+  const ahead = new Set<LogId>()
   const placesByLog = headsByLog(places)
   let lookups = HEAD_LOOKUPS_MAX
   for (const [id, heads] of headsByLog(version)) {
@@ -71,9 +78,11 @@ export async function positionOfVersion(
       if (log === undefined) isAhead = along === undefined
       else pass(position, logs, { log, seq: head.seq })
     }
-    if (isAhead) for (const { number, tip } of branches) position.set(number, tip.seq)
+    if (!isAhead) continue
+    ahead.add(id)
+    for (const { number, tip } of branches) position.set(number, tip.seq)
   }
-  return position
+  return { position, ahead }
 }
 
 /**

@@ -242,7 +242,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'stale-page-is-served',
     file: 'src/node/delta-responder.ts',
-    find: 'const isReady = prepared?.name === pageName(request, position)',
+    find: 'const isReady = prepared?.name === pageName(request, { position, ahead })',
     replace: 'const isReady = prepared !== undefined',
     caughtBy: ['honest-cut-off', 'convergence', 'exchanges', 'no-phantom']
   }
