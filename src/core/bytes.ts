@@ -1,5 +1,7 @@
 /** Byte arrays without Node's Buffer: comparison, hex, concatenation. */
 
+import { assert } from './assert.ts'
+
 /** Negative, zero or positive, as unsigned bytes from the left; a prefix comes first. */
 export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   const length = Math.min(a.length, b.length)
@@ -16,6 +18,27 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
     if (a[index] !== b[index]) return false
   }
   return true
+}
+
+/** Four bytes from `at` on, the lowest first, whatever the machine; what is beyond the end is 0. */
+export function wordAt(bytes: Uint8Array, at: number): number {
+  return (
+    (bytes[at] ?? 0) |
+    ((bytes[at + 1] ?? 0) << 8) |
+    ((bytes[at + 2] ?? 0) << 16) |
+    ((bytes[at + 3] ?? 0) << 24)
+  )
+}
+
+/** The least bytes above all that begin with these, of which one is below ff. The caller owns them. */
+export function afterPrefix(prefix: Uint8Array): Uint8Array {
+  let length = prefix.length
+  while (length > 0 && prefix[length - 1] === 0xff) length -= 1
+  assert(length > 0, 'something is above all that begin so')
+  // Not `slice`, which of a Node.js Buffer is a view: the caller's bytes would change.
+  const after = new Uint8Array(prefix.subarray(0, length))
+  after[length - 1] = (after[length - 1] ?? 0) + 1
+  return after
 }
 
 export function toHex(bytes: Uint8Array): string {

@@ -29,8 +29,7 @@ import type { NodeDatabase } from './database.ts'
 import { PREPARED_BYTES_MAX, PREPARED_MAX, PREPARED_MS_MAX } from './limits.ts'
 import { PageTurns } from './page-turns.ts'
 import { positionOfVersion } from './position.ts'
-import type { PeerPosition } from './position.ts'
-import type { Position } from './position.ts'
+import type { PeerPosition, Position } from './position.ts'
 import { RepeatedPages } from './repeated-pages.ts'
 
 export interface ResponderInit {
@@ -59,10 +58,7 @@ interface PageBody {
   readonly position: Position
 }
 
-/** Where an asker is. */
-type AskerPlace = Pick<PeerPosition, 'ahead'> & { readonly position: Position }
-
-interface Sending extends AskerPlace {
+interface Sending extends PeerPosition {
   readonly database: NodeDatabase
   readonly request: PageRequest
   readonly body: PageBody
@@ -169,7 +165,7 @@ export class DeltaResponder {
   }
 
   /** Not before this answer is under way, which the asker is waiting for. */
-  #prepareNext(peer: string, request: PageRequest, place: AskerPlace): void {
+  #prepareNext(peer: string, request: PageRequest, place: PeerPosition): void {
     const { clock } = this.#init
     clock.setTimer(0, () => {
       const database = this.#init.database(request.database)
@@ -219,7 +215,7 @@ function repeatName(peer: string, { database }: PageRequest): string {
 }
 
 /** Equal for requests that the same page answers. */
-function pageName(request: PageRequest, { position, ahead }: AskerPlace): string {
+function pageName(request: PageRequest, { position, ahead }: PeerPosition): string {
   const places = [...position].map(([number, seq]) => `${number}:${seq}`).sort()
   const apart = [...ahead].sort()
   return `${request.database} ${request.bytesMax} ${places.join()} ${apart.join()}`
@@ -227,7 +223,7 @@ function pageName(request: PageRequest, { position, ahead }: AskerPlace): string
 
 async function makePage(
   database: NodeDatabase,
-  { hasher, ...asked }: AskerPlace & { request: PageRequest; hasher: Hasher }
+  { hasher, ...asked }: PeerPosition & { request: PageRequest; hasher: Hasher }
 ): Promise<PageBody> {
   const { merged, complete } = await takePage(database, asked)
   const slices = merged.map(({ commit }) => ({ commit, from: 0, to: commit.keys.length }))
@@ -256,7 +252,7 @@ async function makePage(
 /** The commits of one page: at least one if any is missing, else within the bytes asked for. */
 async function takePage(
   database: NodeDatabase,
-  { position, ahead, request }: AskerPlace & { request: PageRequest }
+  { position, ahead, request }: PeerPosition & { request: PageRequest }
 ): Promise<{ merged: MergedCommit[]; complete: boolean }> {
   const limit = Math.min(request.bytesMax, PAGE_BYTES)
   const merged: MergedCommit[] = []

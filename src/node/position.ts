@@ -44,8 +44,9 @@ export function pass(
   }
 }
 
+/** How far a peer is. */
 export interface PeerPosition {
-  readonly position: Map<number, number>
+  readonly position: Position
   /** Logs of which nothing is for the peer, whatever they grow by meanwhile: it may lack what is before. */
   readonly ahead: ReadonlySet<LogId>
 }

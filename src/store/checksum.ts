@@ -7,6 +7,7 @@
  * changed word is always seen, and it costs 0.04 µs for an event's key and header.
  */
 
+import { wordAt } from '../core/bytes.ts'
 import { LaterbaseError } from '../errors.ts'
 import { recordName } from './record-name.ts'
 
@@ -58,12 +59,7 @@ function mix(
   let hash = seed
   const whole = to - ((to - from) & 3)
   for (let at = from; at < whole; at += 4) {
-    const word =
-      (bytes[at] ?? 0) |
-      ((bytes[at + 1] ?? 0) << 8) |
-      ((bytes[at + 2] ?? 0) << 16) |
-      ((bytes[at + 3] ?? 0) << 24)
-    hash = step(hash, word)
+    hash = step(hash, wordAt(bytes, at))
   }
   if (whole === to) return hash
   let rest = 0

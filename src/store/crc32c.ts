@@ -1,5 +1,7 @@
 /** CRC-32C as LevelDB's files carry it, eight bytes a step. Its speed: `TABLES_CHECKED_BYTES_MAX`. */
 
+import { wordAt } from '../core/bytes.ts'
+
 const POLYNOMIAL = 0x82f63b78
 
 /** Eight tables of 256: `TABLES[256 n + b]` is byte b moved on by n bytes of zeros. */
@@ -15,8 +17,8 @@ function crc32c(bytes: Uint8Array, from: number, to: number): number {
   let crc = -1
   let at = from
   for (; at + 8 <= to; at += 8) {
-    const low = crc ^ word(bytes, at)
-    const high = word(bytes, at + 4)
+    const low = crc ^ wordAt(bytes, at)
+    const high = wordAt(bytes, at + 4)
     crc =
       entry(7, low) ^
       entry(6, low >>> 8) ^
@@ -29,15 +31,6 @@ function crc32c(bytes: Uint8Array, from: number, to: number): number {
   }
   for (; at < to; at += 1) crc = entry(0, crc ^ (bytes[at] ?? 0)) ^ (crc >>> 8)
   return ~crc
-}
-
-function word(bytes: Uint8Array, at: number): number {
-  return (
-    (bytes[at] ?? 0) |
-    ((bytes[at + 1] ?? 0) << 8) |
-    ((bytes[at + 2] ?? 0) << 16) |
-    ((bytes[at + 3] ?? 0) << 24)
-  )
 }
 
 function entry(table: number, byte: number): number {

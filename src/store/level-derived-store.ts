@@ -6,7 +6,7 @@
 
 import type { Iterator } from 'classic-level'
 
-import { assert } from '../core/assert.ts'
+import { afterPrefix } from '../core/bytes.ts'
 import { LaterbaseError } from '../errors.ts'
 import { seal, unsealed } from './checksum.ts'
 import type {
@@ -154,11 +154,7 @@ async function named<T>(operation: Promise<T>): Promise<T> {
 }
 
 function boundsOf(prefix: Uint8Array): { gte: Buffer; lt: Buffer } {
-  const lt = Buffer.from(prefix)
-  const last = lt.findLastIndex((byte) => byte < 0xff)
-  assert(last >= 0, 'a prefix has an end')
-  lt[last] = (lt[last] ?? 0) + 1
-  return { gte: bufferOf(prefix), lt: lt.subarray(0, last + 1) }
+  return { gte: bufferOf(prefix), lt: bufferOf(afterPrefix(prefix)) }
 }
 
 function bufferOf(bytes: Uint8Array): Buffer {

@@ -9,10 +9,10 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
 import { AssertionError } from '../../src/core/assert.ts'
-import { compareBytes } from '../../src/core/bytes.ts'
+import { afterPrefix, compareBytes } from '../../src/core/bytes.ts'
 import type { Json } from '../../src/core/json.ts'
 import { VIEW_KEY_BYTES_MAX, VIEW_KEY_DEPTH_MAX } from '../../src/core/limits.ts'
-import { afterViewKey, compareViewKeys, decodeViewKey } from '../../src/core/views/collation.ts'
+import { compareViewKeys, decodeViewKey } from '../../src/core/views/collation.ts'
 import { encodeViewKey, groupOfLevel, groupRange } from '../../src/core/views/collation.ts'
 
 /** Units at the edges of UTF-8's lengths, of the surrogates and of what is escaped; few, so that texts share beginnings. */
@@ -203,7 +203,7 @@ describe('groups', () => {
     holds(
       fc.property(keys, keys, rests, (key, other, rest) => {
         const from = encodeViewKey(key)
-        const range = { from, to: afterViewKey(from) }
+        const range = { from, to: afterPrefix(from) }
         const begun = from.slice()
         expect(isWithin(joined(from, rest), range)).toBe(true)
         expect(isWithin(joined(from, new Uint8Array(9).fill(255)), range)).toBe(true)
@@ -214,8 +214,8 @@ describe('groups', () => {
   })
 
   test('behind bytes that end in 255 begin with the byte before these', () => {
-    expect(afterViewKey(Uint8Array.of(0x30, 1, 255, 255))).toEqual(Uint8Array.of(0x30, 2))
-    expect(() => afterViewKey(Uint8Array.of(255))).toThrow(AssertionError)
+    expect(afterPrefix(Uint8Array.of(0x30, 1, 255, 255))).toEqual(Uint8Array.of(0x30, 2))
+    expect(() => afterPrefix(Uint8Array.of(255))).toThrow(AssertionError)
   })
 
   test('of a level are whole in one range, which no key of another group is in', () => {
@@ -224,7 +224,7 @@ describe('groups', () => {
         const group = groupOfLevel(key, level)
         const bytes = encodeViewKey(group)
         const isPrefix = Array.isArray(group) && group.length === level
-        const range = isPrefix ? groupRange(group) : { from: bytes, to: afterViewKey(bytes) }
+        const range = isPrefix ? groupRange(group) : { from: bytes, to: afterPrefix(bytes) }
         expect(isWithin(encodeViewKey(other), range)).toBe(
           text(groupOfLevel(other, level)) === text(group)
         )

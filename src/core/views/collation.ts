@@ -20,6 +20,7 @@
  */
 
 import { assert, present } from '../assert.ts'
+import { afterPrefix } from '../bytes.ts'
 import type { Json } from '../json.ts'
 import { VIEW_KEY_BYTES_MAX, VIEW_KEY_DEPTH_MAX } from '../limits.ts'
 
@@ -67,18 +68,7 @@ export function groupOfLevel(key: Json, level: number): Json {
  */
 export function groupRange(prefix: readonly Json[]): ViewKeyRange {
   const from = written(writeElements(prefix, writeTag(ARRAY, 0), 1))
-  return { from, to: afterViewKey(from) }
-}
-
-/** What sorts right behind all bytes that begin with these: behind a key, whatever is appended to it. */
-export function afterViewKey(bytes: Uint8Array): Uint8Array {
-  let length = bytes.length
-  while (length > 0 && bytes[length - 1] === 0xff) length -= 1
-  assert(length > 0, 'a view key begins with its tag')
-  // Not `slice`, which of a Node.js Buffer is a view: the caller's bytes would change.
-  const after = new Uint8Array(bytes.subarray(0, length))
-  after[length - 1] = (after[length - 1] ?? 0) + 1
-  return after
+  return { from, to: afterPrefix(from) }
 }
 
 type Members = Readonly<Record<string, Json>>

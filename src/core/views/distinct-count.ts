@@ -28,8 +28,7 @@ export function createDistinctTotal(): DistinctTotal {
   const addHash = (hash: string): void => {
     hashes.add(hash)
     if (hashes.size <= HASHES_MAX) return
-    registers = new Uint8Array(REGISTERS)
-    for (const hash of hashes) observe(registers, digitsAt(hash, 0), digitsAt(hash, 4))
+    registers = registersOf(hashes)
     hashes.clear()
   }
   return {

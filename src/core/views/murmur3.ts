@@ -4,6 +4,8 @@
  * the bytes can make collisions.
  */
 
+import { wordAt } from '../bytes.ts'
+
 /** The four words of the hash, unsigned. */
 export function murmur3(
   bytes: Uint8Array,
@@ -59,16 +61,6 @@ function avalanche(word: number): number {
 
 function rotate(word: number, count: number): number {
   return (word << count) | (word >>> (32 - count))
-}
-
-/** Four bytes, the lowest first, whatever the machine. */
-function wordAt(bytes: Uint8Array, at: number): number {
-  return (
-    (bytes[at] ?? 0) |
-    ((bytes[at + 1] ?? 0) << 8) |
-    ((bytes[at + 2] ?? 0) << 16) |
-    ((bytes[at + 3] ?? 0) << 24)
-  )
 }
 
 const C1 = 0x239b961b
