@@ -9,7 +9,7 @@ import { expect, onTestFinished, test } from 'vitest'
 
 import { writeNote } from '../../src/node/recovery-note.ts'
 import { writeMarker } from '../../src/store/marker.ts'
-import { writeWhole } from '../../src/store/whole-file.ts'
+import { isThere, writeWhole } from '../../src/store/whole-file.ts'
 import { fileHandlePrototype } from '../fixtures/file-handles.ts'
 import { temporaryDirectory } from '../fixtures/nodes.ts'
 
@@ -28,6 +28,14 @@ test.skipIf(process.platform !== 'linux').each([
     { path: `${file}.new`, isNamed: false },
     { path: folder, isNamed: true }
   ])
+})
+
+test('a file of which the disk does not say whether it is there is not taken for gone', async () => {
+  const file = join(await temporaryDirectory(), 'file')
+  expect(await isThere(file)).toBe(false)
+  await writeFile(file, '')
+  expect(await isThere(file)).toBe(true)
+  await expect(isThere(join(file, 'beneath'))).rejects.toMatchObject({ code: 'ENOTDIR' })
 })
 
 test('what is left of a file that was being written is for the owner only to read', async () => {
