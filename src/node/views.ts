@@ -1,0 +1,171 @@
+/**
+ * The public shape of a database's views: what is asked of one, what it answers, what is known of it.
+ * Names of parameters and their meaning are CouchDB's where CouchDB has them.
+ */
+
+import type { Json } from '../core/json.ts'
+import type { NativeView } from '../views/define-view.ts'
+import type { ViewDefinition } from '../views/view-definition.ts'
+import type { RecordedEvent } from './laterbase.ts'
+
+export interface ViewQuery {
+  readonly key?: Json
+  readonly keys?: readonly Json[]
+  /** Inclusive, in the order of the answer. */
+  readonly startkey?: Json
+  /** Inclusive unless `inclusive_end` is false. */
+  readonly endkey?: Json
+  readonly inclusive_end?: boolean
+  readonly descending?: boolean
+  readonly limit?: number
+  readonly skip?: number
+  /** Default true where the view has a reduce. */
+  readonly reduce?: boolean
+  /** One row for each key; of a reduce only. */
+  readonly group?: boolean
+  /** One row for each beginning of so many elements; of a reduce only. */
+  readonly group_level?: number
+  /** Each row of a map with its event. */
+  readonly include_events?: boolean
+  /**
+   * `true` (default): with everything that is held; `false`: as it is; `lazy`: as it is, and brought up to date
+   * afterwards.
+   */
+  readonly update?: boolean | 'lazy'
+  /** Only what had happened by then: RFC 3339, inclusive, or a ULID, inclusive. */
+  readonly as_of?: string
+  /** Only what had been recorded by then: RFC 3339, ULID (its time), inclusive; or a cursor. */
+  readonly known_at?: string
+  /** Waits until everything up to this cursor is held and in the answer. */
+  readonly min_lc?: string
+  /** Each row with the events that made it. */
+  readonly explain?: boolean
+}
+
+export interface ViewQueryOptions {
+  readonly signal?: AbortSignal
+}
+
+/** One of the events that made a row. */
+export interface ViewCause {
+  readonly key: string
+  /** When it happened, and when it was recorded first: RFC 3339. */
+  readonly time: string
+  readonly recorded: string
+  /** Recorded so long after it had happened. */
+  readonly late_ms: number
+  readonly log: string
+  readonly seq: number
+  /** Peer id of the node that recorded it. */
+  readonly peer: string
+}
+
+export interface ViewRow<Value = Json> {
+  /** Of a map: the event's key. */
+  readonly id?: string
+  /** Null where a reduce is not grouped. */
+  readonly key: Json
+  readonly value: Value
+  readonly event?: RecordedEvent
+  readonly events?: readonly ViewCause[]
+  /** There are more than `events` lists. */
+  readonly more_events?: boolean
+  /** With `keys`, of a map: there is no row of this key. */
+  readonly error?: 'not_found'
+}
+
+export interface ViewAnswer<Value = Json> {
+  /** Of a map without reduce: rows in the view, and how many of them come before the first of the answer. */
+  readonly total_rows?: number
+  readonly offset?: number
+  readonly rows: readonly ViewRow<Value>[]
+  /** What the answer covers: everything up to this cursor. */
+  readonly lc: string
+  /** Equal on two nodes that hold the same set and have the same definition, and unequal otherwise. */
+  readonly digest: string
+  /** Events that the view's functions failed for, which are therefore not in it. */
+  readonly faults: number
+}
+
+export interface ViewInfo {
+  readonly name: string
+  readonly type: 'map' | 'fold'
+  /** SHA-256 of the definition, 64 hex digits. */
+  readonly hash: string
+  /** `library`: functions of this program; `definition`: replicated. */
+  readonly origin: 'library' | 'definition'
+  /** The reducer's name; undefined for none. */
+  readonly reduce: string | undefined
+  readonly events: 'recorded' | 'effective'
+  /** `building`: no answer yet; `replacing`: answers are of the definition before; `failed`: see `reason`. */
+  readonly state: 'building' | 'ready' | 'replacing' | 'refused' | 'failed'
+  readonly reason: string | undefined
+  /** Of the build that is under way: events looked at, of how many. */
+  readonly progress: { readonly done: number; readonly total: number } | undefined
+  /** What it covers: a short cursor; undefined while nothing is built. */
+  readonly lc: string | undefined
+  /** Events not in it yet. */
+  readonly behind: number
+  readonly rows: number
+  readonly faults: number
+  /** The last of them. */
+  readonly lastFaults: readonly { readonly key: string; readonly fault: string }[]
+  /** Digest of the contents at `lc`. */
+  readonly digest: string | undefined
+  readonly diskBytes: number
+}
+
+/** A row of a view has changed. */
+export interface ViewChange<Value = Json> {
+  /** Short cursor: the change is in answers that cover it. */
+  readonly lc: string
+  readonly key: Json
+  /** Undefined: there was no row, or is none any more. */
+  readonly old: Value | undefined
+  readonly new: Value | undefined
+  /** An event that came late, behind others of this row that had been counted, was its cause. */
+  readonly restated: boolean
+  /** The events that were new, the most recent twenty at most. */
+  readonly causes: readonly ViewCause[]
+}
+
+export interface View<Value = Json> {
+  readonly name: string
+  info(): Promise<ViewInfo>
+  /**
+   * @throws LATERBASE_ARGUMENT_INVALID, LATERBASE_CURSOR_INVALID; LATERBASE_VIEW_BUILDING with progress as facts
+   *   when nothing is built yet and `signal` aborts before there is, or with `update: false`; LATERBASE_VIEW_FAILED
+   */
+  query(query?: ViewQuery, options?: ViewQueryOptions): Promise<ViewAnswer<Value>>
+  /** Rows as they change from now on, until `signal` aborts or the loop is left. */
+  changes(options?: ViewQueryOptions): AsyncIterable<ViewChange<Value>>
+  /** Resolves when it covers everything that is held now. */
+  refresh(options?: ViewQueryOptions): Promise<void>
+}
+
+/** The views of one database. */
+export interface Views {
+  /** Sorted by name. */
+  list(): Promise<readonly ViewInfo[]>
+  /** @throws LATERBASE_VIEW_UNKNOWN */
+  get(name: string): View
+  /**
+   * Adds or replaces a view of functions on this node; the one before serves until this one is built. It is
+   * there until the node closes: its program defines it again at each start, and finds it built.
+   *
+   * @throws LATERBASE_NAME_INVALID; LATERBASE_VIEW_INVALID
+   */
+  define<Data = Json, State = Json, Result = State>(
+    view: NativeView<Data, State, Result>
+  ): Promise<View<Result>>
+  /**
+   * Writes a definition, which replicates like an event, and is used by every node that trusts its author.
+   *
+   * @throws LATERBASE_NAME_INVALID; LATERBASE_VIEW_INVALID with `problems`
+   */
+  put(name: string, definition: ViewDefinition): Promise<ViewInfo>
+  /** The replicated definition of a name; undefined for none. */
+  definition(name: string): Promise<ViewDefinition | undefined>
+  /** Of `define`: here; of `put`: everywhere. @throws LATERBASE_VIEW_UNKNOWN */
+  remove(name: string): Promise<void>
+}

@@ -1,0 +1,59 @@
+/**
+ * Views as their authors write them in TypeScript: a map with a reduce, or a fold. Types flow from the events'
+ * data to the state and to what a query answers.
+ */
+
+import type { Json } from '../core/json.ts'
+import type { UserReduce } from '../core/views/reducers.ts'
+import type { ViewEvent } from './program.ts'
+
+export type BuiltInReduce =
+  | '_sum'
+  | '_count'
+  | '_stats'
+  | '_min'
+  | '_max'
+  | '_first'
+  | '_last'
+  | '_approx_count_distinct'
+
+interface ViewBase {
+  /** `^[a-z][a-z0-9_-]{0,62}$`, not `db`. */
+  readonly name: string
+  /**
+   * Functions count as equal when their texts are, which cannot see what they take from around them: a
+   * change there needs another version.
+   */
+  readonly version?: string | number
+  /** `effective`: events that others correct are left out. Default `recorded`: all count. */
+  readonly events?: 'recorded' | 'effective'
+}
+
+export interface MapView<Data = Json> extends ViewBase {
+  readonly map: (event: TypedEvent<Data>, emit: (key: Json, value?: Json) => void) => void
+  readonly reduce?: BuiltInReduce | UserReduce
+}
+
+/** `State` is JSON, as is what `final` answers. */
+export interface FoldView<Data = Json, State = Json, Result = State> extends ViewBase {
+  /** The aggregate that an event belongs to; undefined for none. Default: its `subject`. */
+  readonly key?: (event: TypedEvent<Data>) => Json | undefined
+  readonly initial: () => State
+  readonly apply: (state: State, event: TypedEvent<Data>) => State
+  /** What a query answers of a state; default the state. */
+  readonly final?: (state: State) => Result
+}
+
+/** The same in Emmett's words. */
+export interface EvolveView<Data = Json, State = Json, Result = State> extends ViewBase {
+  readonly key?: (event: TypedEvent<Data>) => Json | undefined
+  readonly initialState: () => State
+  readonly evolve: (state: State, event: TypedEvent<Data>) => State
+  readonly final?: (state: State) => Result
+}
+
+export type TypedEvent<Data> = Omit<ViewEvent, 'data'> & { readonly data: Data }
+
+/** Functions of a program: they run at native speed, on the node that has them. */
+export type NativeView<Data = Json, State = Json, Result = State> =
+  MapView<Data> | FoldView<Data, State, Result> | EvolveView<Data, State, Result>

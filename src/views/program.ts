@@ -1,0 +1,78 @@
+/**
+ * What an engine runs: a view's functions, wherever they come from (the library, a declarative definition,
+ * text in a sandbox), as plain synchronous calls over batches. A function that fails fails for its event
+ * alone: it answers a fault, and never throws.
+ *
+ * A program is a pure function of events. It sees of an event what is the same on every node (key and
+ * content), and nothing of who recorded it where and when.
+ */
+
+import type { Json } from '../core/json.ts'
+import type { Reducer } from '../core/views/reducers.ts'
+
+/** An event as view functions see it. Members of the envelope that it does not have are undefined. */
+export interface ViewEvent {
+  /** ULID text, 26 characters. */
+  readonly key: string
+  /** When it happened, RFC 3339 with milliseconds, UTC. */
+  readonly time: string
+  readonly type: string | undefined
+  readonly subject: string | undefined
+  readonly source: string | undefined
+  readonly id: string | undefined
+  readonly schema: string | undefined
+  /** Key of the event that this one corrects, ULID text. */
+  readonly corrects: string | undefined
+  readonly data: Json | undefined
+  readonly data_base64: string | undefined
+  readonly datacontenttype: string | undefined
+}
+
+/** Why a function has nothing for an event, in one line. */
+export interface Fault {
+  readonly fault: string
+}
+
+/** What a function answered. */
+export type Outcome = { readonly value: Json } | Fault
+
+export interface Emitted {
+  readonly key: Json
+  readonly value: Json
+}
+
+export type MapOutcome = { readonly rows: readonly Emitted[] } | Fault
+
+interface ProgramBase {
+  /** SHA-256 over the definition, 64 hex digits: equal programs are equal functions. */
+  readonly hash: string
+  /** `effective`: events that others correct are left out; else all count, as they were recorded. */
+  readonly events: 'recorded' | 'effective'
+}
+
+export interface MapProgram extends ProgramBase {
+  readonly type: 'map'
+  /** What each event emits, in its order; keys and values are JSON, their sizes not checked yet. */
+  map(events: readonly ViewEvent[]): readonly MapOutcome[]
+  /** Undefined for a view without one. What it throws is a fault of the run of rows that it got. */
+  readonly reducer: Reducer | undefined
+}
+
+export interface FoldProgram extends ProgramBase {
+  readonly type: 'fold'
+  /** The aggregate of each event; undefined for one that belongs to none. */
+  keysOf(events: readonly ViewEvent[]): readonly (Outcome | undefined)[]
+  /** The state of an aggregate before its first event. */
+  initial(): Outcome
+  /** The state after these events, in their order; one that fails leaves the state as it was. */
+  apply(state: Json, events: readonly ViewEvent[]): FoldStep
+  /** What a query answers for a state. */
+  result(state: Json): Outcome
+}
+
+export interface FoldStep {
+  readonly state: Json
+  readonly faults: readonly { readonly index: number; readonly fault: string }[]
+}
+
+export type ViewProgram = MapProgram | FoldProgram
