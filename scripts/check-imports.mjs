@@ -16,7 +16,16 @@ const FOLDERS = {
   'src/store': ['protocols', 'src/core', 'src/errors.ts'],
   'src/p2p': ['protocols', 'src/core', 'src/errors.ts'],
   'src/schema': ['protocols', 'src/core', 'src/errors.ts'],
-  'src/node': ['protocols', 'src/core', 'src/store', 'src/p2p', 'src/schema', 'src/errors.ts'],
+  'src/views': ['protocols', 'src/core', 'src/store', 'src/schema', 'src/errors.ts'],
+  'src/node': [
+    'protocols',
+    'src/core',
+    'src/store',
+    'src/p2p',
+    'src/schema',
+    'src/views',
+    'src/errors.ts'
+  ],
   'src/http': ['protocols', 'src/node', 'src/errors.ts'],
   'src/cli': [
     'src/node',
@@ -41,7 +50,7 @@ const FOLDERS = {
 
 /** In these folders only these files of another folder may be imported: the rest is its inside. */
 const FACES = {
-  'src/http': { 'src/node': ['src/node/laterbase.ts', 'src/node/options.ts'] }
+  'src/http': { 'src/node': ['src/node/laterbase.ts', 'src/node/options.ts', 'src/node/views.ts'] }
 }
 
 /** package → folders that may import it; a package that is not here may be imported nowhere. */

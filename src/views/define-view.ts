@@ -8,14 +8,7 @@ import type { UserReduce } from '../core/views/reducers.ts'
 import type { ViewEvent } from './program.ts'
 
 export type BuiltInReduce =
-  | '_sum'
-  | '_count'
-  | '_stats'
-  | '_min'
-  | '_max'
-  | '_first'
-  | '_last'
-  | '_approx_count_distinct'
+  '_sum' | '_count' | '_stats' | '_min' | '_max' | '_first' | '_last' | '_approx_count_distinct'
 
 interface ViewBase {
   /** `^[a-z][a-z0-9_-]{0,62}$`, not `db`. */

@@ -86,7 +86,10 @@ export interface ViewIndex {
   /** The rows of an answer. `reader` shows one state, which `state` belongs to. */
   query(reader: DerivedReader, state: IndexState, query: IndexQuery): Promise<IndexAnswer>
   /** The faults noted last, at most `limit`. */
-  faults(reader: DerivedReader, limit: number): Promise<readonly { place: Uint8Array; fault: string }[]>
+  faults(
+    reader: DerivedReader,
+    limit: number
+  ): Promise<readonly { place: Uint8Array; fault: string }[]>
 }
 
 /** Encoded view keys; of ranges, `to` is not among them. */

@@ -1,0 +1,92 @@
+/** Stored events as view functions see them: parsed when a member is first looked at. */
+
+import type { Json } from '../core/json.ts'
+import { formatEventKey, keyTimeMs } from '../core/event-key.ts'
+import type { EventKey } from '../core/event-key.ts'
+import { parseStoredValue } from '../schema/envelope.ts'
+import { formatTime } from '../schema/time.ts'
+import type { ViewEvent } from './program.ts'
+
+/** What is not the content of an event, which a modified member may have signed, is `data_base64`. */
+export function viewEvent(key: EventKey, value: Uint8Array): ViewEvent {
+  return new StoredViewEvent(key, value)
+}
+
+type Members = Readonly<Record<string, unknown>>
+
+/** A class, because hundreds of thousands are made in a build, of which few members are read. */
+class StoredViewEvent implements ViewEvent {
+  readonly #key: EventKey
+  readonly #value: Uint8Array
+  #members: Members | undefined
+
+  constructor(key: EventKey, value: Uint8Array) {
+    this.#key = key
+    this.#value = value
+  }
+
+  get key(): string {
+    return formatEventKey(this.#key)
+  }
+
+  get time(): string {
+    return formatTime(keyTimeMs(this.#key))
+  }
+
+  get type(): string | undefined {
+    return this.#text('type')
+  }
+
+  get subject(): string | undefined {
+    return this.#text('subject')
+  }
+
+  get source(): string | undefined {
+    return this.#text('source')
+  }
+
+  get id(): string | undefined {
+    return this.#text('id')
+  }
+
+  get schema(): string | undefined {
+    return this.#text('schema')
+  }
+
+  get corrects(): string | undefined {
+    return this.#text('corrects')
+  }
+
+  get data(): Json | undefined {
+    return this.#parsed()['data'] as Json | undefined
+  }
+
+  get data_base64(): string | undefined {
+    return this.#text('data_base64')
+  }
+
+  get datacontenttype(): string | undefined {
+    return this.#text('datacontenttype')
+  }
+
+  /** For functions that keep or show an event whole. */
+  toJSON(): unknown {
+    return { key: this.key, time: this.time, ...this.#parsed() }
+  }
+
+  #text(name: string): string | undefined {
+    const member = this.#parsed()[name]
+    return typeof member === 'string' ? member : undefined
+  }
+
+  #parsed(): Members {
+    this.#members ??= this.#parse()
+    return this.#members
+  }
+
+  #parse(): Members {
+    const { buffer, byteOffset, length } = this.#value
+    const bytes = Buffer.from(buffer, byteOffset, length)
+    return parseStoredValue(bytes.toString()) ?? { data_base64: bytes.toString('base64') }
+  }
+}
