@@ -42,7 +42,7 @@ function onOneLine(json: string): string {
 }
 
 function envelope(event: RecordedEvent): Readonly<Record<string, unknown>> {
-  const { key, time, type, subject, source, id, schema, datacontenttype } = event
+  const { key, time, corrects, type, subject, source, id, schema, datacontenttype } = event
   const conflict = event.conflict ? true : undefined
-  return { key, time, conflict, type, subject, source, id, schema, datacontenttype }
+  return { key, time, conflict, corrects, type, subject, source, id, schema, datacontenttype }
 }

@@ -29,6 +29,11 @@ export interface EventInput {
   readonly source?: string
   readonly id?: string
   readonly schema?: string
+  /**
+   * Key of the event that this one corrects, ULID or UUIDv7 text: views with `events: 'effective'` then take
+   * this one in its place, or neither when `data` is null. It need not be held here.
+   */
+  readonly corrects?: string
 }
 
 /**
@@ -57,6 +62,8 @@ export interface RecordedEvent {
   readonly source: string | undefined
   readonly id: string | undefined
   readonly schema: string | undefined
+  /** Key of the event that this one corrects, ULID text. */
+  readonly corrects: string | undefined
   /** The event as JSON text: `key`, `time`, then the members as stored. */
   readonly json: string
 }

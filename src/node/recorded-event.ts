@@ -97,6 +97,10 @@ class LazyEvent implements RecordedEvent {
     return this.#textMember('schema')
   }
 
+  get corrects(): string | undefined {
+    return this.#textMember('corrects')
+  }
+
   toJSON(): unknown {
     return JSON.parse(this.json)
   }

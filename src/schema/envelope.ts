@@ -5,7 +5,7 @@
 
 import { EVENT_BYTES_MAX } from '../../protocols/limits.ts'
 import type { Hasher } from '../core/clock.ts'
-import { keyTimeMs, naturalKey, parseEventKey } from '../core/event-key.ts'
+import { formatEventKey, keyTimeMs, naturalKey, parseEventKey } from '../core/event-key.ts'
 import type { EventKey, KeyMinter } from '../core/event-key.ts'
 import type { ErrorCode, Problem } from '../errors.ts'
 import { canonicalJson, escapePointer } from './canonical-json.ts'
@@ -25,7 +25,7 @@ export function parseStoredValue(text: string): Readonly<Record<string, unknown>
   }
   if (typeof members !== 'object' || members === null || Array.isArray(members)) return undefined
   for (const [name, member] of Object.entries(members)) {
-    const isText = name !== 'data' && VALUE_TEXTS.has(name) && typeof member === 'string'
+    const isText = VALUE_TEXTS.has(name) && typeof member === 'string'
     if (name !== 'data' && !isText) return undefined
   }
   return 'data' in members || 'data_base64' in members ? { ...members } : undefined
@@ -72,11 +72,17 @@ export function readEnvelope(
   if (problem !== undefined) return { type: 'refused', code: 'LATERBASE_EVENT_INVALID', problem }
   const key = readKey(envelope, pointer, context)
   if (key.type === 'refused') return key
-  return readValue(envelope, pointer, { ...key, hasher: context.hasher })
+  const keyed = { ...key, hasher: context.hasher }
+  const { corrects: offeredCorrects }: Envelope = envelope
+  if (offeredCorrects === undefined) return readValue(envelope, pointer, keyed)
+  const corrects = readCorrects(offeredCorrects, pointer, key.key)
+  if (typeof corrects !== 'string') return corrects
+  return readValue({ ...envelope, corrects }, pointer, keyed)
 }
 
 /** What a value is made of, in canonical order; `key` and `time` are in the key. */
 const VALUE_MEMBERS = [
+  'corrects',
   'data',
   'data_base64',
   'datacontenttype',
@@ -86,7 +92,7 @@ const VALUE_MEMBERS = [
   'subject',
   'type'
 ] as const
-const VALUE_TEXTS = new Set<string>(VALUE_MEMBERS.slice(1))
+const VALUE_TEXTS = new Set<string>(VALUE_MEMBERS.filter((name) => name !== 'data'))
 const TEXT_MEMBERS = new Set<string>(['key', 'time', ...VALUE_TEXTS])
 
 interface Envelope {
@@ -94,6 +100,7 @@ interface Envelope {
   readonly time?: string
   readonly source?: string
   readonly id?: string
+  readonly corrects?: string
 }
 
 function checkMembers(envelope: Record<string, unknown>, pointer: string): Problem | undefined {
@@ -172,6 +179,15 @@ function chooseKey(
     key: context.minter.mint(timeMs ?? Math.max(0, context.nowMs)),
     fresh: true
   }
+}
+
+/** The key of the event that is corrected, in its one form; that one need not be held here. */
+function readCorrects(text: string, pointer: string, own: EventKey): string | RefusedEnvelope {
+  const key = parseEventKey(text)
+  if (key === undefined) return invalid(`${pointer}/corrects`, 'must be a ULID or a UUIDv7')
+  const corrects = formatEventKey(key)
+  if (corrects !== formatEventKey(own)) return corrects
+  return invalid(`${pointer}/corrects`, 'an event cannot correct itself')
 }
 
 function readValue(

@@ -47,7 +47,17 @@ function head(path: string, headers: Readonly<Record<string, string>> = {}): str
 
 const WRITE = { 'Content-Type': 'application/json' }
 const METHODS = ['GET', 'PUT', 'POST', 'DELETE']
-const MEMBERS = ['key', 'time', 'type', 'subject', 'source', 'id', 'schema', 'data_base64']
+const MEMBERS = [
+  'key',
+  'time',
+  'type',
+  'subject',
+  'source',
+  'id',
+  'schema',
+  'corrects',
+  'data_base64'
+]
 
 test('naughty strings are taken or refused wherever a request has text, never a fault', async () => {
   await using served = await serveNode()

@@ -260,6 +260,35 @@ test('a batch of CloudEvents is one commit, and a faulty one names what is wrong
   assert.equal(await countEvents(served), 2)
 })
 
+test('a correction names what it corrects, whichever form it came in, also as a CloudEvent', async () => {
+  await using served = await serveYard()
+  const cloud = {
+    specversion: '1.0',
+    id: '1',
+    source: 's',
+    type: 't',
+    time: '2026-03-01T06:10:00Z'
+  }
+  const bodies = [
+    [{ data: null, corrects: KEY.toLowerCase() }, 'application/json'],
+    [{ ...cloud, data: 1, corrects: KEY }, 'application/cloudevents+json']
+  ] as const
+  for (const [body, type] of bodies) {
+    const written = await post(served.events, body, { 'content-type': type })
+    assert.equal(written.status, 201, written.text)
+    const read = (await ask(served.url + (written.headers.location ?? ''))).json()
+    assert.equal(read.corrects, KEY)
+  }
+  const rows = (await ask(`${served.events}?lc=0&include_data=false`)).json().results
+  assert.deepEqual(
+    rows.map((row: { event: { corrects: string } }) => row.event.corrects),
+    [KEY, KEY]
+  )
+  const itself = await post(served.events, [{ data: 1, key: KEY, corrects: KEY }])
+  assert.equal(itself.status, 422)
+  assert.equal(itself.json().errors[0].pointer, '/0/corrects')
+})
+
 test('a body above the limit is 413 with the limit, announced or not', async () => {
   await using served = await serveNode({ limits: { bodyBytesMax: 1_000 } })
   await served.node.createDatabase('yard')

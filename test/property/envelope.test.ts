@@ -111,6 +111,29 @@ describe('the key of an event', () => {
   })
 })
 
+describe('a correction', () => {
+  test('names the key of what it corrects in one form, whichever it was offered in', () => {
+    fc.assert(
+      fc.property(keys(), (key) => {
+        const corrects = formatEventKey(key)
+        const { value } = accept({ data: null, corrects: corrects.toLowerCase() })
+        expect(Buffer.from(value).toString()).toBe(`{"corrects":"${corrects}","data":null}`)
+      })
+    )
+    const uuid = { data: 1, corrects: '017f22e2-79b0-7cc3-98c4-dc0c0c07398f' }
+    expect(accept(uuid).value).toEqual(accept({ ...uuid, corrects: UUID_AS_ULID }).value)
+  })
+
+  test('is of another event than itself', () => {
+    const fault = { problem: { pointer: '/3/corrects' } }
+    expect(read({ data: 1, key: MIN, corrects: MIN })).toMatchObject(fault)
+    const natural = { data: 1, source: 's', id: '1', time: formatTime(NOW) }
+    const { key } = accept(natural)
+    expect(read({ ...natural, corrects: formatEventKey(key) })).toMatchObject(fault)
+    expect(accept({ ...natural, corrects: MIN }).key).toEqual(key)
+  })
+})
+
 describe('what is no event', () => {
   test('is refused with its place, never with an exception', () => {
     fc.assert(
@@ -131,6 +154,8 @@ describe('what is no event', () => {
       [{ data: 1, type: 'x'.repeat(2_049) }, '/3/type'],
       [{ data: 1, 'my/own': 1 }, '/3/my~1own'],
       [{ data: 1, key: 'x' }, '/3/key'],
+      [{ data: 1, corrects: 'x' }, '/3/corrects'],
+      [{ data: 1, corrects: 7 }, '/3/corrects'],
       [{ data: 1, time: '1969-12-31T23:59:59Z' }, '/3/time'],
       [{ data: 1, time: 'yesterday' }, '/3/time'],
       [{ data: { a: [1, () => 1] } }, '/3/data/a/1'],
@@ -143,6 +168,7 @@ describe('what is no event', () => {
 })
 
 const MIN = '00000000000000000000000000'
+const UUID_AS_ULID = '01FWHE4YDGFK1SHH6W1G60EECF'
 
 function read(offered: unknown, futureToleranceMs = TOLERANCE_MS): ReturnType<typeof readEnvelope> {
   const context: EnvelopeContext = {
