@@ -160,7 +160,7 @@ async function* wholeRanges(asked: MapAsked): AsyncGenerator<Group> {
   const { ranges } = asked.query
   for (const range of ranges) {
     const summaries = await summariesOf(asked, range)
-    if (summaries.length > 0) yield { key: range.key ?? null, bounds: range, summaries }
+    if (summaries.length > 0) yield { key: null, bounds: range, summaries }
   }
 }
 
