@@ -7,7 +7,7 @@ import type { FastifyReply } from 'fastify'
 
 import { isLaterbaseError } from '../errors.ts'
 import type { HttpContext } from './context.ts'
-import { monotonicMs } from './deadline.ts'
+import { after, monotonicMs } from './deadline.ts'
 import { problemJson, toProblem } from './problem.ts'
 import { StreamClosed, StreamWriter } from './stream-writer.ts'
 
@@ -24,15 +24,25 @@ export class LiveStream {
     return this.#writtenMs
   }
 
-  /** Whether the reader has not taken yet what was written. */
-  get isBehind(): boolean {
-    return this.#writer.waitingBytes > 0
-  }
-
   /** Resolves when more may be written. @throws StreamClosed when there is no reader any more */
   async write(text: string): Promise<void> {
     await this.#writer.write(text)
     this.#writtenMs = monotonicMs()
+  }
+
+  /** Writes `sign` whenever nothing was written for `ms`; returns how to stop that. */
+  keepAlive(sign: string, ms: number): () => void {
+    const beat = (): void => {
+      const restMs = this.#writtenMs + ms - monotonicMs()
+      // Who has not taken yet what was written needs no further sign of life.
+      const isDue = restMs <= 0 && this.#writer.waitingBytes === 0
+      if (isDue) this.write(sign).catch(() => undefined)
+      cancel = after(restMs > 0 ? restMs : ms, beat)
+    }
+    let cancel = after(ms, beat)
+    return () => {
+      cancel()
+    }
   }
 
   end(text: string): void {

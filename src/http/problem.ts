@@ -21,6 +21,7 @@ export const PROBLEMS = {
   'parameter-invalid': [400, 'A parameter cannot be read'],
   'parameter-unknown': [400, 'There is no such parameter'],
   'cross-origin': [403, 'Pages of other origins may not write'],
+  'scripts-disabled': [403, 'This node runs no scripts'],
   'database-unknown': [404, 'There is no such database here'],
   'event-unknown': [404, 'There is no such event here'],
   'view-unknown': [404, 'There is no such view here'],
@@ -30,7 +31,9 @@ export const PROBLEMS = {
   'body-timeout': [408, 'The request came too slowly'],
   'db-exists': [409, 'The database exists'],
   'key-conflict': [409, 'The key exists with other content'],
+  'view-behind': [409, 'The view does not cover that yet'],
   'log-replaced': [410, 'The cursor is of another store'],
+  'precondition-failed': [412, 'It is not as it was expected'],
   'too-large': [413, 'Larger than the limit'],
   'url-too-long': [414, 'The address is too long'],
   'media-type-unsupported': [415, 'The media type of the body is not supported'],
@@ -82,7 +85,10 @@ const CODE_OF_ERROR: Record<ErrorCode, ProblemCode> = {
   LATERBASE_CLOSED: 'closing'
 }
 
-export type Facts = Readonly<Record<string, string | number | boolean>>
+/** Members of a problem beside those of RFC 9457. */
+export type Facts = Readonly<Record<string, Fact | Readonly<Record<string, Fact>>>>
+
+type Fact = string | number | boolean
 
 export interface HttpProblemOptions {
   readonly facts?: Facts

@@ -1,0 +1,85 @@
+/**
+ * Definitions of views as resources. They are JSON, they replicate like events, and the tag of one is
+ * its hash, by which also its nodes name it.
+ */
+
+import type { FastifyReply, FastifyRequest } from 'fastify'
+
+import type { Views } from '../node/views.ts'
+import { parseObject } from './body-query.ts'
+import type { HttpContext } from './context.ts'
+import { checkPreconditions, isNotModified } from './entity-tags.ts'
+import { bodyType, JSON_TYPE, unsupported } from './negotiate.ts'
+import { HttpProblem } from './problem.ts'
+import { expectNoParameters } from './query.ts'
+import { databasePath, pathParameter, sendJson } from './route.ts'
+import { describeView } from './view-answer.ts'
+
+/** Checked by the node, which says by pointers what is wrong with one. */
+type Definition = Parameters<Views['put']>[1]
+
+/** GET /db/{db}/v/{view}/_def */
+export async function getDefinition(
+  context: HttpContext,
+  request: FastifyRequest,
+  reply: FastifyReply
+): Promise<FastifyReply> {
+  expectNoParameters(request.url)
+  const name = pathParameter(request, 'view')
+  const { views } = context.node.database(pathParameter(request, 'db'))
+  const definition = await views.definition(name)
+  if (definition === undefined) throw undefinedView()
+  const etag = await tagOf(views, name)
+  reply.header('etag', etag).header('cache-control', 'no-cache')
+  if (isNotModified(request.headers, etag)) return reply.code(304).send()
+  return sendJson(reply, JSON.stringify(definition))
+}
+
+/** PUT: 201 for a new one, 200 in place of another or of the same. */
+export async function putDefinition(
+  { node, bodies }: HttpContext,
+  request: FastifyRequest,
+  reply: FastifyReply
+): Promise<FastifyReply> {
+  expectNoParameters(request.url)
+  const [database, name] = [pathParameter(request, 'db'), pathParameter(request, 'view')]
+  const { views } = node.database(database)
+  if (bodyType(request) !== JSON_TYPE) throw unsupported([JSON_TYPE])
+  return bodies.withText(request.raw, async (text) => {
+    const definition = parseObject(text) as unknown as Definition
+    const before = await views.definition(name)
+    checkPreconditions(request.headers, before && (await tagOf(views, name)))
+    const info = await views.put(name, definition)
+    if (before === undefined) {
+      const address = `${databasePath(database)}/v/${encodeURIComponent(name)}/_def`
+      reply.code(201).header('location', address)
+    }
+    reply.header('etag', `"${info.hash}"`)
+    return sendJson(reply, JSON.stringify(describeView(info)))
+  })
+}
+
+export async function deleteDefinition(
+  { node }: HttpContext,
+  request: FastifyRequest,
+  reply: FastifyReply
+): Promise<FastifyReply> {
+  expectNoParameters(request.url)
+  const name = pathParameter(request, 'view')
+  const { views } = node.database(pathParameter(request, 'db'))
+  if ((await views.definition(name)) === undefined) throw undefinedView()
+  checkPreconditions(request.headers, await tagOf(views, name))
+  await views.remove(name)
+  return reply.code(204).send()
+}
+
+async function tagOf(views: Views, name: string): Promise<string> {
+  const { hash } = await views.get(name).info()
+  return `"${hash}"`
+}
+
+function undefinedView(): HttpProblem {
+  const detail =
+    'No definition of that name was written; a program may have functions of that name.'
+  return new HttpProblem('view-unknown', detail)
+}
