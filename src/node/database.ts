@@ -142,9 +142,11 @@ export class NodeDatabase implements Database {
     const scan = (range: KeyRange): AsyncIterable<StoredEvent[]> =>
       this.#scanning(this.store.scan(range))
     const heal = (error: unknown): Promise<boolean> => this.#heal(error)
-    for await (const event of healedScan({ from, to, reverse: options.reverse }, scan, heal)) {
-      options.signal?.throwIfAborted()
-      if (!event.alternate) yield await this.#reading(async () => this.#recorded(event))
+    for await (const events of healedScan({ from, to, reverse: options.reverse }, scan, heal)) {
+      for (const event of events) {
+        options.signal?.throwIfAborted()
+        if (!event.alternate) yield await this.#reading(async () => this.#recorded(event))
+      }
     }
   }
 
