@@ -4,7 +4,6 @@
  */
 
 import type { Commit, LogId } from '../core/commit.ts'
-import { keyMinter } from '../core/event-key.ts'
 import type { Clock, Hasher, Rng, Signer } from '../core/clock.ts'
 import { present } from '../core/assert.ts'
 import { toHex } from '../core/bytes.ts'
@@ -12,24 +11,23 @@ import { formatDigest, versionDigest, versionOf } from '../core/version.ts'
 import type { Version } from '../core/version.ts'
 import { NONCE_BYTES } from '../../protocols/commit/codec.ts'
 import { LaterbaseError } from '../errors.ts'
-import { readEnvelope } from '../schema/envelope.ts'
-import type { AcceptedEnvelope, RefusedEnvelope } from '../schema/envelope.ts'
 import { findInexactNumber } from '../schema/exact-numbers.ts'
 import { createGroupCommit } from '../store/group-commit.ts'
-import type { GroupCommit } from '../store/group-commit.ts'
+import type { AppendEvent, AppendOutcome, GroupCommit } from '../store/group-commit.ts'
 import type { EventStore, KeyRange, StoredEvent } from '../store/event-store.ts'
 import {
-  appendedResult,
+  appendResults,
   invalidEvents,
   parseJson,
   refusal,
-  refuseConflicts,
-  rejectedResult
+  refuseConflicts
 } from './append-outcome.ts'
 import { headCursor, headVersion, readCursor } from './cursor.ts'
+import { Definitions } from './definitions.ts'
 import { readBound, readFilter, readKey } from './event-filter.ts'
 import { pendingEvents, readFeedPage } from './feed.ts'
 import type { FeedPage, FeedQuery } from './feed.ts'
+import { readEnvelopes } from './ingress.ts'
 import { LIVE_PAGE, PAGE_LIMIT } from './limits.ts'
 import { LogRumours, logStatuses } from './log-status.ts'
 import { settle } from './position.ts'
@@ -37,7 +35,6 @@ import type { ReaderPosition } from './position.ts'
 import type {
   AppendOptions,
   AppendResult,
-  AppendedEvent,
   Change,
   ChangesOptions,
   ChangesPage,
@@ -65,6 +62,8 @@ export interface DatabaseInit {
   readonly recordedClock: RecordedClock
   readonly futureToleranceMs: number
   readonly peerId: (publicKey: Uint8Array) => string
+  /** Whose definitions count here, by raw public key: those of others are only shown. */
+  readonly trusts: (author: Uint8Array) => boolean
   /** After each own commit is on disk. */
   readonly announce: (database: NodeDatabase, commit: Commit) => void
   /** Anti-entropy with all peers, for `sync`. */
@@ -84,6 +83,7 @@ export class NodeDatabase implements Database {
   readonly store: EventStore
   /** Told after every batch that is on disk. */
   readonly committed: Signal
+  readonly definitions: Definitions
   readonly #init: DatabaseInit
   readonly #writer: GroupCommit
   readonly #rumours = new LogRumours()
@@ -110,7 +110,18 @@ export class NodeDatabase implements Database {
         nonce: init.rng.bytes(NONCE_BYTES)
       }),
       ownLogClosed: (log) => init.ownLogClosed(this.name, log),
-      committed: (_commits, own) => this.#onCommitted(own)
+      committed: (commits, own) => {
+        this.definitions.took(commits)
+        this.#onCommitted(own)
+      }
+    })
+    this.definitions = new Definitions({
+      store,
+      hasher,
+      clock: init.clock,
+      trusts: init.trusts,
+      append: async (event) => present((await this.#write([event], true))[0], 'an outcome'),
+      changed: () => undefined
     })
     store.onReopened(() => {
       this.#onCommitted(undefined)
@@ -285,38 +296,20 @@ export class NodeDatabase implements Database {
   }
 
   async #append(offered: unknown, options: AppendOptions): Promise<AppendResult> {
-    const envelopes = this.#readEnvelopes(offered, options)
+    const envelopes = readEnvelopes(offered, options, this.#init)
     const partial = options.onError === 'proceed'
     const refused = envelopes.filter((envelope) => envelope.type === 'refused')
     if (!partial && refused.length > 0) throw refusal(refused, this.#init)
     const accepted = envelopes.filter((envelope) => envelope.type === 'accepted')
     options.signal?.throwIfAborted()
-    const outcomes =
-      accepted.length === 0 ? [] : await this.#reading(() => this.#writer.append(accepted, partial))
+    const outcomes = accepted.length === 0 ? [] : await this.#write(accepted, partial)
     if (!partial) refuseConflicts(accepted, outcomes, Array.isArray(offered))
-    let at = 0
-    const results = envelopes.map((envelope, index): AppendedEvent => {
-      if (envelope.type === 'refused') return rejectedResult(envelope)
-      const outcome = present(outcomes[at], 'one outcome an event')
-      at += 1
-      const pointer = Array.isArray(offered) ? `/${index}` : ''
-      return appendedResult(envelope, outcome, pointer)
-    })
     this.#lc ??= headCursor(this.store)
-    return { lc: this.#lc, results }
+    return { lc: this.#lc, results: appendResults(envelopes, outcomes, Array.isArray(offered)) }
   }
 
-  #readEnvelopes(offered: unknown, options: AppendOptions): (AcceptedEnvelope | RefusedEnvelope)[] {
-    const { clock, futureToleranceMs, rng, hasher } = this.#init
-    const context = {
-      database: this.name,
-      nowMs: clock.nowMs(),
-      futureToleranceMs: options.clock === 'trust' ? Infinity : futureToleranceMs,
-      minter: keyMinter(rng),
-      hasher
-    }
-    if (!Array.isArray(offered)) return [readEnvelope(offered, '', context)]
-    return offered.map((event, index) => readEnvelope(event, `/${index}`, context))
+  #write(events: readonly AppendEvent[], partial: boolean): Promise<readonly AppendOutcome[]> {
+    return this.#reading(() => this.#writer.append(events, partial))
   }
 
   #observe(commit: Commit | undefined): bigint {

@@ -130,8 +130,14 @@ export function databaseOn(
   {
     rng = seededRng(1),
     name = DATABASE,
-    clock = steppingClock()
-  }: { readonly rng?: Rng; readonly name?: string; readonly clock?: Clock } = {}
+    clock = steppingClock(),
+    trusts = (): boolean => true
+  }: {
+    readonly rng?: Rng
+    readonly name?: string
+    readonly clock?: Clock
+    readonly trusts?: (author: Uint8Array) => boolean
+  } = {}
 ): NodeDatabase {
   return new NodeDatabase({
     name,
@@ -142,6 +148,7 @@ export function databaseOn(
     clock,
     recordedClock: createRecordedClock(clock),
     futureToleranceMs: 0,
+    trusts,
     peerId: (publicKey) => Buffer.from(publicKey).toString('hex'),
     announce: () => undefined,
     sync: async () => undefined,
