@@ -4,6 +4,7 @@ import type { Commit, LogId } from '../core/commit.ts'
 import type { Clock, Hasher, Rng, Signer } from '../core/clock.ts'
 import type { DerivedStore } from '../store/derived-store.ts'
 import type { EventStore } from '../store/event-store.ts'
+import type { DefinitionEvent } from './definition-events.ts'
 import type { NodeDatabase } from './database.ts'
 import type { VerifyStatus } from './laterbase.ts'
 import type { Log } from './options.ts'
@@ -19,6 +20,8 @@ export interface DatabaseInit {
   readonly recordedClock: RecordedClock
   readonly futureToleranceMs: number
   readonly peerId: (publicKey: Uint8Array) => string
+  /** Whose definitions count here, by raw public key: those of others are only shown. */
+  readonly trusts: (author: Uint8Array, definition: DefinitionEvent) => boolean
   /** After each own commit is on disk. */
   readonly announce: (database: NodeDatabase, commit: Commit) => void
   /** Anti-entropy with all peers, for `sync`. */

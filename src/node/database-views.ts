@@ -16,6 +16,7 @@ import { VIEW_FAULTS_SHOWN } from './limits.ts'
 import { healedScan } from './healed-read.ts'
 import { keyTextOf } from './view-causes.ts'
 import { DatabaseViewSource } from './view-source.ts'
+import type { ViewSourceInit } from './view-source.ts'
 import type { View, ViewInfo, Views } from './views.ts'
 
 /** What the views of a database need of it. */
@@ -33,7 +34,7 @@ export interface ViewedDatabase {
 export function openDatabaseViews(init: DatabaseInit, database: ViewedDatabase): DatabaseViews {
   const { store, hasher, clock, openViews: openStore, name } = init
   const { head, changed, reading, scan, heal, reached } = database
-  const scanning = (range: KeyRange): AsyncIterable<StoredEvent> => healedScan(range, scan, heal)
+  const scanning: ViewSourceInit['scanning'] = (range) => healedScan(range, scan, heal)
   const { peerId } = init
   const source = new DatabaseViewSource({ store, head, changed, reading, scanning, peerId })
   const log = (message: string, fields: Readonly<Record<string, unknown>>): void => {

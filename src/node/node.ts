@@ -32,6 +32,7 @@ import type { MeteredTransport } from './metered-transport.ts'
 import type { ResolvedOptions } from './options.ts'
 import { createRecordedClock } from './recorded-clock.ts'
 import type { RecordedClock } from './recorded-clock.ts'
+import { trustOf } from './trust.ts'
 import { VERSION } from './version.ts'
 
 export interface NodeInit {
@@ -290,6 +291,7 @@ export class LaterbaseNode implements Laterbase {
       recordedClock: this.#recordedClock,
       futureToleranceMs: options.futureToleranceMs,
       peerId: peerIdOf,
+      trusts: trustOf(options.trust, { publicKey: signer.publicKey, peerIdOf }),
       announce: (database, commit) => this.#driver.announce(database, commit),
       sync: (database, signal) => this.#driver.sync(database, signal),
       heal: (database, error) => this.#healer.heal(database, error),

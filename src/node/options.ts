@@ -23,6 +23,11 @@ export interface LaterbaseOptions {
   readonly gossip?: boolean
   /** Mean interval at which each store is gone through for damage, ms; default a day, 0 for never. */
   readonly verifyMs?: number
+  /**
+   * Whose definitions of views and schemas this node uses besides its own: peer ids, or `members` for everybody
+   * in the network; default nobody's. Definitions of others replicate, are listed, and do nothing here.
+   */
+  readonly trust?: 'members' | readonly string[]
   /** Where log lines go; default nowhere. */
   readonly log?: Log
 }
@@ -45,6 +50,7 @@ export interface ResolvedOptions {
   readonly antiEntropyMs: number
   readonly gossip: boolean
   readonly verifyMs: number
+  readonly trust: 'members' | readonly string[]
   readonly log: Log
 }
 
@@ -68,6 +74,13 @@ export function resolveOptions(options: LaterbaseOptions, hostName: string): Res
       throw new LaterbaseError('LATERBASE_OPTION_INVALID', `${name}: milliseconds, 0 or more`)
     }
   }
+  const { trust = [] } = options
+  if (
+    trust !== 'members' &&
+    !(Array.isArray(trust) && trust.every((peer) => typeof peer === 'string'))
+  ) {
+    throw new LaterbaseError('LATERBASE_OPTION_INVALID', "trust: 'members', or a list of peer ids")
+  }
   return {
     dir: options.dir,
     name: options.name ?? hostName,
@@ -79,6 +92,7 @@ export function resolveOptions(options: LaterbaseOptions, hostName: string): Res
     antiEntropyMs: options.antiEntropyMs ?? ANTI_ENTROPY_MS,
     gossip: options.gossip ?? true,
     verifyMs: options.verifyMs ?? VERIFY_MS,
+    trust,
     log: options.log ?? ((): void => undefined)
   }
 }

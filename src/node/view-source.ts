@@ -2,7 +2,7 @@
 
 import { present } from '../core/assert.ts'
 import { compareBytes } from '../core/bytes.ts'
-import { KEY_BYTES, eventKey } from '../core/event-key.ts'
+import { KEY_BYTES, eventKey, keyAfter } from '../core/event-key.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import { TAG_BYTES } from '../core/version.ts'
@@ -27,7 +27,7 @@ export interface ViewSourceInit {
   readonly changed: (cursor: string, signal: AbortSignal) => Promise<void>
   /** Reads that wait until damage is healed, and end when the database does. */
   readonly reading: <T>(read: () => Promise<T>) => Promise<T>
-  readonly scanning: (range: KeyRange) => AsyncIterable<StoredEvent>
+  readonly scanning: (range: KeyRange) => AsyncIterable<readonly StoredEvent[]>
   readonly peerId: (publicKey: Uint8Array) => string
 }
 
@@ -81,22 +81,22 @@ export class DatabaseViewSource implements ViewSource {
 
   async *scan({ before, heldBy }: SourceRange): AsyncGenerator<readonly IndexedEvent[]> {
     const held = heldBy === undefined ? undefined : (await this.#position(heldBy)).passed
-    let chunk: IndexedEvent[] = []
     let last: Uint8Array | undefined
-    for await (const event of this.#init.scanning({})) {
-      const indexed = this.#indexed(event)
-      const { place } = indexed instanceof Promise ? await indexed : indexed
-      // A scan that went on behind damage may give a key's contents once more.
-      if (last !== undefined && compareBytes(place, last) <= 0) continue
-      if (before !== undefined && compareBytes(place, before) >= 0) break
-      last = place
-      if (held !== undefined && !(await this.#isHeldBy(event, held))) continue
-      chunk.push(indexed instanceof Promise ? await indexed : indexed)
-      if (chunk.length < VIEW_SCAN_CHUNK) continue
+    const to = before && keyAfter(eventKey(before.subarray(0, KEY_BYTES)))
+    for await (const events of this.#init.scanning({ to, chunk: VIEW_SCAN_CHUNK })) {
+      const chunk: IndexedEvent[] = []
+      for (const event of events) {
+        const told = this.#indexed(event)
+        const indexed = told instanceof Promise ? await told : told
+        const { place } = indexed
+        // A scan that went on behind damage may give a key's contents once more.
+        if (last !== undefined && compareBytes(place, last) <= 0) continue
+        if (before !== undefined && compareBytes(place, before) >= 0) break
+        last = place
+        if (held === undefined || (await this.#isHeldBy(event, held))) chunk.push(indexed)
+      }
       yield chunk
-      chunk = []
     }
-    if (chunk.length > 0) yield chunk
   }
 
   async eventsOf(key: EventKey): Promise<readonly IndexedEvent[]> {

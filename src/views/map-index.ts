@@ -15,6 +15,7 @@ import { queryMap } from './map-query.ts'
 import { MapRow, digestText, mapSummaries, rowKey, rowValue } from './map-rows.ts'
 import type { MapSummary } from './map-rows.ts'
 import type { Emitted, Fault, MapOutcome, MapProgram } from './program.ts'
+import { readAhead } from './read-ahead.ts'
 import {
   TAG,
   boundsOf,
@@ -61,7 +62,7 @@ class MapIndex implements ViewIndex {
   ): Promise<IndexState> {
     let faults = 0
     const batch = new Batch(write)
-    for await (const chunk of events) {
+    for await (const chunk of readAhead(events)) {
       for (const [index, outcome] of this.#rowsOf(chunk).entries()) {
         if ('rows' in outcome) {
           for (const { key, value } of outcome.rows) batch.add({ key: tagged(0, key), value })
@@ -73,7 +74,7 @@ class MapIndex implements ViewIndex {
       }
       await batch.flushWhenFull()
     }
-    await batch.flush()
+    await batch.end()
     const height = await this.#buildTree(batch, reader)
     return { ...(await this.#totals(reader, height, [])), height, faults }
   }
@@ -156,7 +157,7 @@ class MapIndex implements ViewIndex {
 
   async #buildTree(batch: Batch, reader: DerivedReader): Promise<number> {
     const builder = new TreeBuilder(this.#summaries)
-    for await (const records of reader.chunks(boundsOf(0))) {
+    for await (const records of readAhead(reader.chunks(boundsOf(0)))) {
       for (const { key, value } of records) {
         for (const change of builder.add({ key: key.subarray(1), value })) {
           batch.add(treeChange(change))
@@ -166,7 +167,7 @@ class MapIndex implements ViewIndex {
     }
     const { changes, height } = builder.finish()
     for (const change of changes) batch.add(treeChange(change))
-    await batch.flush()
+    await batch.end()
     return height
   }
 
@@ -234,9 +235,11 @@ function rowOf(key: Uint8Array): MapRow {
   return new MapRow({ key, value: key })
 }
 
+/** Gathers what is to be written; one batch is written while the next one is gathered. */
 class Batch {
   readonly #write: (changes: readonly DerivedChange[]) => Promise<void>
   #changes: DerivedChange[] = []
+  #written: Promise<void> = Promise.resolve()
 
   constructor(write: (changes: readonly DerivedChange[]) => Promise<void>) {
     this.#write = write
@@ -247,12 +250,21 @@ class Batch {
   }
 
   async flushWhenFull(): Promise<void> {
-    if (this.#changes.length >= BUILD_BATCH) await this.flush()
+    if (this.#changes.length >= BUILD_BATCH) await this.#flush()
   }
 
-  async flush(): Promise<void> {
+  async end(): Promise<void> {
+    await this.#flush()
+    await this.#written
+  }
+
+  async #flush(): Promise<void> {
+    await this.#written
     const changes = this.#changes
     this.#changes = []
-    if (changes.length > 0) await this.#write(changes)
+    if (changes.length === 0) return
+    this.#written = this.#write(changes)
+    // Whoever flushes next hears of a failure.
+    this.#written.catch(() => undefined)
   }
 }

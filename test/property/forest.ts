@@ -11,6 +11,7 @@ import { lastSeq, sealCommit } from '../../src/core/commit.ts'
 import type { Commit } from '../../src/core/commit.ts'
 import { emptyTip, tipAfter } from '../../src/core/log.ts'
 import type { LogTip } from '../../src/core/log.ts'
+import type { DatabaseInit } from '../../src/node/database-init.ts'
 import { NodeDatabase } from '../../src/node/database.ts'
 import { fetchMissing } from '../../src/node/delta-fetch.ts'
 import { DeltaResponder } from '../../src/node/delta-responder.ts'
@@ -131,8 +132,14 @@ export function databaseOn(
   {
     rng = seededRng(1),
     name = DATABASE,
-    clock = steppingClock()
-  }: { readonly rng?: Rng; readonly name?: string; readonly clock?: Clock } = {}
+    clock = steppingClock(),
+    trusts = (): boolean => true
+  }: {
+    readonly rng?: Rng
+    readonly name?: string
+    readonly clock?: Clock
+    readonly trusts?: DatabaseInit['trusts']
+  } = {}
 ): NodeDatabase {
   return new NodeDatabase({
     name,
@@ -143,6 +150,7 @@ export function databaseOn(
     clock,
     recordedClock: createRecordedClock(clock),
     futureToleranceMs: 0,
+    trusts,
     peerId: (publicKey) => Buffer.from(publicKey).toString('hex'),
     announce: () => undefined,
     sync: async () => undefined,
