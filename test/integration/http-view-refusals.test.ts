@@ -4,8 +4,10 @@ import assert from 'node:assert/strict'
 
 import { test } from 'vitest'
 
+import { EXPLAINED_EVENTS_MAX } from '../../src/node/limits.ts'
+import { ANSWER_BYTES_MAX } from '../../src/views/limits.ts'
 import { post } from '../fixtures/http-server.ts'
-import { serveStock } from '../fixtures/served-views.ts'
+import { serveDepot, serveStock } from '../fixtures/served-views.ts'
 
 test('a question that is misspelt or contradicts itself is refused by the name of what is wrong', async () => {
   await using served = await serveStock()
@@ -125,4 +127,34 @@ test('more keys than a question may name are refused', async () => {
   const refused = await post(`${served.url}/depot/pallets`, { keys: [1, 2, 3, 4] })
   assert.deepEqual([refused.status, refused.json().code], [413, 'too-large'])
   assert.equal((await post(`${served.url}/depot/pallets`, { keys: [1, 2, 3] })).status, 200)
+})
+
+test('what an answer holds of values, events and explanations is bounded by the node', async () => {
+  await using served = await serveDepot()
+  const { views } = served.database
+  await views.define({ name: 'whole', map: ({ key, data }, emit) => emit(key, data) })
+  await views.define({ name: 'count', map: ({ key }, emit) => emit(key, 1), reduce: '_count' })
+  const text = 'x'.repeat(250_000)
+  for (let commit = 0; commit < 4; commit += 1) {
+    await served.database.append(Array.from({ length: 40 }, () => ({ data: text })))
+  }
+  for (const query of ['whole', 'count?reduce=false&include_events=true']) {
+    const refused = await served.get(query)
+    const { code, answer_bytes_max: bytesMax, rows_that_fit: rows } = refused.json()
+    assert.deepEqual([refused.status, code, bytesMax], [413, 'too-large', ANSWER_BYTES_MAX], query)
+    assert.ok(rows >= 130 && rows < 160)
+  }
+})
+
+test('an answer explains so many events, and no more', async () => {
+  await using served = await serveDepot()
+  const { views } = served.database
+  await views.define({ name: 'count', map: ({ data }, emit) => emit(data, 1), reduce: '_count' })
+  const events = Array.from({ length: EXPLAINED_EVENTS_MAX }, (_, n) => ({ data: n % 40 }))
+  await served.database.append(events)
+  assert.equal((await served.get('count?group=true&explain=true')).status, 200)
+  await served.database.append({ data: 1 })
+  const refused = await served.get('count?group=true&explain=true')
+  assert.deepEqual([refused.status, refused.json().code], [413, 'too-large'])
+  assert.equal((await served.get('count?group=true&explain=true&limit=20')).status, 200)
 })
