@@ -98,9 +98,10 @@ export class NodeDatabase implements Database {
       clock: init.clock,
       trusts: init.trusts,
       append: async (event) => present((await this.#write([event], true))[0], 'an outcome'),
-      changed: () => undefined
+      changed: () => this.views.follow()
     })
     this.views = openDatabaseViews(init, {
+      definitions: this.definitions,
       head: () => this.#head(),
       changed: (cursor, signal) => this.changed(cursor, { signal }),
       reading: (read) => this.#reading(read),

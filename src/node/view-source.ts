@@ -1,4 +1,7 @@
-/** The events of a database as its views read them: by commits, and in event order. */
+/**
+ * The events of a database as its views read them: by commits, and in event order. Definitions are not among
+ * them: what a view answers does not depend on what others are defined.
+ */
 
 import { present } from '../core/assert.ts'
 import { compareBytes } from '../core/bytes.ts'
@@ -14,6 +17,7 @@ import type { IndexedEvent } from '../views/view-index.ts'
 import type { EventOrigin, SourceBatch, SourceRange, ViewSource } from '../views/view-source.ts'
 import { mergedCommits } from './commit-merge.ts'
 import { readCursor, shortCursor } from './cursor.ts'
+import { readDefinition } from './definition-events.ts'
 import { pendingEvents } from './feed.ts'
 import { VIEW_SCAN_CHUNK } from './limits.ts'
 import { passedOf } from './position.ts'
@@ -86,6 +90,7 @@ export class DatabaseViewSource implements ViewSource {
     for await (const events of this.#init.scanning({ to, chunk: VIEW_SCAN_CHUNK })) {
       const chunk: IndexedEvent[] = []
       for (const event of events) {
+        if (readDefinition(event) !== undefined) continue
         const told = this.#indexed(event)
         const indexed = told instanceof Promise ? await told : told
         const { place } = indexed
@@ -136,6 +141,7 @@ export class DatabaseViewSource implements ViewSource {
     const read = await reading(() => store.readEvents(slices))
     const events: IndexedEvent[] = []
     for (const event of read.flat()) {
+      if (readDefinition(event) !== undefined) continue
       const indexed = this.#indexed(event)
       events.push(indexed instanceof Promise ? await indexed : indexed)
     }

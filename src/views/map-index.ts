@@ -8,7 +8,7 @@ import { present } from '../core/assert.ts'
 import type { Json } from '../core/json.ts'
 import { decodeViewKey, encodeViewKey } from '../core/views/collation.ts'
 import { TreeBuilder, changedRuns } from '../core/views/row-tree.ts'
-import type { Summaries, TreeChange } from '../core/views/row-tree.ts'
+import type { Summaries, TreeChange, TreeReader } from '../core/views/row-tree.ts'
 import type { DerivedChange, DerivedReader } from '../store/derived-store.ts'
 import { BUILD_BATCH, ROW_VALUE_BYTES_MAX } from './limits.ts'
 import { queryMap } from './map-query.ts'
@@ -36,6 +36,8 @@ import type {
   TouchedKey,
   ViewIndex
 } from './view-index.ts'
+import { readUpperRuns, withChanges, withUpperRuns } from './upper-runs.ts'
+import type { UpperRuns } from './upper-runs.ts'
 
 export function createMapIndex(program: MapProgram): ViewIndex {
   return new MapIndex(program)
@@ -48,6 +50,7 @@ type EventRows =
 class MapIndex implements ViewIndex {
   readonly #program: MapProgram
   readonly #summaries: Summaries<MapSummary>
+  readonly #upper = new WeakMap<IndexState, Promise<UpperRuns | undefined>>()
 
   constructor(program: MapProgram) {
     this.#program = program
@@ -76,7 +79,7 @@ class MapIndex implements ViewIndex {
     }
     await batch.end()
     const height = await this.#buildTree(batch, reader)
-    return { ...(await this.#totals(reader, height, [])), height, faults }
+    return { ...(await this.#totals(treeReader(reader, height), height, [])), height, faults }
   }
 
   async update(
@@ -102,19 +105,22 @@ class MapIndex implements ViewIndex {
       else rows.push(...outcome.rows.map(({ key, value }) => ({ level: 0, key, value })))
     }
     rows.sort((a, b) => compareBytes(a.key, b.key))
-    const tree = treeReader(reader, state.height)
+    const tree = await this.#tree(reader, state)
     const { changes, height } = await changedRuns(tree, this.#summaries, rows)
-    const totals = await this.#totals(reader, height, changes)
+    const totals = await this.#totals(tree, height, changes)
+    const next = { ...totals, height, faults: state.faults + moreFaults }
+    const upper = await this.#upper.get(state)
+    if (upper !== undefined) this.#upper.set(next, Promise.resolve(withChanges(upper, changes)))
     const touched = options.touched === true ? await touchedKeys(reader, change, rows) : []
     return {
-      state: { ...totals, height, faults: state.faults + moreFaults },
+      state: next,
       changes: [...rows.map(treeChange), ...changes.map(treeChange), ...faults],
       touched
     }
   }
 
-  query(reader: DerivedReader, state: IndexState, query: IndexQuery): Promise<IndexAnswer> {
-    const tree = treeReader(reader, state.height)
+  async query(reader: DerivedReader, state: IndexState, query: IndexQuery): Promise<IndexAnswer> {
+    const tree = await this.#tree(reader, state)
     return queryMap({ tree, summaries: this.#summaries, reducer: this.#program.reducer, query })
   }
 
@@ -123,6 +129,19 @@ class MapIndex implements ViewIndex {
     limit: number
   ): Promise<readonly { readonly place: Uint8Array; readonly fault: string }[]> {
     return lastFaults(reader, limit)
+  }
+
+  async #tree(reader: DerivedReader, state: IndexState): Promise<TreeReader> {
+    const tree = treeReader(reader, state.height)
+    const upper = this.#upper.get(state) ?? readUpperRuns(tree)
+    this.#upper.set(state, upper)
+    try {
+      const runs = await upper
+      return runs === undefined ? tree : withUpperRuns(tree, runs)
+    } catch (error) {
+      this.#upper.delete(state)
+      throw error
+    }
   }
 
   #rowsOf(events: readonly IndexedEvent[]): EventRows[] {
@@ -173,12 +192,12 @@ class MapIndex implements ViewIndex {
 
   /** What all rows come to, by the highest runs. */
   async #totals(
-    reader: DerivedReader,
+    tree: TreeReader,
     height: number,
     changes: readonly TreeChange[]
   ): Promise<{ readonly rows: number; readonly digest: string }> {
     if (height === 0) return { rows: 0, digest: EMPTY_DIGEST }
-    const held = await treeReader(reader, height).entries(height, {})
+    const held = await tree.entries(height, {})
     const changed = changes.filter(({ level }) => level === height)
     const kept = held.filter(({ key }) => !changed.some((each) => equalBytes(each.key, key)))
     const runs = [...kept, ...changed].flatMap(({ value }) => (value === undefined ? [] : [value]))

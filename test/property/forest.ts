@@ -18,6 +18,7 @@ import { DeltaResponder } from '../../src/node/delta-responder.ts'
 import { PageRoom } from '../../src/node/page-room.ts'
 import { createRecordedClock } from '../../src/node/recorded-clock.ts'
 import type { VerifyStatus } from '../../src/node/laterbase.ts'
+import { ViewCompiler } from '../../src/node/view-compiler.ts'
 import { systemClock, systemHasher, systemVerifier } from '../../src/node/system.ts'
 import type { EventStore } from '../../src/store/event-store.ts'
 import { createMemoryDerivedStore } from '../../src/store/memory-derived-store.ts'
@@ -159,6 +160,8 @@ export function databaseOn(
     verification: () => UNCHECKED,
     clockAhead: () => undefined,
     ownLogClosed: () => undefined,
+    views: [],
+    viewCompiler: new ViewCompiler({ hasher: systemHasher, scripts: false }),
     openViews: async () => createMemoryDerivedStore(),
     log: () => undefined
   })
