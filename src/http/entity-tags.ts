@@ -7,9 +7,14 @@ import { HttpProblem } from './problem.ts'
 
 const TAG_DIGITS = 32
 
+/** Of exactly this body. */
+export function strongTag(body: string): string {
+  return `"${createHash('sha256').update(body).digest('hex').slice(0, TAG_DIGITS)}"`
+}
+
 /** Of an answer that others may say in other words: equal where `meaning` is. */
 export function weakTag(meaning: string): string {
-  return `W/"${createHash('sha256').update(meaning).digest('hex').slice(0, TAG_DIGITS)}"`
+  return `W/${strongTag(meaning)}`
 }
 
 /** If-None-Match of a read, RFC 9110 §13.1.2: a list, compared weakly. */

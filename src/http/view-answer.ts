@@ -41,8 +41,10 @@ export function answerText(answer: ViewAnswer, limits: HttpLimits): AnswerText {
 
 /** What is known of a view, as plain JSON. */
 export function describeView(info: ViewInfo): Readonly<Record<string, unknown>> {
-  const { lastFaults, diskBytes, ...others } = info
-  return { ...others, last_faults: lastFaults, disk_bytes: diskBytes }
+  const { lastFaults, diskBytes, state, reason, ...others } = info
+  // Of a fault of this machine the reason may name its paths.
+  const shown = state === 'failed' ? 'the log of the node says why; it is tried again' : reason
+  return { ...others, state, reason: shown, last_faults: lastFaults, disk_bytes: diskBytes }
 }
 
 function rowText({ id, key, value, event, events, more_events }: ViewRow): string {

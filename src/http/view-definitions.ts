@@ -1,14 +1,11 @@
-/**
- * Definitions of views as resources. They are JSON, they replicate like events, and the tag of one is
- * its hash, by which also its nodes name it.
- */
+/** Definitions of views as resources. They are JSON, and replicate like events. */
 
 import type { FastifyReply, FastifyRequest } from 'fastify'
 
 import type { Views } from '../node/views.ts'
 import { parseObject } from './body-query.ts'
 import type { HttpContext } from './context.ts'
-import { checkPreconditions, isNotModified } from './entity-tags.ts'
+import { checkPreconditions, isNotModified, strongTag } from './entity-tags.ts'
 import { bodyType, JSON_TYPE, unsupported } from './negotiate.ts'
 import { HttpProblem } from './problem.ts'
 import { expectNoParameters } from './query.ts'
@@ -27,12 +24,12 @@ export async function getDefinition(
   expectNoParameters(request.url)
   const name = pathParameter(request, 'view')
   const { views } = context.node.database(pathParameter(request, 'db'))
-  const definition = await views.definition(name)
-  if (definition === undefined) throw undefinedView()
-  const etag = await tagOf(views, name)
+  const json = await definitionOf(views, name)
+  if (json === undefined) throw undefinedView()
+  const etag = strongTag(json)
   reply.header('etag', etag).header('cache-control', 'no-cache')
   if (isNotModified(request.headers, etag)) return reply.code(304).send()
-  return sendJson(reply, JSON.stringify(definition))
+  return sendJson(reply, json)
 }
 
 /** PUT: 201 for a new one, 200 in place of another or of the same. */
@@ -47,14 +44,15 @@ export async function putDefinition(
   if (bodyType(request) !== JSON_TYPE) throw unsupported([JSON_TYPE])
   return bodies.withText(request.raw, async (text) => {
     const definition = parseObject(text) as unknown as Definition
-    const before = await views.definition(name)
-    checkPreconditions(request.headers, before && (await tagOf(views, name)))
+    const before = await definitionOf(views, name)
+    checkPreconditions(request.headers, before && strongTag(before))
     const info = await views.put(name, definition)
     if (before === undefined) {
       const address = `${databasePath(database)}/v/${encodeURIComponent(name)}/_def`
       reply.code(201).header('location', address)
     }
-    reply.header('etag', `"${info.hash}"`)
+    const after = await definitionOf(views, name)
+    if (after !== undefined) reply.header('etag', strongTag(after))
     return sendJson(reply, JSON.stringify(describeView(info)))
   })
 }
@@ -67,15 +65,21 @@ export async function deleteDefinition(
   expectNoParameters(request.url)
   const name = pathParameter(request, 'view')
   const { views } = node.database(pathParameter(request, 'db'))
-  if ((await views.definition(name)) === undefined) throw undefinedView()
-  checkPreconditions(request.headers, await tagOf(views, name))
+  const json = await definitionOf(views, name)
+  if (json === undefined) throw undefinedView()
+  checkPreconditions(request.headers, strongTag(json))
+  const known = (await views.list()).find((each) => each.name === name)
+  if (known?.origin === 'library') {
+    const detail = 'The program of this node has functions of that name: delete it at another node.'
+    throw new HttpProblem('view-invalid', detail)
+  }
   await views.remove(name)
   return reply.code(204).send()
 }
 
-async function tagOf(views: Views, name: string): Promise<string> {
-  const { hash } = await views.get(name).info()
-  return `"${hash}"`
+async function definitionOf(views: Views, name: string): Promise<string | undefined> {
+  const definition = await views.definition(name)
+  return definition && JSON.stringify(definition)
 }
 
 function undefinedView(): HttpProblem {

@@ -55,7 +55,11 @@ async function getInfo(
   reply: FastifyReply
 ): Promise<FastifyReply> {
   expectNoParameters(request.url)
-  const info = await viewOf(context, request).info()
+  const { views } = context.node.database(pathParameter(request, 'db'))
+  const name = pathParameter(request, 'view')
+  // One that is refused has no view to be asked, and is known all the same.
+  const known = await views.list()
+  const info = known.find((each) => each.name === name) ?? (await (await views.get(name)).info())
   return sendJson(reply, JSON.stringify(describeView(info)))
 }
 
@@ -64,7 +68,7 @@ async function readView(
   request: FastifyRequest,
   reply: FastifyReply
 ): Promise<FastifyReply> {
-  const view = viewOf(context, request)
+  const view = await viewOf(context, request)
   if (request.method !== 'POST') {
     const asked = viewRequest(request, undefined, context.limits)
     if (asked.feed === 'eventsource') return streamView({ ...asked, context, view, request, reply })
@@ -80,7 +84,7 @@ async function readView(
   })
 }
 
-function viewOf({ node }: HttpContext, request: FastifyRequest): View {
+function viewOf({ node }: HttpContext, request: FastifyRequest): Promise<View> {
   return node.database(pathParameter(request, 'db')).views.get(pathParameter(request, 'view'))
 }
 

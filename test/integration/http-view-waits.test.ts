@@ -6,7 +6,7 @@ import { test } from 'vitest'
 
 import { LaterbaseError } from '../../src/index.ts'
 import type { ViewQuery } from '../../src/node/views.ts'
-import { ask, post } from '../fixtures/http-server.ts'
+import { ask, type Body, post } from '../fixtures/http-server.ts'
 import { connect, startNetwork, untilEqual } from '../fixtures/nodes.ts'
 import { createHttpServer } from '../../src/http/server.ts'
 import { infoOf, serveDepot, serveScripted, STOCK } from '../fixtures/served-views.ts'
@@ -127,4 +127,25 @@ test('update=false answers as the view is, lazy brings it up to date afterwards'
   assert.equal(await value('update=false'), 48)
   assert.equal(await value('update=lazy'), 48)
   while ((await value('update=false')) !== 50) continue
+})
+
+test('a view whose definition is not run here is a conflict, one that failed is tried again; none names a path', async () => {
+  const message = 'view stock: it takes all time there is'
+  const refusal = new LaterbaseError('LATERBASE_VIEW_FAILED', message, { facts: { refused: true } })
+  const failure = new LaterbaseError('LATERBASE_VIEW_FAILED', 'view stock: /var/lib/secret')
+  const told = async (error: LaterbaseError): Promise<Body> => {
+    const query = async (): Promise<never> => {
+      throw error
+    }
+    const known = infoOf({ state: 'failed', reason: error.message })
+    await using server = await serveScripted({ query, info: known })
+    for (const path of ['stock', 'stock/_info']) {
+      assert.ok(!(await server.get(path)).text.includes('secret'), path)
+    }
+    return (await server.get('stock')).json()
+  }
+  const { code, status, detail, refused } = await told(refusal)
+  assert.deepEqual([code, status, detail, refused], ['view-refused', 409, message, undefined])
+  const failed = await told(failure)
+  assert.deepEqual([failed.code, failed.status], ['view-failed', 503])
 })
