@@ -1,7 +1,7 @@
 /** Options of `createLaterbase`, their defaults and their check. */
 
 import { LaterbaseError } from '../errors.ts'
-import type { NativeView } from '../views/define-view.ts'
+import type { AnyView } from '../views/define-view.ts'
 
 export interface LaterbaseOptions {
   /** Data directory; made when missing. */
@@ -32,7 +32,7 @@ export interface LaterbaseOptions {
   /** Run JavaScript of definitions of views, in a sandbox; default false. */
   readonly viewScripts?: boolean
   /** By database, views of functions: defined when the database is opened or comes to be. */
-  readonly views?: Readonly<Record<string, readonly NativeView[]>>
+  readonly views?: Readonly<Record<string, readonly AnyView[]>>
   /** Where log lines go; default nowhere. */
   readonly log?: Log
 }
@@ -57,7 +57,7 @@ export interface ResolvedOptions {
   readonly verifyMs: number
   readonly trust: 'members' | readonly string[]
   readonly viewScripts: boolean
-  readonly views: Readonly<Record<string, readonly NativeView[]>>
+  readonly views: Readonly<Record<string, readonly AnyView[]>>
   readonly log: Log
 }
 
