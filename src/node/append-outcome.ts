@@ -64,11 +64,26 @@ export function refuseConflicts(
 const CONFLICT =
   'an event with this key and other content exists; nothing of the request was written'
 
-export function rejectedResult(envelope: RefusedEnvelope): AppendedEvent {
+/** One for each event that was offered, in that order. @param outcomes one for each that was accepted */
+export function appendResults(
+  envelopes: readonly (AcceptedEnvelope | RefusedEnvelope)[],
+  outcomes: readonly AppendOutcome[],
+  isArray: boolean
+): AppendedEvent[] {
+  let at = 0
+  return envelopes.map((envelope, index) => {
+    if (envelope.type === 'refused') return rejectedResult(envelope)
+    const outcome = present(outcomes[at], 'one outcome an event')
+    at += 1
+    return appendedResult(envelope, outcome, isArray ? `/${index}` : '')
+  })
+}
+
+function rejectedResult(envelope: RefusedEnvelope): AppendedEvent {
   return { status: 'rejected', code: envelope.code, problem: envelope.problem }
 }
 
-export function appendedResult(
+function appendedResult(
   envelope: AcceptedEnvelope,
   outcome: AppendOutcome,
   pointer: string

@@ -4,32 +4,30 @@
  */
 
 import type { Commit, LogId } from '../core/commit.ts'
-import { keyMinter } from '../core/event-key.ts'
 import { present } from '../core/assert.ts'
 import { toHex } from '../core/bytes.ts'
 import { formatDigest, versionDigest, versionOf } from '../core/version.ts'
 import type { Version } from '../core/version.ts'
 import { NONCE_BYTES } from '../../protocols/commit/codec.ts'
 import { LaterbaseError } from '../errors.ts'
-import { readEnvelope } from '../schema/envelope.ts'
-import type { AcceptedEnvelope, RefusedEnvelope } from '../schema/envelope.ts'
 import { findInexactNumber } from '../schema/exact-numbers.ts'
 import { createGroupCommit } from '../store/group-commit.ts'
-import type { GroupCommit } from '../store/group-commit.ts'
+import type { AppendEvent, AppendOutcome, GroupCommit } from '../store/group-commit.ts'
 import type { EventStore, KeyRange, StoredEvent } from '../store/event-store.ts'
 import {
-  appendedResult,
+  appendResults,
   invalidEvents,
   parseJson,
   refusal,
-  refuseConflicts,
-  rejectedResult
+  refuseConflicts
 } from './append-outcome.ts'
 import type { DatabaseInit } from './database-init.ts'
 import { headCursor, headVersion, readCursor } from './cursor.ts'
+import { Definitions } from './definitions.ts'
 import { readBound, readFilter, readKey } from './event-filter.ts'
 import { pendingEvents, readFeedPage } from './feed.ts'
 import type { FeedPage, FeedQuery } from './feed.ts'
+import { readEnvelopes } from './ingress.ts'
 import { LIVE_PAGE, PAGE_LIMIT } from './limits.ts'
 import { LogRumours, logStatuses } from './log-status.ts'
 import { settle } from './position.ts'
@@ -37,7 +35,6 @@ import type { ReaderPosition } from './position.ts'
 import type {
   AppendOptions,
   AppendResult,
-  AppendedEvent,
   Change,
   ChangesOptions,
   ChangesPage,
@@ -63,6 +60,7 @@ export class NodeDatabase implements Database {
   /** Told after every batch that is on disk. */
   readonly committed: Signal
   readonly views: DatabaseViews
+  readonly definitions: Definitions
   readonly #init: DatabaseInit
   readonly #writer: GroupCommit
   readonly #rumours = new LogRumours()
@@ -89,9 +87,21 @@ export class NodeDatabase implements Database {
         nonce: init.rng.bytes(NONCE_BYTES)
       }),
       ownLogClosed: (log) => init.ownLogClosed(this.name, log),
-      committed: (_commits, own) => this.#onCommitted(own)
+      committed: (commits, own) => {
+        this.definitions.took(commits)
+        this.#onCommitted(own)
+      }
+    })
+    this.definitions = new Definitions({
+      store,
+      hasher,
+      clock: init.clock,
+      trusts: init.trusts,
+      append: async (event) => present((await this.#write([event], true))[0], 'an outcome'),
+      changed: () => this.views.follow()
     })
     this.views = openDatabaseViews(init, {
+      definitions: this.definitions,
       head: () => this.#head(),
       changed: (cursor, signal) => this.changed(cursor, { signal }),
       reading: (read) => this.#reading(read),
@@ -142,9 +152,11 @@ export class NodeDatabase implements Database {
     const scan = (range: KeyRange): AsyncIterable<StoredEvent[]> =>
       this.#scanning(this.store.scan(range))
     const heal = (error: unknown): Promise<boolean> => this.#heal(error)
-    for await (const event of healedScan({ from, to, reverse: options.reverse }, scan, heal)) {
-      options.signal?.throwIfAborted()
-      if (!event.alternate) yield await this.#reading(async () => this.#recorded(event))
+    for await (const events of healedScan({ from, to, reverse: options.reverse }, scan, heal)) {
+      for (const event of events) {
+        options.signal?.throwIfAborted()
+        if (!event.alternate) yield await this.#reading(async () => this.#recorded(event))
+      }
     }
   }
 
@@ -273,23 +285,15 @@ export class NodeDatabase implements Database {
   }
 
   async #append(offered: unknown, options: AppendOptions): Promise<AppendResult> {
-    const envelopes = this.#readEnvelopes(offered, options)
+    const envelopes = readEnvelopes(offered, options, this.#init)
     const partial = options.onError === 'proceed'
     const refused = envelopes.filter((envelope) => envelope.type === 'refused')
     if (!partial && refused.length > 0) throw refusal(refused, this.#init)
     const accepted = envelopes.filter((envelope) => envelope.type === 'accepted')
     options.signal?.throwIfAborted()
-    const outcomes =
-      accepted.length === 0 ? [] : await this.#reading(() => this.#writer.append(accepted, partial))
+    const outcomes = accepted.length === 0 ? [] : await this.#write(accepted, partial)
     if (!partial) refuseConflicts(accepted, outcomes, Array.isArray(offered))
-    let at = 0
-    const results = envelopes.map((envelope, index): AppendedEvent => {
-      if (envelope.type === 'refused') return rejectedResult(envelope)
-      const outcome = present(outcomes[at], 'one outcome an event')
-      at += 1
-      const pointer = Array.isArray(offered) ? `/${index}` : ''
-      return appendedResult(envelope, outcome, pointer)
-    })
+    const results = appendResults(envelopes, outcomes, Array.isArray(offered))
     return { lc: this.#head(), results }
   }
 
@@ -310,17 +314,8 @@ export class NodeDatabase implements Database {
     }
   }
 
-  #readEnvelopes(offered: unknown, options: AppendOptions): (AcceptedEnvelope | RefusedEnvelope)[] {
-    const { clock, futureToleranceMs, rng, hasher } = this.#init
-    const context = {
-      database: this.name,
-      nowMs: clock.nowMs(),
-      futureToleranceMs: options.clock === 'trust' ? Infinity : futureToleranceMs,
-      minter: keyMinter(rng),
-      hasher
-    }
-    if (!Array.isArray(offered)) return [readEnvelope(offered, '', context)]
-    return offered.map((event, index) => readEnvelope(event, `/${index}`, context))
+  #write(events: readonly AppendEvent[], partial: boolean): Promise<readonly AppendOutcome[]> {
+    return this.#reading(() => this.#writer.append(events, partial))
   }
 
   #observe(commit: Commit | undefined): bigint {

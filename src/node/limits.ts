@@ -135,6 +135,17 @@ export const FEED_PAGE_BYTES = 4 * 1_048_576
 /** Events read for one page, matching or not: a narrow filter must not hold up its reader's cursor. */
 export const FEED_PAGE_READS = 20_000
 
+// Definitions of views and schemas, which any member may write.
+
+/** Bytes of one: schemas of whole industries have some 30 kB, and each is kept in memory. */
+export const DEFINITION_BYTES_MAX = 131_072
+/** Definitions of a kind in one database, deleted ones included; of more names the lowest count. */
+export const DEFINITIONS_MAX = 512
+/** Events dated at the beginning of 1970 that are looked at for definitions: a member may write any number. */
+export const DEFINITION_SCAN_MAX = 100_000
+/** Of those, looked at in one go. */
+export const DEFINITION_SCAN_CHUNK = 1_000
+
 // What is said of others, who make up its names.
 
 /** Different warnings kept. */

@@ -1,6 +1,7 @@
 /** Options of `createLaterbase`, their defaults and their check. */
 
 import { LaterbaseError } from '../errors.ts'
+import type { NativeView } from '../views/define-view.ts'
 
 export interface LaterbaseOptions {
   /** Data directory; made when missing. */
@@ -23,6 +24,15 @@ export interface LaterbaseOptions {
   readonly gossip?: boolean
   /** Mean interval at which each store is gone through for damage, ms; default a day, 0 for never. */
   readonly verifyMs?: number
+  /**
+   * Whose definitions of views and schemas this node uses besides its own: peer ids, or `members` for everybody
+   * in the network; default nobody's. Definitions of others replicate, are listed, and do nothing here.
+   */
+  readonly trust?: 'members' | readonly string[]
+  /** Run JavaScript of definitions of views, in a sandbox; default false. */
+  readonly viewScripts?: boolean
+  /** By database, views of functions: defined when the database is opened or comes to be. */
+  readonly views?: Readonly<Record<string, readonly NativeView[]>>
   /** Where log lines go; default nowhere. */
   readonly log?: Log
 }
@@ -45,6 +55,9 @@ export interface ResolvedOptions {
   readonly antiEntropyMs: number
   readonly gossip: boolean
   readonly verifyMs: number
+  readonly trust: 'members' | readonly string[]
+  readonly viewScripts: boolean
+  readonly views: Readonly<Record<string, readonly NativeView[]>>
   readonly log: Log
 }
 
@@ -68,6 +81,13 @@ export function resolveOptions(options: LaterbaseOptions, hostName: string): Res
       throw new LaterbaseError('LATERBASE_OPTION_INVALID', `${name}: milliseconds, 0 or more`)
     }
   }
+  const { trust = [] } = options
+  if (
+    trust !== 'members' &&
+    !(Array.isArray(trust) && trust.every((peer) => typeof peer === 'string'))
+  ) {
+    throw new LaterbaseError('LATERBASE_OPTION_INVALID', "trust: 'members', or a list of peer ids")
+  }
   return {
     dir: options.dir,
     name: options.name ?? hostName,
@@ -79,6 +99,9 @@ export function resolveOptions(options: LaterbaseOptions, hostName: string): Res
     antiEntropyMs: options.antiEntropyMs ?? ANTI_ENTROPY_MS,
     gossip: options.gossip ?? true,
     verifyMs: options.verifyMs ?? VERIFY_MS,
+    trust,
+    viewScripts: options.viewScripts ?? false,
+    views: options.views ?? {},
     log: options.log ?? ((): void => undefined)
   }
 }

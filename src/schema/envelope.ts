@@ -95,6 +95,9 @@ const VALUE_MEMBERS = [
 const VALUE_TEXTS = new Set<string>(VALUE_MEMBERS.filter((name) => name !== 'data'))
 const TEXT_MEMBERS = new Set<string>(['key', 'time', ...VALUE_TEXTS])
 
+/** How the types of events begin that nodes write themselves: definitions of views and schemas. */
+const RESERVED_TYPES = 'laterbase.'
+
 interface Envelope {
   readonly key?: string
   readonly time?: string
@@ -120,6 +123,9 @@ function memberFault(name: string, value: unknown): string | undefined {
   if (!TEXT_MEMBERS.has(name)) return 'not a member of an event: put your own fields into data'
   if (typeof value !== 'string') return 'must be a string'
   if (value === '') return 'must not be empty'
+  if (name === 'type' && value.startsWith(RESERVED_TYPES)) {
+    return `types that begin with ${RESERVED_TYPES} are written by nodes: views and schemas have routes`
+  }
   if (name === 'data_base64') return BASE64.test(value) ? undefined : 'must be base64'
   if (value.length <= MEMBER_CHARACTERS_MAX) return undefined
   return `must have at most ${MEMBER_CHARACTERS_MAX} characters`

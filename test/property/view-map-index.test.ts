@@ -54,7 +54,13 @@ const LIMITS = { valueBytes: SMALL_VALUE_BYTES, rows: EVENT_ROWS }
 /** Runs of two rows and chunks of three reach with few rows what takes thousands else. */
 const SIZES = {
   'as it is': {},
-  'with small runs and chunks': { RUN_BITS: 1, QUERY_CHUNK: 3, BUILD_BATCH: 5 }
+  'with small runs and chunks': { RUN_BITS: 1, QUERY_CHUNK: 3, BUILD_BATCH: 5 },
+  'with few runs in memory': {
+    RUN_BITS: 1,
+    QUERY_CHUNK: 3,
+    UPPER_RUNS_MAX: 3,
+    RUNS_READ_AT_ONCE: 2
+  }
 }
 
 const folder = createFolder()

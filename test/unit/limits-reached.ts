@@ -29,6 +29,7 @@ const NDJSON = 'integration/http-ndjson.test.ts'
 const LIVE = 'integration/http-live-feed.test.ts'
 const FEED = 'integration/http-feed.test.ts'
 const HTTP = 'integration/http-caps.test.ts'
+const DEFINITIONS = 'property/definitions.test.ts'
 const HEALER = 'unit/healer.test.ts'
 const TABLES = 'conformance/table-check.test.ts'
 
@@ -167,6 +168,9 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     KNOWN_LOGS_MAX: `${NODE}: logs that others invent do not keep real ones`,
     FEED_PAGE_BYTES: `${SMALL}: a page of a feed reads so many events, and so many bytes`,
     FEED_PAGE_READS: `${SMALL}: a page of a feed reads so many events`,
+    DEFINITION_BYTES_MAX: `${DEFINITIONS}: that are too large are ordinary events`,
+    DEFINITIONS_MAX: `${DEFINITIONS}: beyond their number count for the lowest names`,
+    DEFINITION_SCAN_MAX: `${DEFINITIONS}: are looked for among so many events of 1970`,
     WARNINGS_MAX: `${NODE}: no more warnings are kept`,
     CLOCKS_AHEAD_MAX: `${NODE}: so many boxes with fast clocks`,
     FORKS_NAMED_MAX: `${NODE}: so many boxes with fast clocks, and so many forks`,
@@ -293,6 +297,7 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'LIVE_PAGE',
     'RELIST_MS',
     'CLOSE_TOLD_MS',
+    'DEFINITION_SCAN_CHUNK',
     'UNOPENED_RETRY_MS',
     'UNOPENED_RETRY_MS_MAX',
     'UNOPENED_REST_MS_MAX',

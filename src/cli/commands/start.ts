@@ -43,6 +43,12 @@ export function startCommand(openSession: OpenSession): Command {
     .addOption(
       new Option('--network-key-file <file>', 'file with the invitation of the network to join')
     )
+    .addOption(
+      new Option(
+        '--trust <peer...>',
+        'peer ids whose views and schemas are used here as this node’s own are; members: of all'
+      )
+    )
     .addOption(new Option('--name <name>', "a name for people, default the host's"))
     .action(async () => {
       const { terminal, log } = openSession(command)
@@ -58,6 +64,7 @@ interface StartOptions {
   readonly peer?: readonly string[]
   readonly mdns: boolean
   readonly networkKeyFile?: string
+  readonly trust?: readonly string[]
   readonly name?: string
 }
 
@@ -101,12 +108,13 @@ async function start(options: StartOptions, terminal: Terminal, log: Log): Promi
 }
 
 async function nodeOptions(options: StartOptions, log: Log): Promise<LaterbaseOptions> {
-  const { dir, listen, peer = [], mdns, networkKeyFile, name } = options
+  const { dir, listen, peer = [], mdns, networkKeyFile, trust = [], name } = options
   return {
     dir,
     listen,
     peers: peer,
     mdns,
+    trust: trust.includes('members') ? 'members' : trust,
     log,
     ...(name !== undefined && { name }),
     ...(networkKeyFile !== undefined && { invitation: await readKeyFile(networkKeyFile) })
