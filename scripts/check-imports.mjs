@@ -34,7 +34,7 @@ const FOLDERS = {
     'scripts/simulate',
     'scripts/simulate/deterministic'
   ],
-  'src/index.ts': ['src/node', 'src/errors.ts'],
+  'src/index.ts': ['src/node', 'src/views', 'src/errors.ts'],
   'src/errors.ts': [],
   'scripts/simulate': ['src/index.ts', 'src/node'],
   'scripts/simulate/deterministic': [

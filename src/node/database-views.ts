@@ -4,7 +4,7 @@ import type { Hasher } from '../core/clock.ts'
 import type { Json } from '../core/json.ts'
 import { LaterbaseError, isLaterbaseError } from '../errors.ts'
 import type { EventStore, KeyRange, StoredEvent } from '../store/event-store.ts'
-import type { NativeView } from '../views/define-view.ts'
+import type { AnyView, NativeView } from '../views/define-view.ts'
 import { nativeProgram } from '../views/native-program.ts'
 import type { ViewProgram } from '../views/program.ts'
 import type { ViewBuild } from '../views/view-build.ts'
@@ -129,12 +129,14 @@ export class DatabaseViews implements Views {
     return this.#view(engine.slot(name))
   }
 
-  async define<Data, State, Result>(view: NativeView<Data, State, Result>): Promise<View<Result>> {
+  async define<Data, State, Result>(view: NativeView<Data, State, Result>): Promise<View<Result>>
+  async define(view: AnyView): Promise<View>
+  async define(view: AnyView): Promise<View> {
     checkViewName(view.name)
     const { engine, hasher } = this.#init
-    const program = nativeProgram(view, hasher)
+    const program = nativeProgram(view as unknown as NativeView, hasher)
     const slot = await engine.define(view.name, program, 'library')
-    return this.#view(slot) as unknown as View<Result>
+    return this.#view(slot)
   }
 
   async put(name: string, definition: ViewDefinition): Promise<ViewInfo> {

@@ -1,7 +1,7 @@
 /** Options of `createLaterbase`, their defaults and their check. */
 
 import { LaterbaseError } from '../errors.ts'
-import type { NativeView } from '../views/define-view.ts'
+import type { AnyView } from '../views/define-view.ts'
 import type { ViewDefinition } from '../views/view-definition.ts'
 
 export interface LaterbaseOptions {
@@ -33,7 +33,7 @@ export interface LaterbaseOptions {
   /** Run JavaScript of definitions of views, in a sandbox; default false. */
   readonly viewScripts?: boolean
   /** By database, views of functions: defined when the database is opened or comes to be. */
-  readonly views?: Readonly<Record<string, readonly NativeView[]>>
+  readonly views?: Readonly<Record<string, readonly AnyView[]>>
   /** By database and name, definitions of views: put, where others are held, when the database is opened. */
   readonly viewDefinitions?: Readonly<Record<string, Readonly<Record<string, ViewDefinition>>>>
   /** Where log lines go; default nowhere. */
@@ -60,7 +60,7 @@ export interface ResolvedOptions {
   readonly verifyMs: number
   readonly trust: 'members' | readonly string[]
   readonly viewScripts: boolean
-  readonly views: Readonly<Record<string, readonly NativeView[]>>
+  readonly views: Readonly<Record<string, readonly AnyView[]>>
   readonly viewDefinitions: Readonly<Record<string, Readonly<Record<string, ViewDefinition>>>>
   readonly log: Log
 }
@@ -115,7 +115,7 @@ export function resolveOptions(options: LaterbaseOptions, hostName: string): Res
 export function viewsOf(
   { views, viewDefinitions }: Pick<ResolvedOptions, 'views' | 'viewDefinitions'>,
   database: string
-): { readonly views: readonly NativeView[]; readonly viewDefinitions: DefinitionsByName } {
+): { readonly views: readonly AnyView[]; readonly viewDefinitions: DefinitionsByName } {
   const own = <Value>(values: Readonly<Record<string, Value>>): Value | undefined =>
     Object.hasOwn(values, database) ? values[database] : undefined
   return { views: own(views) ?? [], viewDefinitions: own(viewDefinitions) ?? {} }

@@ -4,7 +4,7 @@
  */
 
 import type { Json } from '../core/json.ts'
-import type { NativeView } from '../views/define-view.ts'
+import type { AnyView, NativeView } from '../views/define-view.ts'
 import type { ViewDefinition } from '../views/view-definition.ts'
 import type { RecordedEvent } from './laterbase.ts'
 
@@ -159,6 +159,7 @@ export interface Views {
   define<Data = Json, State = Json, Result = State>(
     view: NativeView<Data, State, Result>
   ): Promise<View<Result>>
+  define(view: AnyView): Promise<View>
   /**
    * Writes a definition, which replicates like an event, and is used by every node that trusts its author.
    *

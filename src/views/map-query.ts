@@ -125,12 +125,14 @@ async function answerRows(asked: MapAsked): Promise<IndexAnswer> {
 
 /** Of one range: rows that come before it, and those skipped. */
 async function offsetOf(asked: MapAsked, skipped: number): Promise<number | undefined> {
-  const { ranges, descending } = asked.query
+  const { ranges, descending, skip, limit } = asked.query
   const [range] = ranges
   if (range === undefined || ranges.length > 1) return undefined
+  // Who asks for no row is told where it would be: nothing was read that could be skipped.
+  const passed = limit > 0 ? skipped : Math.min(skip, await countIn(asked, range))
   const edge = descending ? range.to : range.from
-  if (edge === undefined) return skipped
-  return skipped + (await countIn(asked, descending ? { from: edge } : { to: edge }))
+  if (edge === undefined) return passed
+  return passed + (await countIn(asked, descending ? { from: edge } : { to: edge }))
 }
 
 /** Rows that are wanted, in the order of the answer. */
@@ -139,7 +141,7 @@ async function* entriesIn(
   bounds: KeyBounds,
   expected: number
 ): AsyncGenerator<TreeEntry> {
-  const chunk = Math.min(Math.max(expected, 1), QUERY_CHUNK)
+  let chunk = Math.min(Math.max(expected, 1), QUERY_CHUNK)
   for (let rest: KeyBounds | undefined = bounds; rest !== undefined && isSome(rest);) {
     const entries = await tree.entries(0, {
       from: rest.from,
@@ -151,6 +153,8 @@ async function* entriesIn(
     const last = entries.at(-1)
     if (last === undefined || entries.length < chunk) return
     rest = query.descending ? { ...rest, to: last.key } : { ...rest, from: justAfter(last.key) }
+    // Few of them are wanted: not one by one through all the others.
+    chunk = Math.min(chunk * 4, QUERY_CHUNK)
   }
 }
 

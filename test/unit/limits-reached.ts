@@ -362,5 +362,6 @@ export const FORMAT_BOUNDS: Readonly<Record<string, string>> = {
   'src/node/system.ts TIMER_MS_MAX': 'timers of Node.js have 31 bits',
   'src/p2p/frames.ts PREFIX_BYTES_MAX': 'the bytes of a length below 2^28; the frame is a limit',
   'src/schema/canonical-json.ts PLAIN_LENGTH_MAX': 'longer texts are written another way',
-  'src/schema/time.ts RFC_3339_MS_MAX': 'years have four digits'
+  'src/schema/time.ts RFC_3339_MS_MAX': 'years have four digits',
+  'src/views/map-rows.ts EVENT_ROWS_MAX': 'the number of a row within its event has two bytes'
 }
