@@ -17,6 +17,7 @@ import type {
   TreeQuery,
   TreeReader
 } from '../core/views/row-tree.ts'
+import { AnswerSize, weightOf } from './answer-size.ts'
 import { QUERY_CHUNK } from './limits.ts'
 import { groupsIn } from './map-groups.ts'
 import type { Group } from './map-groups.ts'
@@ -36,6 +37,7 @@ export async function queryMap(asked: MapAsked): Promise<IndexAnswer> {
   if (query.reduce === 'rows') return answerRows(asked)
   const groups = query.reduce === 'all' ? wholeRanges(asked) : groupsOf(asked)
   const rows: IndexRow[] = []
+  const size = new AnswerSize()
   let [skipped, faults] = [0, 0]
   for await (const group of query.limit > 0 ? groups : []) {
     if (skipped < query.skip) {
@@ -43,6 +45,7 @@ export async function queryMap(asked: MapAsked): Promise<IndexAnswer> {
       continue
     }
     const { value, fault } = resultOf(group, asked)
+    size.addRow(weightOf(value))
     if (fault) faults += 1
     const causes = query.causes > 0 ? await causesIn(asked, group.bounds) : []
     rows.push({ key: group.key, value, place: undefined, causes })
@@ -101,6 +104,7 @@ async function countIn(asked: MapAsked, bounds: KeyBounds): Promise<number> {
 async function answerRows(asked: MapAsked): Promise<IndexAnswer> {
   const { query } = asked
   const rows: IndexRow[] = []
+  const size = new AnswerSize()
   let skipped = 0
   for (const range of query.ranges) {
     if (rows.length >= query.limit) break
@@ -111,6 +115,7 @@ async function answerRows(asked: MapAsked): Promise<IndexAnswer> {
       }
       if (rows.length >= query.limit) break
       const { key, value, eventPlace } = new MapRow(entry)
+      size.addRow(weightOf(value))
       rows.push({ key, value, place: eventPlace, causes: query.causes > 0 ? [eventPlace] : [] })
     }
   }
@@ -157,7 +162,7 @@ async function* wholeRanges(asked: MapAsked): AsyncGenerator<Group> {
   const { ranges } = asked.query
   for (const range of ranges) {
     const summaries = await summariesOf(asked, range)
-    if (summaries.length > 0) yield { key: range.key ?? null, bounds: range, summaries }
+    if (summaries.length > 0) yield { key: null, bounds: range, summaries }
   }
 }
 

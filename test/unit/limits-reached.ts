@@ -29,6 +29,8 @@ const NDJSON = 'integration/http-ndjson.test.ts'
 const LIVE = 'integration/http-live-feed.test.ts'
 const FEED = 'integration/http-feed.test.ts'
 const HTTP = 'integration/http-caps.test.ts'
+const VIEWS = 'integration/http-view-refusals.test.ts'
+const WAITS = 'integration/http-view-waits.test.ts'
 const DEFINITIONS = 'property/definitions.test.ts'
 const HEALER = 'unit/healer.test.ts'
 const VIEWS = 'unit/view-caps.test.ts'
@@ -228,6 +230,10 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     pageEventsMax: BOUNDS,
     pageBytesMax: `${READS}: a page of large events ends early`,
     pagesBytesMax: `${HTTP}: that are being sent may weigh so much together`,
+    viewRowsMax: `${VIEWS}: of more rows or bytes than one may have`,
+    viewsAskedMax: `${WAITS}: questions beyond their number`,
+    viewMsMin: `${VIEWS}: that is misspelt or contradicts itself`,
+    viewMsMax: `${VIEWS}: that is misspelt or contradicts itself`,
     conflictsMax: `${HTTP}: conflicting keys are listed up to their number`,
     feedsMax: `${FEED}: beyond the number of feeds`,
     feedTimeoutMsMax: BOUNDS,
@@ -327,6 +333,7 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'keysBatch',
     'pageEventsDefault',
     'pageBatch',
+    'viewMsDefault',
     'feedChunkBytes',
     'longpollMsDefault',
     'heartbeatMsDefault',
@@ -344,6 +351,7 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'GET_KEYS',
     'FEED_BACKOFF_MS_MIN',
     'FEED_BACKOFF_MS_MAX',
+    'VIEW_POLL_MS',
     'STATUS_WATCH_MS',
     'VERIFY_POLL_MS',
     'STOP_MS_MAX',
