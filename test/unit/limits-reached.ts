@@ -33,6 +33,7 @@ const VIEWS = 'integration/http-view-refusals.test.ts'
 const WAITS = 'integration/http-view-waits.test.ts'
 const DEFINITIONS = 'property/definitions.test.ts'
 const HEALER = 'unit/healer.test.ts'
+const VIEWS = 'unit/view-caps.test.ts'
 const TABLES = 'conformance/table-check.test.ts'
 
 const FLOOD = `${HOSTILE}: floods requests has its stream reset`
@@ -189,7 +190,17 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     HEAL_BYTES_MAX: `${HEALER}: commits of so many bytes are healed at a time`,
     HEALED_READ_ATTEMPTS_MAX:
       'property/healed-read.test.ts: meets more damage after each healing is tried so many times',
-    REFETCH_PAGES_MAX: `${SMALL}: a damaged stretch is asked for in so many pages`
+    REFETCH_PAGES_MAX: `${SMALL}: a damaged stretch is asked for in so many pages`,
+    CHANGE_CAUSES_MAX: `${VIEWS}: a change of a row names the last of its causes`,
+    EXPLAIN_EVENTS_MAX: `${VIEWS}: a row that more events made than are named`,
+    VIEW_CHANGES_MAX: `${VIEWS}: a reader of changes that stops reading`,
+    VIEW_FAULTS_SHOWN: `${VIEWS}: faults are counted, and so many of them shown`,
+    VIEW_SCRATCH_EVENTS_MAX: `${VIEWS}: what only all events can tell`
+  },
+  'src/views/limits.ts': {
+    FAULT_BYTES_MAX: `${VIEWS}: faults are counted, and so many of them shown`,
+    ROW_VALUE_BYTES_MAX: 'property/view-map-index.test.ts: an index on disk answers as all rows do',
+    UPPER_RUNS_MAX: `${VIEWS}: a view with more runs than are kept in memory`
   },
   'src/schema/limits.ts': {
     JSON_DEPTH_MAX: 'property/canonical-json.test.ts: of nesting up to the limit is a text',
@@ -296,6 +307,13 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'REFUSED_SHOWN_MS',
     'TWIN_SHOWN_MS'
   ],
+  'src/views/limits.ts': [
+    'QUERY_CHUNK',
+    'BUILD_BATCH',
+    'EVENTS_AT_ONCE',
+    'REOPEN_MS',
+    'RUNS_READ_AT_ONCE'
+  ],
   'src/node/limits.ts': [
     'READ_AHEAD_MIN',
     'READ_AHEAD_MAX',
@@ -304,6 +322,7 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'RELIST_MS',
     'CLOSE_TOLD_MS',
     'DEFINITION_SCAN_CHUNK',
+    'VIEW_SCAN_CHUNK',
     'UNOPENED_RETRY_MS',
     'UNOPENED_RETRY_MS_MAX',
     'UNOPENED_REST_MS_MAX',
