@@ -29,11 +29,11 @@ const NDJSON = 'integration/http-ndjson.test.ts'
 const LIVE = 'integration/http-live-feed.test.ts'
 const FEED = 'integration/http-feed.test.ts'
 const HTTP = 'integration/http-caps.test.ts'
-const ASKED = 'integration/http-view-refusals.test.ts'
+const VIEWS = 'integration/http-view-refusals.test.ts'
 const WAITS = 'integration/http-view-waits.test.ts'
 const DEFINITIONS = 'property/definitions.test.ts'
 const HEALER = 'unit/healer.test.ts'
-const VIEWS = 'unit/view-caps.test.ts'
+const VIEW_CAPS = 'unit/view-caps.test.ts'
 const TABLES = 'conformance/table-check.test.ts'
 
 const FLOOD = `${HOSTILE}: floods requests has its stream reset`
@@ -191,18 +191,18 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     HEALED_READ_ATTEMPTS_MAX:
       'property/healed-read.test.ts: meets more damage after each healing is tried so many times',
     REFETCH_PAGES_MAX: `${SMALL}: a damaged stretch is asked for in so many pages`,
-    EXPLAINED_EVENTS_MAX: `${ASKED}: an answer explains so many events`,
-    CHANGE_CAUSES_MAX: `${VIEWS}: a change of a row names the last of its causes`,
-    EXPLAIN_EVENTS_MAX: `${VIEWS}: a row that more events made than are named`,
-    VIEW_CHANGES_MAX: `${VIEWS}: a reader of changes that stops reading`,
-    VIEW_FAULTS_SHOWN: `${VIEWS}: faults are counted, and so many of them shown`,
-    VIEW_SCRATCH_EVENTS_MAX: `${VIEWS}: what only all events can tell`
+    CHANGE_CAUSES_MAX: `${VIEW_CAPS}: a change of a row names the last of its causes`,
+    EXPLAINED_EVENTS_MAX: `${VIEWS}: an answer explains so many events`,
+    EXPLAIN_EVENTS_MAX: `${VIEW_CAPS}: a row that more events made than are named`,
+    VIEW_CHANGES_MAX: `${VIEW_CAPS}: a reader of changes that stops reading`,
+    VIEW_FAULTS_SHOWN: `${VIEW_CAPS}: faults are counted, and so many of them shown`,
+    VIEW_SCRATCH_EVENTS_MAX: `${VIEW_CAPS}: what only all events can tell`
   },
   'src/views/limits.ts': {
-    ANSWER_BYTES_MAX: `${ASKED}: what an answer holds of values, events and explanations`,
-    FAULT_BYTES_MAX: `${VIEWS}: faults are counted, and so many of them shown`,
+    ANSWER_BYTES_MAX: `${VIEWS}: what an answer holds of values, events and explanations`,
+    FAULT_BYTES_MAX: `${VIEW_CAPS}: faults are counted, and so many of them shown`,
     ROW_VALUE_BYTES_MAX: 'property/view-map-index.test.ts: an index on disk answers as all rows do',
-    UPPER_RUNS_MAX: `${VIEWS}: a view with more runs than are kept in memory`
+    UPPER_RUNS_MAX: `${VIEW_CAPS}: a view with more runs than are kept in memory`
   },
   'src/schema/limits.ts': {
     JSON_DEPTH_MAX: 'property/canonical-json.test.ts: of nesting up to the limit is a text',
@@ -232,10 +232,10 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     pageEventsMax: BOUNDS,
     pageBytesMax: `${READS}: a page of large events ends early`,
     pagesBytesMax: `${HTTP}: that are being sent may weigh so much together`,
-    viewRowsMax: `${ASKED}: of more rows or bytes than one may have`,
+    viewRowsMax: `${VIEWS}: of more rows or bytes than one may have`,
     viewsAskedMax: `${WAITS}: questions beyond their number`,
-    viewMsMin: `${ASKED}: that is misspelt or contradicts itself`,
-    viewMsMax: `${ASKED}: that is misspelt or contradicts itself`,
+    viewMsMin: `${VIEWS}: that is misspelt or contradicts itself`,
+    viewMsMax: `${VIEWS}: that is misspelt or contradicts itself`,
     conflictsMax: `${HTTP}: conflicting keys are listed up to their number`,
     feedsMax: `${FEED}: beyond the number of feeds`,
     feedTimeoutMsMax: BOUNDS,
