@@ -16,7 +16,7 @@ import { isDatabaseName } from './database-registry.ts'
 import { DatabaseView, digestOf } from './database-view.ts'
 import { contentOf } from './definition-events.ts'
 import type { Definitions } from './definitions.ts'
-import { VIEW_FAULTS_SHOWN } from './limits.ts'
+import { VIEWS_NAMED_MAX, VIEW_FAULTS_SHOWN } from './limits.ts'
 import { healedScan } from './healed-read.ts'
 import { keyTextOf } from './view-causes.ts'
 import { DatabaseViewSource } from './view-source.ts'
@@ -51,6 +51,7 @@ export function openDatabaseViews(init: DatabaseInit, database: ViewedDatabase):
   const compile = (definition: Json): Promise<ViewProgram> => init.viewCompiler.compile(definition)
   const followed = new ViewDefinitions({ engine, definitions, compile })
   const views = new DatabaseViews({
+    name,
     engine,
     source,
     store,
@@ -81,6 +82,8 @@ function defineConfigured(init: DatabaseInit, views: DatabaseViews): void {
 }
 
 export interface DatabaseViewsInit {
+  /** Of the database. */
+  readonly name: string
   readonly engine: ViewEngine
   readonly source: DatabaseViewSource
   readonly store: EventStore
@@ -115,6 +118,21 @@ export class DatabaseViews implements Views {
     for (const name of engine.names()) infos.push(await this.#info(engine.slot(name)))
     const refused = followed.refused().filter(({ name }) => !engine.has(name))
     return [...infos, ...refused.map(refusedInfo)].sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
+  /** Of views that answer nothing, for a person, in full sentences. */
+  warnings(): readonly string[] {
+    const { engine, followed, name: database } = this.#init
+    const failed = engine.names().flatMap((name) => {
+      const { failure } = engine.slot(name)
+      return failure === undefined ? [] : [{ name, ...failure }]
+    })
+    const refused = followed.refused().filter(({ name }) => !engine.has(name))
+    const all = [...failed, ...refused.map((each) => ({ ...each, isRefused: true }))]
+    return all.slice(0, VIEWS_NAMED_MAX).map(({ name, reason, isRefused }) => {
+      const fault = isRefused ? 'is not run here' : 'could not be built, and is tried again'
+      return `View ${name} of ${database} ${fault}: ${reason}`
+    })
   }
 
   async get(name: string): Promise<View> {

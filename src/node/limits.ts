@@ -190,3 +190,6 @@ export const VIEW_SCRATCH_EVENTS_MAX = 200_000
 
 /** Faults of a view that are shown: enough to see what is wrong with its function. */
 export const VIEW_FAULTS_SHOWN = 10
+
+/** Views of a database that answer nothing and are named in the status. */
+export const VIEWS_NAMED_MAX = 10

@@ -34,15 +34,17 @@ const PARAMETERS = [
   'explain'
 ]
 
+/** Some text may be a cursor of what never comes. */
+const WAITS: ReadonlySet<string> = new Set(['min_lc'])
+
 test('naughty strings in every place of a question and of a definition are no fault', async () => {
   await using served = await serveStock()
   const stock = `${served.url}/depot/stock`
   for (const text of NAUGHTY_STRINGS) {
     const coded = encodeURIComponent(Buffer.from(text).toString())
     const json = encodeURIComponent(JSON.stringify(text))
-    // `min_lc` would wait for a cursor that it can read.
     const asked = PARAMETERS.flatMap((name) =>
-      [coded, json].map((value) => `${name}=${value}&timeout=100`)
+      [coded, json].map((value) => `${name}=${value}${WAITS.has(name) ? '&timeout=100' : ''}`)
     )
     const definitions = [
       { key: text },
@@ -54,7 +56,7 @@ test('naughty strings in every place of a question and of a definition are no fa
     await Promise.all([
       ...asked.map(async (query) => expectNoFault(await ask(`${stock}?${query}`), query)),
       ...PARAMETERS.map(async (name) => {
-        expectNoFault(await post(stock, { [name]: text, timeout: 100 }), `${name} ${text}`)
+        expectNoFault(await post(stock, { [name]: text }), `${name} ${text}`)
         expectNoFault(await post(stock, { [name]: { [text]: [text] } }), `${name} ${text}`)
       }),
       ...['GET', 'PUT', 'POST', 'DELETE'].flatMap((method) =>
