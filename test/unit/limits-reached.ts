@@ -31,6 +31,7 @@ const FEED = 'integration/http-feed.test.ts'
 const HTTP = 'integration/http-caps.test.ts'
 const DEFINITIONS = 'property/definitions.test.ts'
 const HEALER = 'unit/healer.test.ts'
+const VIEWS = 'unit/view-comparison.test.ts'
 const TABLES = 'conformance/table-check.test.ts'
 
 const FLOOD = `${HOSTILE}: floods requests has its stream reset`
@@ -51,6 +52,7 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     VERSION_HEADS_MAX: '../protocols/delta/vectors/invalid.json: page: 15,001 heads',
     DATABASES_MAX: `${NODE}: no more databases than it may have`,
     NAME_BYTES_MAX: 'integration/http-databases.test.ts: a name of 63 characters is taken',
+    VIEWS_MAX: `${VIEWS}: no more views are told of than one answer may have`,
     PAGE_COMMITS_MAX: `${NODE}: a page ends at its number of commits`
   },
   'src/core/limits.ts': {
@@ -171,6 +173,7 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     DEFINITION_BYTES_MAX: `${DEFINITIONS}: that are too large are ordinary events`,
     DEFINITIONS_MAX: `${DEFINITIONS}: beyond their number count for the lowest names`,
     DEFINITION_SCAN_MAX: `${DEFINITIONS}: are looked for among so many events of 1970`,
+    VIEWS_UNEQUAL_MAX: `${VIEWS}: so many views that differ are named`,
     WARNINGS_MAX: `${NODE}: no more warnings are kept`,
     CLOCKS_AHEAD_MAX: `${NODE}: so many boxes with fast clocks`,
     FORKS_NAMED_MAX: `${NODE}: so many boxes with fast clocks, and so many forks`,
