@@ -6,14 +6,15 @@
 import { compareBytes, equalBytes } from '../core/bytes.ts'
 import { present } from '../core/assert.ts'
 import type { Json } from '../core/json.ts'
-import { decodeViewKey, encodeViewKey } from '../core/views/collation.ts'
+import { encodeViewKey } from '../core/views/collation.ts'
 import { TreeBuilder, changedRuns } from '../core/views/row-tree.ts'
-import type { Summaries, TreeChange } from '../core/views/row-tree.ts'
+import type { Summaries, TreeChange, TreeReader } from '../core/views/row-tree.ts'
 import type { DerivedChange, DerivedReader } from '../store/derived-store.ts'
 import { BUILD_BATCH, ROW_VALUE_BYTES_MAX } from './limits.ts'
 import { queryMap } from './map-query.ts'
-import { MapRow, digestText, mapSummaries, rowKey, rowValue } from './map-rows.ts'
+import { EVENT_ROWS_MAX, digestText, mapSummaries, rowKey, rowValue } from './map-rows.ts'
 import type { MapSummary } from './map-rows.ts'
+import { touchedKeys } from './map-touched.ts'
 import type { Emitted, Fault, MapOutcome, MapProgram } from './program.ts'
 import { readAhead } from './read-ahead.ts'
 import {
@@ -33,9 +34,10 @@ import type {
   IndexState,
   IndexUpdate,
   IndexedEvent,
-  TouchedKey,
   ViewIndex
 } from './view-index.ts'
+import { readUpperRuns, withChanges, withUpperRuns } from './upper-runs.ts'
+import type { UpperRuns } from './upper-runs.ts'
 
 export function createMapIndex(program: MapProgram): ViewIndex {
   return new MapIndex(program)
@@ -48,6 +50,7 @@ type EventRows =
 class MapIndex implements ViewIndex {
   readonly #program: MapProgram
   readonly #summaries: Summaries<MapSummary>
+  readonly #upper = new WeakMap<IndexState, Promise<UpperRuns | undefined>>()
 
   constructor(program: MapProgram) {
     this.#program = program
@@ -76,7 +79,7 @@ class MapIndex implements ViewIndex {
     }
     await batch.end()
     const height = await this.#buildTree(batch, reader)
-    return { ...(await this.#totals(reader, height, [])), height, faults }
+    return { ...(await this.#totals(treeReader(reader, height), height, [])), height, faults }
   }
 
   async update(
@@ -102,19 +105,22 @@ class MapIndex implements ViewIndex {
       else rows.push(...outcome.rows.map(({ key, value }) => ({ level: 0, key, value })))
     }
     rows.sort((a, b) => compareBytes(a.key, b.key))
-    const tree = treeReader(reader, state.height)
+    const tree = await this.#tree(reader, state)
     const { changes, height } = await changedRuns(tree, this.#summaries, rows)
-    const totals = await this.#totals(reader, height, changes)
+    const totals = await this.#totals(tree, height, changes)
+    const next = { ...totals, height, faults: state.faults + moreFaults }
+    const upper = await this.#upper.get(state)
+    if (upper !== undefined) this.#upper.set(next, Promise.resolve(withChanges(upper, changes)))
     const touched = options.touched === true ? await touchedKeys(reader, change, rows) : []
     return {
-      state: { ...totals, height, faults: state.faults + moreFaults },
+      state: next,
       changes: [...rows.map(treeChange), ...changes.map(treeChange), ...faults],
       touched
     }
   }
 
-  query(reader: DerivedReader, state: IndexState, query: IndexQuery): Promise<IndexAnswer> {
-    const tree = treeReader(reader, state.height)
+  async query(reader: DerivedReader, state: IndexState, query: IndexQuery): Promise<IndexAnswer> {
+    const tree = await this.#tree(reader, state)
     return queryMap({ tree, summaries: this.#summaries, reducer: this.#program.reducer, query })
   }
 
@@ -123,6 +129,19 @@ class MapIndex implements ViewIndex {
     limit: number
   ): Promise<readonly { readonly place: Uint8Array; readonly fault: string }[]> {
     return lastFaults(reader, limit)
+  }
+
+  async #tree(reader: DerivedReader, state: IndexState): Promise<TreeReader> {
+    const tree = treeReader(reader, state.height)
+    const upper = this.#upper.get(state) ?? readUpperRuns(tree)
+    this.#upper.set(state, upper)
+    try {
+      const runs = await upper
+      return runs === undefined ? tree : withUpperRuns(tree, runs)
+    } catch (error) {
+      this.#upper.delete(state)
+      throw error
+    }
   }
 
   #rowsOf(events: readonly IndexedEvent[]): EventRows[] {
@@ -136,6 +155,9 @@ class MapIndex implements ViewIndex {
   /** Of an event of which one row cannot be kept none is. */
   #keptRows({ place, recorded }: IndexedEvent, outcome: MapOutcome): EventRows {
     if ('fault' in outcome) return outcome
+    if (outcome.rows.length > EVENT_ROWS_MAX) {
+      return { fault: `an event has at most ${EVENT_ROWS_MAX} rows` }
+    }
     const rows: { key: Uint8Array; value: Uint8Array }[] = []
     for (const [number, { key, value }] of outcome.rows.entries()) {
       const json = this.#checked(value)
@@ -151,7 +173,7 @@ class MapIndex implements ViewIndex {
     const problem = this.#program.reducer?.check(value)
     if (problem !== undefined) return { fault: problem }
     const json = JSON.stringify(value)
-    if (json.length <= ROW_VALUE_BYTES_MAX) return json
+    if (Buffer.byteLength(json) <= ROW_VALUE_BYTES_MAX) return json
     return { fault: `a value has at most ${ROW_VALUE_BYTES_MAX} bytes, as JSON` }
   }
 
@@ -173,12 +195,12 @@ class MapIndex implements ViewIndex {
 
   /** What all rows come to, by the highest runs. */
   async #totals(
-    reader: DerivedReader,
+    tree: TreeReader,
     height: number,
     changes: readonly TreeChange[]
   ): Promise<{ readonly rows: number; readonly digest: string }> {
     if (height === 0) return { rows: 0, digest: EMPTY_DIGEST }
-    const held = await treeReader(reader, height).entries(height, {})
+    const held = await tree.entries(height, {})
     const changed = changes.filter(({ level }) => level === height)
     const kept = held.filter(({ key }) => !changed.some((each) => equalBytes(each.key, key)))
     const runs = [...kept, ...changed].flatMap(({ value }) => (value === undefined ? [] : [value]))
@@ -198,41 +220,6 @@ function encoded(key: Json): { readonly bytes: Uint8Array } | Fault {
     if (error instanceof RangeError) return { fault: error.message }
     throw error
   }
-}
-
-/** Keys of rows that come or go, and whether what comes stands before what was there. */
-async function touchedKeys(
-  reader: DerivedReader,
-  change: IndexChange,
-  rows: readonly TreeChange[]
-): Promise<TouchedKey[]> {
-  const events = new Map(
-    [...change.put, ...change.drop].map((each) => [Buffer.from(each.place).toString('hex'), each])
-  )
-  const touched: { keyBytes: Uint8Array; causes: IndexedEvent[] }[] = []
-  for (const { key } of rows) {
-    const row = rowOf(key)
-    const last = touched.at(-1)
-    const isSame = last !== undefined && equalBytes(last.keyBytes, row.keyBytes)
-    const group = isSame ? last : { keyBytes: row.keyBytes, causes: [] }
-    if (!isSame) touched.push(group)
-    const cause = events.get(Buffer.from(row.eventPlace).toString('hex'))
-    if (cause !== undefined && group.causes.at(-1) !== cause) group.causes.push(cause)
-  }
-  const keys: TouchedKey[] = []
-  for (const { keyBytes, causes } of touched) {
-    const [last] = await reader.scan({ ...boundsOf(0, keyBytes), reverse: true, limit: 1 })
-    const lastPlace = last && rowOf(last.key.subarray(1)).eventPlace
-    const first = present(causes[0], 'a row has an event').place
-    const late = lastPlace !== undefined && compareBytes(lastPlace, first) > 0
-    keys.push({ key: decodeViewKey(keyBytes).value, keyBytes, causes, late })
-  }
-  return keys
-}
-
-/** For its key alone. */
-function rowOf(key: Uint8Array): MapRow {
-  return new MapRow({ key, value: key })
 }
 
 /** Gathers what is to be written; one batch is written while the next one is gathered. */

@@ -164,6 +164,7 @@ export function databaseOn(
     clockAhead: () => undefined,
     ownLogClosed: () => undefined,
     views: [],
+    viewDefinitions: {},
     viewCompiler: new ViewCompiler({ hasher: systemHasher, scripts: false }),
     openViews: async () => createMemoryDerivedStore(),
     log: () => undefined
