@@ -40,6 +40,14 @@ export const ERROR_CODES = [
   'LATERBASE_INVITATION_INVALID',
   /** An option of the node, or an entry of a configuration file, is wrong. */
   'LATERBASE_OPTION_INVALID',
+  /** A view's definition breaks a rule, or its functions are not deterministic; nothing was defined. */
+  'LATERBASE_VIEW_INVALID',
+  /** The database has no view of that name. */
+  'LATERBASE_VIEW_UNKNOWN',
+  /** The view is being built, and has no answer yet; `facts` say how far it is. */
+  'LATERBASE_VIEW_BUILDING',
+  /** The view cannot be built or read; its state says why. */
+  'LATERBASE_VIEW_FAILED',
   /** A peer did not answer, or the connection to it broke. */
   'LATERBASE_PEER_UNREACHABLE',
   /** The node was closed, or is closing. */

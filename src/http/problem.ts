@@ -23,6 +23,7 @@ export const PROBLEMS = {
   'cross-origin': [403, 'Pages of other origins may not write'],
   'database-unknown': [404, 'There is no such database here'],
   'event-unknown': [404, 'There is no such event here'],
+  'view-unknown': [404, 'There is no such view here'],
   'route-unknown': [404, 'There is nothing at this address'],
   'method-not-allowed': [405, 'The resource does not have this method'],
   'not-acceptable': [406, 'No representation fits the Accept header'],
@@ -37,15 +38,18 @@ export const PROBLEMS = {
   'host-unknown': [421, 'This server does not answer under that name'],
   'event-invalid': [422, 'An event breaks a rule'],
   'future-dated': [422, 'An event is dated in the future'],
+  'view-invalid': [422, 'The definition of a view breaks a rule'],
   'headers-too-large': [431, 'The headers are too large'],
   internal: [500, 'An error of this server'],
   'store-corrupt': [500, 'Stored bytes are damaged'],
+  'view-failed': [500, 'The view cannot be built or read'],
   busy: [503, 'Too much at once'],
   closing: [503, 'The node is closing'],
   'feeds-full': [503, 'Too many feeds at once'],
   'peer-unreachable': [503, 'A peer did not answer'],
   'store-failed': [503, 'The store cannot be used now'],
   'sync-timeout': [503, 'Anti-entropy is still running'],
+  'view-building': [503, 'The view is being built'],
   'disk-full': [507, 'The disk is full']
 } as const satisfies Record<string, readonly [status: number, title: string]>
 
@@ -70,6 +74,10 @@ const CODE_OF_ERROR: Record<ErrorCode, ProblemCode> = {
   LATERBASE_IDENTITY_INVALID: 'internal',
   LATERBASE_INVITATION_INVALID: 'internal',
   LATERBASE_OPTION_INVALID: 'internal',
+  LATERBASE_VIEW_INVALID: 'view-invalid',
+  LATERBASE_VIEW_UNKNOWN: 'view-unknown',
+  LATERBASE_VIEW_BUILDING: 'view-building',
+  LATERBASE_VIEW_FAILED: 'view-failed',
   LATERBASE_PEER_UNREACHABLE: 'peer-unreachable',
   LATERBASE_CLOSED: 'closing'
 }
@@ -158,6 +166,9 @@ const FIXED_DETAILS: Partial<Record<ProblemCode, string>> = {
     'The store of this node cannot be read or written now; /_status says why. A write may be there ' +
     'all the same: send it again with the same `key`, or with `source` and `id`, and it is one event.',
   'disk-full': 'New events are refused until there is room; reads go on, and nothing is lost.',
+  'view-failed':
+    'What is known of the view says why; other views and the events are not concerned.',
+  'view-building': 'Ask again when it is built; events are written and read meanwhile.',
   'peer-unreachable': 'The connection to a peer broke.',
   closing: 'Ask again when the node is back.'
 }

@@ -6,6 +6,7 @@
 import { DATABASES_MAX } from '../../protocols/limits.ts'
 import type { Clock, Timer } from '../core/clock.ts'
 import { LaterbaseError } from '../errors.ts'
+import type { DerivedStore } from '../store/derived-store.ts'
 import type { EventStore } from '../store/event-store.ts'
 import type { NodeStore } from '../store/node-store.ts'
 import type { NodeDatabase } from './database.ts'
@@ -24,7 +25,13 @@ export const DATABASE_LIST = 'databases'
 export interface StorePlace {
   /** @param create makes the store when it is missing; false for one that is known to exist */
   open(database: string, create: boolean): Promise<EventStore>
-  /** Deletes what there is of a database's store, which is closed. */
+  /**
+   * The store of a database's views, made when it is missing.
+   *
+   * @param anew without what was there
+   */
+  openViews(database: string, anew: boolean): Promise<DerivedStore>
+  /** Deletes what there is of a database's store and its views, which are closed. */
   remove(database: string): Promise<void>
   /** A database is open: what its store still lacks of damaged files is taken over. */
   watch?(database: NodeDatabase): void

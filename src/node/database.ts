@@ -4,7 +4,6 @@
  */
 
 import type { Commit, LogId } from '../core/commit.ts'
-import type { Clock, Hasher, Rng, Signer } from '../core/clock.ts'
 import { present } from '../core/assert.ts'
 import { toHex } from '../core/bytes.ts'
 import { formatDigest, versionDigest, versionOf } from '../core/version.ts'
@@ -22,6 +21,7 @@ import {
   refusal,
   refuseConflicts
 } from './append-outcome.ts'
+import type { DatabaseInit } from './database-init.ts'
 import { headCursor, headVersion, readCursor } from './cursor.ts'
 import { Definitions } from './definitions.ts'
 import { readBound, readFilter, readKey } from './event-filter.ts'
@@ -46,37 +46,13 @@ import type {
   RecordedEvent,
   VerifyStatus
 } from './laterbase.ts'
-import type { RecordedClock } from './recorded-clock.ts'
 import { recordedAt, recordedFirst, recordedHere } from './recorded-place.ts'
-import { healedRead, healedScan, unlessAborted } from './healed-read.ts'
+import { unlessAborted } from '../views/unless-aborted.ts'
+import { healedRead, healedScan } from './healed-read.ts'
+import { openDatabaseViews } from './database-views.ts'
+import type { DatabaseViews } from './database-views.ts'
 import { createSignal } from './signal.ts'
 import type { Signal } from './signal.ts'
-
-export interface DatabaseInit {
-  readonly name: string
-  readonly store: EventStore
-  readonly signer: Signer
-  readonly hasher: Hasher
-  readonly rng: Rng
-  readonly clock: Clock
-  readonly recordedClock: RecordedClock
-  readonly futureToleranceMs: number
-  readonly peerId: (publicKey: Uint8Array) => string
-  /** Whose definitions count here, by raw public key: those of others are only shown. */
-  readonly trusts: (author: Uint8Array) => boolean
-  /** After each own commit is on disk. */
-  readonly announce: (database: NodeDatabase, commit: Commit) => void
-  /** Anti-entropy with all peers, for `sync`. */
-  readonly sync: (database: NodeDatabase, signal: AbortSignal | undefined) => Promise<void>
-  /** A read or a write met damage: whether it was healed, so that another try is worth it. */
-  readonly heal: (database: NodeDatabase, error: unknown) => Promise<boolean>
-  readonly verify: (database: NodeDatabase, signatures: boolean) => Promise<VerifyStatus>
-  readonly verification: (database: string) => VerifyStatus
-  /** A peer's stamp is too far ahead to be believed. */
-  readonly clockAhead: (database: string, commit: Commit) => void
-  /** Somebody wrote on in the log of this node: it was closed, and a new one begun. */
-  readonly ownLogClosed: (database: string, log: LogId) => void
-}
 
 export class NodeDatabase implements Database {
   readonly name: string
@@ -84,6 +60,7 @@ export class NodeDatabase implements Database {
   /** Told after every batch that is on disk. */
   readonly committed: Signal
   readonly definitions: Definitions
+  readonly views: DatabaseViews
   readonly #init: DatabaseInit
   readonly #writer: GroupCommit
   readonly #rumours = new LogRumours()
@@ -120,8 +97,15 @@ export class NodeDatabase implements Database {
       hasher,
       clock: init.clock,
       trusts: init.trusts,
-      append: async (event) => present((await this.#write([event], true))[0], 'an outcome'),
-      changed: () => undefined
+      append: async (event) => present((await this.#write([event], true))[0], 'an outcome')
+    })
+    this.views = openDatabaseViews(init, {
+      head: () => this.#head(),
+      changed: (cursor, signal) => this.changed(cursor, { signal }),
+      reading: (read) => this.#reading(read),
+      scan: (range) => this.#scanning(this.store.scan(range)),
+      heal: (error) => this.#heal(error),
+      reached: (cursor, signal) => this.#reached(cursor, signal)
     })
     store.onReopened(() => {
       this.#onCommitted(undefined)
@@ -237,7 +221,7 @@ export class NodeDatabase implements Database {
       name: this.name,
       events: this.store.eventCount(),
       commits: this.store.arrival(),
-      lc: headCursor(this.store),
+      lc: this.#head(),
       version: headVersion(this.store),
       digest: this.digest(),
       logs: logStatuses(this.store, { known: this.#rumours.known(), peerId: this.#init.peerId }),
@@ -289,6 +273,7 @@ export class NodeDatabase implements Database {
   close(): Promise<void> {
     this.#closed ??= this.#writer.close().then(async () => {
       this.committed.tell()
+      await this.views.close()
       await this.store.close()
     })
     this.committed.tell()
@@ -304,8 +289,24 @@ export class NodeDatabase implements Database {
     options.signal?.throwIfAborted()
     const outcomes = accepted.length === 0 ? [] : await this.#write(accepted, partial)
     if (!partial) refuseConflicts(accepted, outcomes, Array.isArray(offered))
+    return { lc: this.#head(), results: appendResults(envelopes, outcomes, Array.isArray(offered)) }
+  }
+
+  #head(): string {
     this.#lc ??= headCursor(this.store)
-    return { lc: this.#lc, results: appendResults(envelopes, outcomes, Array.isArray(offered)) }
+    return this.#lc
+  }
+
+  async #reached(cursor: string, signal: AbortSignal | undefined): Promise<void> {
+    const reader = await this.#readCursor(cursor)
+    for (;;) {
+      signal?.throwIfAborted()
+      if (this.#closed !== undefined) throw closedError(this.name)
+      const told = this.committed.count()
+      const { beyond } = await this.#reading(() => settle(this.store, reader))
+      if (beyond.length === 0) return
+      await this.committed.after(told, signal)
+    }
   }
 
   #write(events: readonly AppendEvent[], partial: boolean): Promise<readonly AppendOutcome[]> {

@@ -36,8 +36,6 @@ export interface DefinitionsInit {
   readonly trusts: (author: Uint8Array) => boolean
   /** Writes one event as a commit. */
   readonly append: (event: AppendEvent) => Promise<AppendOutcome>
-  /** Another may count now. */
-  readonly changed: () => void
 }
 
 export interface Definition {
@@ -54,6 +52,7 @@ export class Definitions {
   #isLoaded = false
   #reopenings = 0
   #last: Promise<unknown> = Promise.resolve()
+  readonly #listeners: (() => void)[] = []
 
   constructor(init: DefinitionsInit) {
     this.#init = init
@@ -62,6 +61,11 @@ export class Definitions {
       this.#reopenings += 1
       this.#isLoaded = false
     })
+  }
+
+  /** Called whenever others may count than did before. */
+  onChanged(listener: () => void): void {
+    this.#listeners.push(listener)
   }
 
   /** Undefined once what is held is known, which it then stays. */
@@ -113,11 +117,11 @@ export class Definitions {
         if (mayDefine(event.key)) isNew = this.#take(event, origin.genesis.publicKey) || isNew
       }
     }
-    if (isNew) this.#init.changed()
+    if (isNew) this.#tell()
   }
 
   async #load(): Promise<void> {
-    const { store, changed } = this.#init
+    const { store } = this.#init
     const reopenings = this.#reopenings
     let read = 0
     for await (const events of store.scan({ ...DEFINITION_KEYS, chunk: DEFINITION_SCAN_CHUNK })) {
@@ -126,7 +130,11 @@ export class Definitions {
       if (read >= DEFINITION_SCAN_MAX) break
     }
     this.#isLoaded = reopenings === this.#reopenings
-    changed()
+    this.#tell()
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener()
   }
 
   async #takeStored(event: StoredEvent): Promise<void> {

@@ -5,6 +5,7 @@
 
 import type { Json } from '../core/json.ts'
 import type { ErrorCode, Problem } from '../errors.ts'
+import type { Views } from './views.ts'
 
 export type { Json } from '../core/json.ts'
 
@@ -209,6 +210,8 @@ export interface ConflictStatus {
 
 export interface Database {
   readonly name: string
+  /** What is made of its events. */
+  readonly views: Views
 
   /**
    * Writes one or more events as one commit, all or nothing. Resolves when they are on disk.

@@ -166,3 +166,24 @@ assert(
   4 * REPEATED_WAIT_MS_MAX < COMPARE_MS_MAX,
   'a comparison behind the repeats in flight is in time'
 )
+
+/** Events that a build of a view looks at in one go, before others have their turn. */
+export const VIEW_SCAN_CHUNK = 1_000
+
+/** Events that a view names for one row that it explains: what a person reads. */
+export const EXPLAIN_EVENTS_MAX = 100
+
+/** Events that a change of a row names as its causes. */
+export const CHANGE_CAUSES_MAX = 20
+
+/** Changes of a view that wait for one reader: who is further behind asks the view, and begins anew. */
+export const VIEW_CHANGES_MAX = 10_000
+
+/**
+ * Events of a database of which a view can still be asked what no index tells, such as what one cursor covered:
+ * they are all gone through, and what they come to is held in memory.
+ */
+export const VIEW_SCRATCH_EVENTS_MAX = 200_000
+
+/** Faults of a view that are shown: enough to see what is wrong with its function. */
+export const VIEW_FAULTS_SHOWN = 10

@@ -298,7 +298,9 @@ export class LaterbaseNode implements Laterbase {
       verify: (database, signatures) => this.#healer.verify(database, signatures),
       verification: (database) => this.#healer.status(database),
       clockAhead: (_database, commit) => this.#noteClockAhead(commit),
-      ownLogClosed: (database, log) => this.#noteOwnLogClosed(database, log)
+      ownLogClosed: (database, log) => this.#noteOwnLogClosed(database, log),
+      openViews: (anew) => this.#init.stores.openViews(name, anew),
+      log: options.log
     })
   }
 

@@ -4,6 +4,7 @@
  */
 
 import { present } from '../core/assert.ts'
+import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import type { EventStore, StoredEvent } from '../store/event-store.ts'
 import type { FeedRow } from './feed.ts'
 import type { RecordedEvent } from './laterbase.ts'
@@ -26,6 +27,15 @@ export function recordedAt(store: EventStore, row: Omit<FeedRow, 'lc'>): Recorde
  * gives the same answer.
  */
 export async function recordedFirst(store: EventStore, event: StoredEvent): Promise<RecordedEvent> {
+  return recordedAt(store, await firstPlace(store, event))
+}
+
+/** When the first commit that holds an event was recorded, on whichever node. */
+export async function firstRecorded(store: EventStore, event: StoredEvent): Promise<Stamp> {
+  return (await firstPlace(store, event)).recorded
+}
+
+async function firstPlace(store: EventStore, event: StoredEvent): Promise<Omit<FeedRow, 'lc'>> {
   let first: Omit<FeedRow, 'lc'> | undefined
   for (const place of await store.occurrences(event)) {
     const log = present(store.logs()[place.log], 'a known log')
@@ -34,7 +44,7 @@ export async function recordedFirst(store: EventStore, event: StoredEvent): Prom
     const row = { event, log: log.tip.origin.id, seq: place.seq, recorded }
     if (first === undefined || isEarlier(row, first)) first = row
   }
-  return recordedAt(store, present(first, 'a stored event stands somewhere'))
+  return present(first, 'a stored event stands somewhere')
 }
 
 function isEarlier(a: Omit<FeedRow, 'lc'>, b: Omit<FeedRow, 'lc'>): boolean {

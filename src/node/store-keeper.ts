@@ -12,6 +12,7 @@
  *     NAME.marker, .progress   see store/marker.ts and store/store-progress.ts
  *     NAME.damaged-TIME/       the files of one that was damaged, as they were found
  *     NAME.recovery.json       what was wrong and what was done, see recovery-note.ts
+ *     NAME.views/              what is made of its events, see view-files.ts
  *     NAME.salvage/            the repaired copy while there is something to take over
  *
  * Leaves out how damage is found when a store is opened (`store/guarded-store.ts`), how old files
@@ -25,6 +26,7 @@ import type { Clock, Hasher, Rng, Verifier } from '../core/clock.ts'
 import { toHex } from '../core/bytes.ts'
 import { LaterbaseError, isDamage, isLaterbaseError } from '../errors.ts'
 import { formatTime } from '../schema/time.ts'
+import type { DerivedStore } from '../store/derived-store.ts'
 import type { EventStore } from '../store/event-store.ts'
 import {
   beforeOf,
@@ -47,6 +49,7 @@ import type { DatabaseStatus } from './laterbase.ts'
 import type { Log } from './options.ts'
 import { readNote, removeNote, writeNote } from './recovery-note.ts'
 import type { RecoveryNote } from './recovery-note.ts'
+import { openViewFiles } from './view-files.ts'
 import { headOf, isHeld, lackingOf, signedOf, startsOf, takeOver } from './salvage-fill.ts'
 
 export interface KeeperInit {
@@ -89,6 +92,11 @@ export class StoreKeeper implements StorePlace {
       first: () => this.#openFirst(database, create),
       again: () => this.#openAgain(database)
     })
+  }
+
+  openViews(database: string, anew: boolean): Promise<DerivedStore> {
+    const location = join(this.#init.folder, `${database}.views`)
+    return openViewFiles(location, { anew, admit: (bytes) => this.#place.admit(bytes) })
   }
 
   async remove(database: string): Promise<void> {

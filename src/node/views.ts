@@ -70,8 +70,6 @@ export interface ViewRow<Value = Json> {
   readonly events?: readonly ViewCause[]
   /** There are more than `events` lists. */
   readonly more_events?: boolean
-  /** With `keys`, of a map: there is no row of this key. */
-  readonly error?: 'not_found'
 }
 
 export interface ViewAnswer<Value = Json> {

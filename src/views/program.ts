@@ -48,6 +48,8 @@ interface ProgramBase {
   readonly hash: string
   /** `effective`: events that others correct are left out; else all count, as they were recorded. */
   readonly events: 'recorded' | 'effective'
+  /** Why it is not to be run any more, such as that it takes all time there is; undefined for going on. */
+  refusal(): string | undefined
 }
 
 export interface MapProgram extends ProgramBase {

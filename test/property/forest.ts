@@ -19,6 +19,7 @@ import { createRecordedClock } from '../../src/node/recorded-clock.ts'
 import type { VerifyStatus } from '../../src/node/laterbase.ts'
 import { systemClock, systemHasher, systemVerifier } from '../../src/node/system.ts'
 import type { EventStore } from '../../src/store/event-store.ts'
+import { createMemoryDerivedStore } from '../../src/store/memory-derived-store.ts'
 import { createMemoryStore } from '../../src/store/memory-store.ts'
 import { DATABASE, SIGNERS, clashingEvents, logOf, seededRng } from './arbitraries.ts'
 
@@ -156,7 +157,9 @@ export function databaseOn(
     verify: async () => UNCHECKED,
     verification: () => UNCHECKED,
     clockAhead: () => undefined,
-    ownLogClosed: () => undefined
+    ownLogClosed: () => undefined,
+    openViews: async () => createMemoryDerivedStore(),
+    log: () => undefined
   })
 }
 

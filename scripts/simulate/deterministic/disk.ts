@@ -11,6 +11,7 @@ import type { LogId } from '../../../src/core/commit.ts'
 import { LaterbaseError } from '../../../src/errors.ts'
 import type { StorePlace } from '../../../src/node/database-registry.ts'
 import type { EventStore, StoreBatch } from '../../../src/store/event-store.ts'
+import { createMemoryDerivedStore } from '../../../src/store/memory-derived-store.ts'
 import { createMemoryStore } from '../../../src/store/memory-store.ts'
 import { createReopeningStore } from '../../../src/store/reopening-store.ts'
 import type { WriteReserve } from '../../../src/store/reopening-store.ts'
@@ -160,6 +161,7 @@ export class SimDisk {
           told: () => undefined
         }),
       close: async () => undefined,
+      openViews: async () => createMemoryDerivedStore(),
       remove: async (database) => {
         await life.sleep(this.#world.prng.fraction())
         this.#images.delete(database)

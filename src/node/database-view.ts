@@ -1,0 +1,175 @@
+/** One view of a database as clients see it: asks its build, and puts events and places to the rows. */
+
+import { present } from '../core/assert.ts'
+import { LaterbaseError } from '../errors.ts'
+import type { EventStore } from '../store/event-store.ts'
+import { createMemoryDerivedStore } from '../store/memory-derived-store.ts'
+import { EventsThatCount } from '../views/effective-events.ts'
+import { unlessAborted } from '../views/unless-aborted.ts'
+import { indexOf } from '../views/view-build.ts'
+import type { BuildReading, ViewBuild } from '../views/view-build.ts'
+import type { IndexAnswer, IndexRow } from '../views/view-index.ts'
+import type { ViewSlot } from '../views/view-slot.ts'
+import { EXPLAIN_EVENTS_MAX, VIEW_SCRATCH_EVENTS_MAX } from './limits.ts'
+import { recordedFirst } from './recorded-place.ts'
+import { causeAt, keyTextOf } from './view-causes.ts'
+import { viewChanges } from './view-changes.ts'
+import { planQuery } from './view-query.ts'
+import type { PlannedQuery } from './view-query.ts'
+import type { DatabaseViewSource } from './view-source.ts'
+import type {
+  View,
+  ViewAnswer,
+  ViewCause,
+  ViewChange,
+  ViewInfo,
+  ViewQuery,
+  ViewQueryOptions,
+  ViewRow
+} from './views.ts'
+
+export interface DatabaseViewInit {
+  readonly slot: ViewSlot
+  readonly source: DatabaseViewSource
+  readonly store: EventStore
+  /** Resolves when what a cursor covers is held. */
+  readonly reached: (cursor: string, signal: AbortSignal | undefined) => Promise<void>
+  readonly info: (slot: ViewSlot) => Promise<ViewInfo>
+}
+
+export class DatabaseView implements View {
+  readonly name: string
+  readonly #init: DatabaseViewInit
+
+  constructor(init: DatabaseViewInit) {
+    this.name = init.slot.name
+    this.#init = init
+  }
+
+  info(): Promise<ViewInfo> {
+    return this.#init.info(this.#init.slot)
+  }
+
+  async query(query: ViewQuery = {}, { signal }: ViewQueryOptions = {}): Promise<ViewAnswer> {
+    const { slot } = this.#init
+    // What is wrong with the question does not wait for a build.
+    planQuery(query, slot.program)
+    if (query.min_lc !== undefined) await this.#init.reached(query.min_lc, signal)
+    const build = await this.#build(query, signal)
+    const reading = await build.read()
+    try {
+      const plan = planQuery(query, build.program)
+      const answer = await this.#answer(build, reading, plan)
+      const rows: ViewRow[] = []
+      for (const row of answer.rows) rows.push(await this.#row(row, plan, query))
+      const { totalRows, offset } = answer
+      return {
+        ...(totalRows !== undefined && { total_rows: totalRows }),
+        ...(offset !== undefined && { offset }),
+        rows,
+        lc: reading.cursor,
+        digest: digestOf(build, reading),
+        faults: reading.state.faults + answer.faults
+      }
+    } finally {
+      await reading.release()
+    }
+  }
+
+  changes({ signal }: ViewQueryOptions = {}): AsyncIterable<ViewChange> {
+    const { slot, source } = this.#init
+    return viewChanges({ slot, source, signal })
+  }
+
+  async refresh({ signal }: ViewQueryOptions = {}): Promise<void> {
+    await this.#refreshed(signal)
+  }
+
+  async #build(query: ViewQuery, signal: AbortSignal | undefined): Promise<ViewBuild> {
+    const { slot } = this.#init
+    const { update = true, min_lc: minLc } = query
+    if (update === true || minLc !== undefined) return this.#refreshed(signal)
+    const { current } = slot
+    if (current === undefined && slot.failure === undefined) throw notBuilt(slot, this.#init.source)
+    const build = current ?? (await slot.ready(signal))
+    // Whoever asks next is told what went wrong.
+    if (update === 'lazy') void slot.refresh(build).catch(() => undefined)
+    return build
+  }
+
+  async #refreshed(signal: AbortSignal | undefined): Promise<ViewBuild> {
+    const { slot } = this.#init
+    const build = await slot.ready(signal)
+    const refreshed = slot.refresh(build)
+    await (signal === undefined ? refreshed : unlessAborted(refreshed, signal))
+    return build
+  }
+
+  async #answer(build: ViewBuild, reading: BuildReading, plan: PlannedQuery): Promise<IndexAnswer> {
+    const isPast = plan.before !== undefined || plan.recordedBy !== undefined
+    // Which events were corrected by then, and what one cursor covered, only the events can tell.
+    const isTold = plan.heldBy === undefined && !(isPast && reading.corrections > 0)
+    if (isTold) return build.index.query(reading.reader, reading.state, plan)
+    return this.#fromScratch(build, plan)
+  }
+
+  async #fromScratch(build: ViewBuild, plan: PlannedQuery): Promise<IndexAnswer> {
+    const { source } = this.#init
+    if (source.eventCount() > VIEW_SCRATCH_EVENTS_MAX) {
+      const message =
+        `known_at as a cursor, and a past of effective events, are computed anew: of at most ` +
+        `${VIEW_SCRATCH_EVENTS_MAX} events. Give known_at as a time, or ask a view of recorded events`
+      throw new LaterbaseError('LATERBASE_TOO_LARGE', message)
+    }
+    const { before, heldBy, recordedBy } = plan
+    const counting = new EventsThatCount(build.program, source)
+    const counted = await counting.all(undefined, { before, heldBy, recordedBy })
+    const memory = createMemoryDerivedStore()
+    const index = indexOf(build.program)
+    const write = memory.write.bind(memory)
+    const state = await index.build(counted.events(), write, memory)
+    return index.query(memory, state, { ...plan, before: undefined, recordedBy: undefined })
+  }
+
+  async #row(row: IndexRow, plan: PlannedQuery, query: ViewQuery): Promise<ViewRow> {
+    const { key, value, place, causes } = row
+    return {
+      ...(place !== undefined && plan.rowsAre === 'events' && { id: keyTextOf(place) }),
+      key,
+      value,
+      ...(query.include_events === true &&
+        place !== undefined && { event: await this.#event(place) }),
+      ...(query.explain === true && (await this.#explained(causes)))
+    }
+  }
+
+  async #event(place: Uint8Array): Promise<NonNullable<ViewRow['event']>> {
+    const { source, store } = this.#init
+    const event = present(await source.event(place), 'the event of a row')
+    return recordedFirst(store, event)
+  }
+
+  async #explained(
+    places: readonly Uint8Array[]
+  ): Promise<Pick<ViewRow, 'events' | 'more_events'>> {
+    const events: ViewCause[] = []
+    for (const place of places.slice(0, EXPLAIN_EVENTS_MAX)) {
+      const cause = await causeAt(this.#init.source, place)
+      if (cause !== undefined) events.push(cause)
+    }
+    return { events, ...(places.length > EXPLAIN_EVENTS_MAX && { more_events: true }) }
+  }
+}
+
+/** Of contents and definition: equal on two nodes that hold the same set. */
+export function digestOf(build: ViewBuild, { state }: Pick<BuildReading, 'state'>): string {
+  return `${build.program.hash.slice(0, DEFINITION_DIGITS)}-${state.digest}`
+}
+
+const DEFINITION_DIGITS = 12
+
+export function notBuilt(slot: ViewSlot, source: DatabaseViewSource): LaterbaseError {
+  const [done, total] = [slot.done ?? 0, source.eventCount()]
+  const message = `view ${slot.name} is being built: ${done} of ${total} events`
+  return new LaterbaseError('LATERBASE_VIEW_BUILDING', message, { facts: { done, total } })
+}

@@ -1,0 +1,176 @@
+/** The events of a database as its views read them: by commits, and in event order. */
+
+import { present } from '../core/assert.ts'
+import { compareBytes } from '../core/bytes.ts'
+import { KEY_BYTES, eventKey } from '../core/event-key.ts'
+import type { EventKey } from '../core/event-key.ts'
+import type { Stamp } from '../core/hybrid-logical-clock.ts'
+import { TAG_BYTES } from '../core/version.ts'
+import { LaterbaseError } from '../errors.ts'
+import type { CommitSlice, EventStore, KeyRange, StoredEvent } from '../store/event-store.ts'
+import { viewEvent } from '../views/view-event.ts'
+import { PLACE_BYTES } from '../views/view-index.ts'
+import type { IndexedEvent } from '../views/view-index.ts'
+import type { EventOrigin, SourceBatch, SourceRange, ViewSource } from '../views/view-source.ts'
+import { mergedCommits } from './commit-merge.ts'
+import { readCursor, shortCursor } from './cursor.ts'
+import { pendingEvents } from './feed.ts'
+import { VIEW_SCAN_CHUNK } from './limits.ts'
+import { passedOf } from './position.ts'
+import type { Position, ReaderPosition } from './position.ts'
+import { firstRecorded, recordedFirst } from './recorded-place.ts'
+
+export interface ViewSourceInit {
+  readonly store: EventStore
+  /** A cursor of everything held, made once a commit. */
+  readonly head: () => string
+  readonly changed: (cursor: string, signal: AbortSignal) => Promise<void>
+  /** Reads that wait until damage is healed, and end when the database does. */
+  readonly reading: <T>(read: () => Promise<T>) => Promise<T>
+  readonly scanning: (range: KeyRange) => AsyncIterable<StoredEvent>
+  readonly peerId: (publicKey: Uint8Array) => string
+}
+
+export class DatabaseViewSource implements ViewSource {
+  readonly #init: ViewSourceInit
+
+  constructor(init: ViewSourceInit) {
+    this.#init = init
+  }
+
+  head(): string {
+    return this.#init.head()
+  }
+
+  eventCount(): number {
+    return this.#init.store.eventCount()
+  }
+
+  async behind(cursor: string): Promise<number> {
+    const { passed } = await this.#position(cursor)
+    return pendingEvents(this.#init.store, passed)
+  }
+
+  changed(cursor: string, signal: AbortSignal): Promise<void> {
+    return this.#init.changed(cursor, signal)
+  }
+
+  async *changes(cursor: string, eventsAtOnce: number): AsyncGenerator<SourceBatch> {
+    const { store } = this.#init
+    const start = await this.#position(cursor)
+    const passed = new Map(start.passed)
+    const tags = new Map(start.tags)
+    let slices: CommitSlice[] = []
+    let count = 0
+    const batch = async (): Promise<SourceBatch> => {
+      const events = await this.#read(slices)
+      slices = []
+      count = 0
+      return { events, cursor: shortCursor(passed, tags, store) }
+    }
+    for await (const { commit, from } of mergedCommits(store, start.passed)) {
+      const to = commit.keys.length
+      slices.push({ commit, from, to })
+      count += to - from
+      passed.set(commit.log, commit.firstSeq + to - 1)
+      tags.set(commit.log, commit.hash.subarray(0, TAG_BYTES))
+      if (count >= eventsAtOnce) yield await batch()
+    }
+    if (slices.length > 0) yield await batch()
+  }
+
+  async *scan({ before, heldBy }: SourceRange): AsyncGenerator<readonly IndexedEvent[]> {
+    const held = heldBy === undefined ? undefined : (await this.#position(heldBy)).passed
+    let chunk: IndexedEvent[] = []
+    let last: Uint8Array | undefined
+    for await (const event of this.#init.scanning({})) {
+      const indexed = this.#indexed(event)
+      const { place } = indexed instanceof Promise ? await indexed : indexed
+      // A scan that went on behind damage may give a key's contents once more.
+      if (last !== undefined && compareBytes(place, last) <= 0) continue
+      if (before !== undefined && compareBytes(place, before) >= 0) break
+      last = place
+      if (held !== undefined && !(await this.#isHeldBy(event, held))) continue
+      chunk.push(indexed instanceof Promise ? await indexed : indexed)
+      if (chunk.length < VIEW_SCAN_CHUNK) continue
+      yield chunk
+      chunk = []
+    }
+    if (chunk.length > 0) yield chunk
+  }
+
+  async eventsOf(key: EventKey): Promise<readonly IndexedEvent[]> {
+    const events = await this.#init.reading(() => this.#init.store.getAll(key))
+    return Promise.all(events.map(async (event) => this.#indexed(event)))
+  }
+
+  async placeOf(place: Uint8Array): Promise<EventOrigin | undefined> {
+    const { store, peerId, reading } = this.#init
+    const event = await this.event(place)
+    if (event === undefined) return undefined
+    const { recorded, log, seq } = await reading(() => recordedFirst(store, event))
+    const stored = present(
+      store.logs().find(({ tip }) => tip.origin.id === log),
+      'the log of an event'
+    )
+    return { recorded, log, seq, peer: peerId(stored.tip.origin.genesis.publicKey) }
+  }
+
+  /** What stands at a place. */
+  async event(place: Uint8Array): Promise<StoredEvent | undefined> {
+    const key = eventKey(place.subarray(0, KEY_BYTES))
+    const events = await this.#init.reading(() => this.#init.store.getAll(key))
+    return events.find((event) => compareBytes(placeOf(event), place) === 0)
+  }
+
+  /** @throws LATERBASE_CURSOR_FOREIGN for one that was not made of this store */
+  async #position(cursor: string): Promise<ReaderPosition> {
+    const position = await this.#init.reading(() => readCursor(cursor, this.#init.store))
+    if (position.beyond.length === 0) return position
+    const message = 'the cursor covers what this node does not hold'
+    throw new LaterbaseError('LATERBASE_CURSOR_FOREIGN', message)
+  }
+
+  async #read(slices: readonly CommitSlice[]): Promise<IndexedEvent[]> {
+    const { store, reading } = this.#init
+    const read = await reading(() => store.readEvents(slices))
+    const events: IndexedEvent[] = []
+    for (const event of read.flat()) {
+      const indexed = this.#indexed(event)
+      events.push(indexed instanceof Promise ? await indexed : indexed)
+    }
+    events.sort((a, b) => compareBytes(a.place, b.place))
+    return events.filter(({ place }, index) => {
+      const before = events[index - 1]
+      return before === undefined || compareBytes(before.place, place) !== 0
+    })
+  }
+
+  /** Waits for the store only for the few events that stand in several commits. */
+  #indexed(event: StoredEvent): IndexedEvent | Promise<IndexedEvent> {
+    if (!event.repeated) return indexedEvent(event, event.recorded)
+    const { store, reading } = this.#init
+    return reading(() => firstRecorded(store, event)).then((recorded) =>
+      indexedEvent(event, recorded)
+    )
+  }
+
+  async #isHeldBy(event: StoredEvent, position: Position): Promise<boolean> {
+    const { store, reading } = this.#init
+    const places = event.repeated ? await reading(() => store.occurrences(event)) : [event]
+    const logs = store.logs()
+    return places.some(({ log, seq }) => seq <= passedOf(position, present(logs[log], 'a log')))
+  }
+}
+
+function indexedEvent(event: StoredEvent, recorded: Stamp): IndexedEvent {
+  const { key, value } = event
+  return { place: placeOf(event), recorded, event: viewEvent(key, value), bytes: value }
+}
+
+function placeOf({ key, hash }: StoredEvent): Uint8Array {
+  const place = new Uint8Array(PLACE_BYTES)
+  place.set(key)
+  place.set(hash.subarray(0, PLACE_BYTES - KEY_BYTES), KEY_BYTES)
+  return place
+}

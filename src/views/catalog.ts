@@ -1,0 +1,90 @@
+/**
+ * Which builds a store of views has: a record for each view that says which one answers for it and what its
+ * definition was. A build that is not named is what a crash has left, and is removed.
+ */
+
+import { toHex } from '../core/bytes.ts'
+import type { DerivedStore } from '../store/derived-store.ts'
+import { BUILDS, prefixOf } from './view-build.ts'
+
+export interface CatalogEntry {
+  readonly build: number
+  /** Hash of the program that it was made with. */
+  readonly hash: string
+}
+
+const ENTRIES = 0x00
+
+export class Catalog {
+  readonly store: DerivedStore
+  readonly #entries: Map<string, CatalogEntry>
+  #last = 0
+
+  static async open(store: DerivedStore): Promise<Catalog> {
+    const entries = new Map<string, CatalogEntry>()
+    const records = await store.scan({ from: bytesOf(ENTRIES), to: bytesOf(ENTRIES + 1) })
+    for (const { key, value } of records) {
+      const name = Buffer.from(key).toString('utf8', 1)
+      entries.set(name, JSON.parse(Buffer.from(value).toString()) as CatalogEntry)
+    }
+    const catalog = new Catalog(store, entries)
+    await catalog.#sweep()
+    return catalog
+  }
+
+  private constructor(store: DerivedStore, entries: Map<string, CatalogEntry>) {
+    this.store = store
+    this.#entries = entries
+    this.#last = Math.max(0, ...[...entries.values()].map(({ build }) => build))
+  }
+
+  get(view: string): CatalogEntry | undefined {
+    return this.#entries.get(view)
+  }
+
+  views(): readonly string[] {
+    return [...this.#entries.keys()]
+  }
+
+  /** The number of a build that is begun. */
+  next(): number {
+    this.#last += 1
+    return this.#last
+  }
+
+  /** From now on this build answers for the view; the one before may be cleared. */
+  async set(view: string, entry: CatalogEntry): Promise<void> {
+    const value = Buffer.from(JSON.stringify(entry))
+    await this.store.write([{ key: bytesOf(ENTRIES, view), value }])
+    this.#entries.set(view, entry)
+  }
+
+  async remove(view: string): Promise<void> {
+    const entry = this.#entries.get(view)
+    if (entry === undefined) return
+    await this.store.write([{ key: bytesOf(ENTRIES, view), value: undefined }])
+    this.#entries.delete(view)
+    await this.clear(entry.build)
+  }
+
+  async clear(build: number): Promise<void> {
+    await this.store.clear(prefixOf(build))
+  }
+
+  async #sweep(): Promise<void> {
+    const kept = new Set([...this.#entries.values()].map(({ build }) => toHex(prefixOf(build))))
+    const end = bytesOf(BUILDS + 1)
+    for (let from = bytesOf(BUILDS); ;) {
+      const [first] = await this.store.scan({ from, to: end, limit: 1 })
+      if (first === undefined) return
+      const prefix = first.key.slice(0, prefixOf(0).length)
+      if (!kept.has(toHex(prefix))) await this.store.clear(prefix)
+      const number = new DataView(prefix.buffer, prefix.byteOffset).getUint32(1)
+      from = prefixOf(number + 1)
+    }
+  }
+}
+
+function bytesOf(tag: number, text = ''): Uint8Array {
+  return Buffer.concat([Buffer.from([tag]), Buffer.from(text)])
+}

@@ -1,0 +1,258 @@
+/**
+ * The index of a map: its rows in the order of their view keys, and above them a tree of what runs of
+ * rows come to. An event that comes late costs a run a level, like one that comes last.
+ */
+
+import { compareBytes, equalBytes } from '../core/bytes.ts'
+import { present } from '../core/assert.ts'
+import type { Json } from '../core/json.ts'
+import { decodeViewKey, encodeViewKey } from '../core/views/collation.ts'
+import { TreeBuilder, changedRuns } from '../core/views/row-tree.ts'
+import type { Summaries, TreeChange } from '../core/views/row-tree.ts'
+import type { DerivedChange, DerivedReader } from '../store/derived-store.ts'
+import { BUILD_BATCH, ROW_VALUE_BYTES_MAX } from './limits.ts'
+import { queryMap } from './map-query.ts'
+import { MapRow, digestText, mapSummaries, rowKey, rowValue } from './map-rows.ts'
+import type { MapSummary } from './map-rows.ts'
+import type { Emitted, Fault, MapOutcome, MapProgram } from './program.ts'
+import {
+  TAG,
+  boundsOf,
+  faultBytes,
+  faultChange,
+  lastFaults,
+  tagged,
+  treeChange,
+  treeReader
+} from './records.ts'
+import type {
+  IndexAnswer,
+  IndexChange,
+  IndexQuery,
+  IndexState,
+  IndexUpdate,
+  IndexedEvent,
+  TouchedKey,
+  ViewIndex
+} from './view-index.ts'
+
+export function createMapIndex(program: MapProgram): ViewIndex {
+  return new MapIndex(program)
+}
+
+/** What an event comes to: rows in the form in which they are kept. */
+type EventRows =
+  { readonly rows: readonly { readonly key: Uint8Array; readonly value: Uint8Array }[] } | Fault
+
+class MapIndex implements ViewIndex {
+  readonly #program: MapProgram
+  readonly #summaries: Summaries<MapSummary>
+
+  constructor(program: MapProgram) {
+    this.#program = program
+    this.#summaries = mapSummaries(program.reducer)
+  }
+
+  /** Rows first, in whatever order they come: the store sorts them. Then the tree, in their order. */
+  async build(
+    events: AsyncIterable<readonly IndexedEvent[]>,
+    write: (changes: readonly DerivedChange[]) => Promise<void>,
+    reader: DerivedReader
+  ): Promise<IndexState> {
+    let faults = 0
+    const batch = new Batch(write)
+    for await (const chunk of events) {
+      for (const [index, outcome] of this.#rowsOf(chunk).entries()) {
+        if ('rows' in outcome) {
+          for (const { key, value } of outcome.rows) batch.add({ key: tagged(0, key), value })
+          continue
+        }
+        faults += 1
+        const { place } = present(chunk[index], 'an outcome an event')
+        batch.add({ key: tagged(TAG.fault, place), value: faultBytes(outcome.fault) })
+      }
+      await batch.flushWhenFull()
+    }
+    await batch.flush()
+    const height = await this.#buildTree(batch, reader)
+    return { ...(await this.#totals(reader, height, [])), height, faults }
+  }
+
+  async update(
+    reader: DerivedReader,
+    state: IndexState,
+    change: IndexChange,
+    options: { readonly touched?: boolean } = {}
+  ): Promise<IndexUpdate> {
+    const faults: DerivedChange[] = []
+    let moreFaults = 0
+    const rows: TreeChange[] = []
+    const note = async (event: IndexedEvent, fault: string | undefined): Promise<void> => {
+      const noted = await faultChange(reader, event.place, fault)
+      if (noted.change !== undefined) faults.push(noted.change)
+      moreFaults += noted.more
+    }
+    for (const [index, outcome] of this.#rowsOf(change.drop).entries()) {
+      if ('fault' in outcome) await note(present(change.drop[index], 'an event'), undefined)
+      else rows.push(...outcome.rows.map(({ key }) => ({ level: 0, key, value: undefined })))
+    }
+    for (const [index, outcome] of this.#rowsOf(change.put).entries()) {
+      if ('fault' in outcome) await note(present(change.put[index], 'an event'), outcome.fault)
+      else rows.push(...outcome.rows.map(({ key, value }) => ({ level: 0, key, value })))
+    }
+    rows.sort((a, b) => compareBytes(a.key, b.key))
+    const tree = treeReader(reader, state.height)
+    const { changes, height } = await changedRuns(tree, this.#summaries, rows)
+    const totals = await this.#totals(reader, height, changes)
+    const touched = options.touched === true ? await touchedKeys(reader, change, rows) : []
+    return {
+      state: { ...totals, height, faults: state.faults + moreFaults },
+      changes: [...rows.map(treeChange), ...changes.map(treeChange), ...faults],
+      touched
+    }
+  }
+
+  query(reader: DerivedReader, state: IndexState, query: IndexQuery): Promise<IndexAnswer> {
+    const tree = treeReader(reader, state.height)
+    return queryMap({ tree, summaries: this.#summaries, reducer: this.#program.reducer, query })
+  }
+
+  faults(
+    reader: DerivedReader,
+    limit: number
+  ): Promise<readonly { readonly place: Uint8Array; readonly fault: string }[]> {
+    return lastFaults(reader, limit)
+  }
+
+  #rowsOf(events: readonly IndexedEvent[]): EventRows[] {
+    if (events.length === 0) return []
+    const outcomes = this.#program.map(events.map(({ event }) => event))
+    return outcomes.map((outcome, index) =>
+      this.#keptRows(present(events[index], 'an outcome an event'), outcome)
+    )
+  }
+
+  /** Of an event of which one row cannot be kept none is. */
+  #keptRows({ place, recorded }: IndexedEvent, outcome: MapOutcome): EventRows {
+    if ('fault' in outcome) return outcome
+    const rows: { key: Uint8Array; value: Uint8Array }[] = []
+    for (const [number, { key, value }] of outcome.rows.entries()) {
+      const json = this.#checked(value)
+      const viewKey = encoded(key)
+      if (typeof json !== 'string') return json
+      if ('fault' in viewKey) return viewKey
+      rows.push({ key: rowKey(viewKey.bytes, place, number), value: rowValue(recorded, json) })
+    }
+    return { rows }
+  }
+
+  #checked(value: Emitted['value']): string | Fault {
+    const problem = this.#program.reducer?.check(value)
+    if (problem !== undefined) return { fault: problem }
+    const json = JSON.stringify(value)
+    if (json.length <= ROW_VALUE_BYTES_MAX) return json
+    return { fault: `a value has at most ${ROW_VALUE_BYTES_MAX} bytes, as JSON` }
+  }
+
+  async #buildTree(batch: Batch, reader: DerivedReader): Promise<number> {
+    const builder = new TreeBuilder(this.#summaries)
+    for await (const records of reader.chunks(boundsOf(0))) {
+      for (const { key, value } of records) {
+        for (const change of builder.add({ key: key.subarray(1), value })) {
+          batch.add(treeChange(change))
+        }
+      }
+      await batch.flushWhenFull()
+    }
+    const { changes, height } = builder.finish()
+    for (const change of changes) batch.add(treeChange(change))
+    await batch.flush()
+    return height
+  }
+
+  /** What all rows come to, by the highest runs. */
+  async #totals(
+    reader: DerivedReader,
+    height: number,
+    changes: readonly TreeChange[]
+  ): Promise<{ readonly rows: number; readonly digest: string }> {
+    if (height === 0) return { rows: 0, digest: EMPTY_DIGEST }
+    const held = await treeReader(reader, height).entries(height, {})
+    const changed = changes.filter(({ level }) => level === height)
+    const kept = held.filter(({ key }) => !changed.some((each) => equalBytes(each.key, key)))
+    const runs = [...kept, ...changed].flatMap(({ value }) => (value === undefined ? [] : [value]))
+    if (runs.length === 0) return { rows: 0, digest: EMPTY_DIGEST }
+    const plain = mapSummaries(undefined)
+    const { count, digest } = plain.combine(runs.map((run) => plain.decode(run)))
+    return { rows: count, digest: digestText(digest) }
+  }
+}
+
+export const EMPTY_DIGEST = '0'.repeat(32)
+
+function encoded(key: Json): { readonly bytes: Uint8Array } | Fault {
+  try {
+    return { bytes: encodeViewKey(key) }
+  } catch (error) {
+    if (error instanceof RangeError) return { fault: error.message }
+    throw error
+  }
+}
+
+/** Keys of rows that come or go, and whether what comes stands before what was there. */
+async function touchedKeys(
+  reader: DerivedReader,
+  change: IndexChange,
+  rows: readonly TreeChange[]
+): Promise<TouchedKey[]> {
+  const events = new Map(
+    [...change.put, ...change.drop].map((each) => [Buffer.from(each.place).toString('hex'), each])
+  )
+  const touched: { keyBytes: Uint8Array; causes: IndexedEvent[] }[] = []
+  for (const { key } of rows) {
+    const row = rowOf(key)
+    const last = touched.at(-1)
+    const isSame = last !== undefined && equalBytes(last.keyBytes, row.keyBytes)
+    const group = isSame ? last : { keyBytes: row.keyBytes, causes: [] }
+    if (!isSame) touched.push(group)
+    const cause = events.get(Buffer.from(row.eventPlace).toString('hex'))
+    if (cause !== undefined && group.causes.at(-1) !== cause) group.causes.push(cause)
+  }
+  const keys: TouchedKey[] = []
+  for (const { keyBytes, causes } of touched) {
+    const [last] = await reader.scan({ ...boundsOf(0, keyBytes), reverse: true, limit: 1 })
+    const lastPlace = last && rowOf(last.key.subarray(1)).eventPlace
+    const first = present(causes[0], 'a row has an event').place
+    const late = lastPlace !== undefined && compareBytes(lastPlace, first) > 0
+    keys.push({ key: decodeViewKey(keyBytes).value, keyBytes, causes, late })
+  }
+  return keys
+}
+
+/** For its key alone. */
+function rowOf(key: Uint8Array): MapRow {
+  return new MapRow({ key, value: key })
+}
+
+class Batch {
+  readonly #write: (changes: readonly DerivedChange[]) => Promise<void>
+  #changes: DerivedChange[] = []
+
+  constructor(write: (changes: readonly DerivedChange[]) => Promise<void>) {
+    this.#write = write
+  }
+
+  add(change: DerivedChange): void {
+    this.#changes.push(change)
+  }
+
+  async flushWhenFull(): Promise<void> {
+    if (this.#changes.length >= BUILD_BATCH) await this.flush()
+  }
+
+  async flush(): Promise<void> {
+    const changes = this.#changes
+    this.#changes = []
+    if (changes.length > 0) await this.#write(changes)
+  }
+}

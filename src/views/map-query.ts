@@ -1,0 +1,257 @@
+/**
+ * Answers of a map's index: rows in the order of their keys, or what its reducer makes of groups of them.
+ *
+ * A group that is small is reduced from its rows, which are read in a row; a large one from the runs of
+ * the tree, of which those are taken whole that lie within the bounds of time that are asked for.
+ */
+
+import { present } from '../core/assert.ts'
+import { afterPrefix, compareBytes, equalBytes } from '../core/bytes.ts'
+import type { Json } from '../core/json.ts'
+import { groupOfLevel, groupRange } from '../core/views/collation.ts'
+import type { Reducer } from '../core/views/reducers.ts'
+import { summariesIn } from '../core/views/row-tree.ts'
+import type {
+  KeyBounds,
+  Share,
+  Summaries,
+  TreeEntry,
+  TreeQuery,
+  TreeReader
+} from '../core/views/row-tree.ts'
+import { QUERY_CHUNK } from './limits.ts'
+import { MapRow } from './map-rows.ts'
+import type { MapSummary } from './map-rows.ts'
+import type { IndexAnswer, IndexQuery, IndexRow } from './view-index.ts'
+
+export interface MapAsked {
+  readonly tree: TreeReader
+  readonly summaries: Summaries<MapSummary>
+  readonly reducer: Reducer | undefined
+  readonly query: IndexQuery
+}
+
+export async function queryMap(asked: MapAsked): Promise<IndexAnswer> {
+  const { query } = asked
+  if (query.reduce === 'rows') return answerRows(asked)
+  const groups = query.reduce === 'all' ? wholeRanges(asked) : groupsOf(asked)
+  const rows: IndexRow[] = []
+  let [skipped, faults] = [0, 0]
+  for await (const group of query.limit > 0 ? groups : []) {
+    if (skipped < query.skip) {
+      skipped += 1
+      continue
+    }
+    const { value, fault } = resultOf(group, asked)
+    if (fault) faults += 1
+    const causes = query.causes > 0 ? await causesIn(asked, group.bounds) : []
+    rows.push({ key: group.key, value, place: undefined, causes })
+    if (rows.length >= query.limit) break
+  }
+  return { rows, totalRows: undefined, offset: undefined, faults }
+}
+
+/** Rows of one key, or of keys that begin alike, within a range. */
+interface Group {
+  readonly key: Json
+  readonly bounds: KeyBounds
+  readonly summaries: readonly MapSummary[]
+}
+
+function resultOf(
+  { summaries: parts }: Group,
+  { summaries, reducer }: MapAsked
+): { readonly value: Json; readonly fault: boolean } {
+  const { reduced } = summaries.combine(parts)
+  if (reduced === undefined || 'fault' in reduced || reducer === undefined) {
+    return { value: null, fault: true }
+  }
+  return { value: reducer.result(reduced.aggregate), fault: false }
+}
+
+/** What is asked for of a run, by when its events happened and were recorded. */
+function wanted({ before, recordedBy }: IndexQuery): Omit<TreeQuery<MapSummary>, 'from' | 'to'> {
+  if (before === undefined && recordedBy === undefined) return {}
+  return {
+    share: (summary): Share => {
+      const { firstPlace, lastPlace, firstRecorded, lastRecorded } = summary
+      const isPast = before === undefined || compareBytes(lastPlace, before) < 0
+      const isKnown = recordedBy === undefined || lastRecorded <= recordedBy
+      if (isPast && isKnown) return 'all'
+      const isToCome = before !== undefined && compareBytes(firstPlace, before) >= 0
+      const isUnknown = recordedBy !== undefined && firstRecorded > recordedBy
+      return isToCome || isUnknown ? 'none' : 'some'
+    },
+    isWanted: (entry) => isWanted(entry, { before, recordedBy })
+  }
+}
+
+function isWanted(
+  entry: TreeEntry,
+  { before, recordedBy }: Pick<IndexQuery, 'before' | 'recordedBy'>
+): boolean {
+  if (before === undefined && recordedBy === undefined) return true
+  const row = new MapRow(entry)
+  if (before !== undefined && compareBytes(row.eventPlace, before) >= 0) return false
+  return recordedBy === undefined || row.recorded <= recordedBy
+}
+
+function summariesOf(asked: MapAsked, bounds: KeyBounds): Promise<MapSummary[]> {
+  return summariesIn(asked.tree, asked.summaries, { ...wanted(asked.query), ...bounds })
+}
+
+async function countIn(asked: MapAsked, bounds: KeyBounds): Promise<number> {
+  const summaries = await summariesOf(asked, bounds)
+  return summaries.reduce((sum, { count }) => sum + count, 0)
+}
+
+async function answerRows(asked: MapAsked): Promise<IndexAnswer> {
+  const { query } = asked
+  const rows: IndexRow[] = []
+  let skipped = 0
+  for (const range of query.ranges) {
+    if (rows.length >= query.limit) break
+    for await (const entry of entriesIn(asked, range, query.skip - skipped + query.limit)) {
+      if (skipped < query.skip) {
+        skipped += 1
+        continue
+      }
+      if (rows.length >= query.limit) break
+      const { key, value, eventPlace } = new MapRow(entry)
+      rows.push({ key, value, place: eventPlace, causes: query.causes > 0 ? [eventPlace] : [] })
+    }
+  }
+  const totalRows = await countIn(asked, {})
+  return { rows, totalRows, offset: await offsetOf(asked, skipped), faults: 0 }
+}
+
+/** Of one range: rows that come before it, and those skipped. */
+async function offsetOf(asked: MapAsked, skipped: number): Promise<number | undefined> {
+  const { ranges, descending } = asked.query
+  const [range] = ranges
+  if (range === undefined || ranges.length > 1) return undefined
+  const edge = descending ? range.to : range.from
+  if (edge === undefined) return skipped
+  return skipped + (await countIn(asked, descending ? { from: edge } : { to: edge }))
+}
+
+/** Rows that are wanted, in the order of the answer. */
+async function* entriesIn(
+  { tree, query }: MapAsked,
+  bounds: KeyBounds,
+  expected: number
+): AsyncGenerator<TreeEntry> {
+  const chunk = Math.min(Math.max(expected, 1), QUERY_CHUNK)
+  for (let rest: KeyBounds | undefined = bounds; rest !== undefined && isSome(rest);) {
+    const entries = await tree.entries(0, {
+      from: rest.from,
+      to: rest.to,
+      reverse: query.descending,
+      limit: chunk
+    })
+    for (const entry of entries) if (isWanted(entry, query)) yield entry
+    const last = entries.at(-1)
+    if (last === undefined || entries.length < chunk) return
+    rest = query.descending ? { ...rest, to: last.key } : { ...rest, from: justAfter(last.key) }
+  }
+}
+
+async function* wholeRanges(asked: MapAsked): AsyncGenerator<Group> {
+  const { ranges } = asked.query
+  for (const range of ranges) {
+    const summaries = await summariesOf(asked, range)
+    if (summaries.length > 0) yield { key: range.key ?? null, bounds: range, summaries }
+  }
+}
+
+async function* groupsOf(asked: MapAsked): AsyncGenerator<Group> {
+  const { query } = asked
+  for (const range of query.ranges) {
+    // A single key is one group, however it is found.
+    if (range.key !== undefined && query.reduce === 'keys') {
+      const summaries = await summariesOf(asked, range)
+      if (summaries.length > 0) yield { key: range.key, bounds: range, summaries }
+    } else yield* groupsIn(asked, range)
+  }
+}
+
+async function* groupsIn(asked: MapAsked, range: KeyBounds): AsyncGenerator<Group> {
+  const { tree, query } = asked
+  const reverse = query.descending
+  for (let rest: KeyBounds | undefined = range; rest !== undefined && isSome(rest);) {
+    const { from, to }: KeyBounds = rest
+    const entries = await tree.entries(0, { from, to, reverse, limit: QUERY_CHUNK })
+    const isLast = entries.length < QUERY_CHUNK
+    rest = undefined
+    for (let at = 0; at < entries.length;) {
+      const group = groupOf(present(entries[at], 'a row'), query)
+      const bounds = within(group.bounds, range)
+      let end = at
+      while (end < entries.length && isIn(present(entries[end], 'a row').key, bounds)) end += 1
+      const isWhole = end < entries.length || isLast
+      const summaries = isWhole
+        ? rowsSummary(asked, entries.slice(at, end))
+        : await summariesOf(asked, bounds)
+      if (summaries.length > 0) yield { key: group.key, bounds, summaries }
+      if (!isWhole) rest = reverse ? { from, to: bounds.from } : { from: bounds.to, to }
+      at = end
+    }
+  }
+}
+
+/** @param entries in the order of the answer */
+function rowsSummary({ summaries, query }: MapAsked, entries: readonly TreeEntry[]): MapSummary[] {
+  const rows = entries.filter((entry) => isWanted(entry, query))
+  if (query.descending) rows.reverse()
+  return rows.length === 0 ? [] : [summaries.ofRows(rows)]
+}
+
+function groupOf(
+  entry: TreeEntry,
+  { reduce }: IndexQuery
+): { readonly key: Json; readonly bounds: KeyBounds } {
+  const { key, keyBytes } = new MapRow(entry)
+  const level = typeof reduce === 'object' ? reduce.level : Infinity
+  if (Array.isArray(key) && key.length >= level) {
+    const group = groupOfLevel(key, level)
+    return { key: group, bounds: groupRange(group as readonly Json[]) }
+  }
+  return { key, bounds: { from: keyBytes, to: afterPrefix(keyBytes) } }
+}
+
+function within(inner: KeyBounds, outer: KeyBounds): KeyBounds {
+  const isLater =
+    outer.from !== undefined &&
+    (inner.from === undefined || compareBytes(outer.from, inner.from) > 0)
+  const isEarlier =
+    outer.to !== undefined && (inner.to === undefined || compareBytes(outer.to, inner.to) < 0)
+  return { from: isLater ? outer.from : inner.from, to: isEarlier ? outer.to : inner.to }
+}
+
+function isIn(key: Uint8Array, { from, to }: KeyBounds): boolean {
+  if (from !== undefined && compareBytes(key, from) < 0) return false
+  return to === undefined || compareBytes(key, to) < 0
+}
+
+function isSome({ from, to }: KeyBounds): boolean {
+  return from === undefined || to === undefined || compareBytes(from, to) < 0
+}
+
+function justAfter(key: Uint8Array): Uint8Array {
+  const next = new Uint8Array(key.length + 1)
+  next.set(key)
+  return next
+}
+
+/** Places of the events behind a group, in event order, one more than asked for where there are more. */
+async function causesIn(asked: MapAsked, bounds: KeyBounds): Promise<Uint8Array[]> {
+  const countMax = asked.query.causes + 1
+  const places: Uint8Array[] = []
+  const ascending = { ...asked, query: { ...asked.query, descending: false } }
+  for await (const entry of entriesIn(ascending, bounds, countMax)) {
+    const { eventPlace } = new MapRow(entry)
+    if (!places.some((place) => equalBytes(place, eventPlace))) places.push(eventPlace)
+    if (places.length >= countMax) break
+  }
+  return places.sort(compareBytes)
+}

@@ -1,0 +1,236 @@
+/**
+ * One view of a database, by its name: the build that answers, and the one that will. A definition that is
+ * replaced answers until its successor is whole.
+ */
+
+import type { Timer } from '../core/clock.ts'
+import { LaterbaseError, isLaterbaseError } from '../errors.ts'
+import type { Catalog } from './catalog.ts'
+import type { ViewProgram } from './program.ts'
+import { unlessAborted } from './unless-aborted.ts'
+import { ViewBuild } from './view-build.ts'
+import type { BuildStep } from './view-build.ts'
+import type { ViewSource } from './view-source.ts'
+
+/** `library`: functions of this program; `definition`: a definition that replicates. */
+export type ViewOrigin = 'library' | 'definition'
+
+export interface SlotInit {
+  readonly name: string
+  readonly source: ViewSource
+  /** One build at a time in a database: each goes through all events. */
+  readonly turn: (build: () => Promise<void>) => Promise<void>
+  /** Another try after an error. */
+  readonly later: (work: () => void) => Timer
+}
+
+type Watcher = (step: BuildStep) => Promise<void>
+
+export class ViewSlot {
+  readonly name: string
+  readonly #init: SlotInit
+  #catalog: Catalog | undefined
+  #program: ViewProgram
+  #origin: ViewOrigin
+  #current: ViewBuild | undefined
+  #making: Making | undefined
+  #failure: string | undefined
+  #retry: Timer | undefined
+  readonly #watchers = new Set<Watcher>()
+
+  constructor(init: SlotInit, program: ViewProgram, origin: ViewOrigin) {
+    this.name = init.name
+    this.#init = init
+    this.#program = program
+    this.#origin = origin
+  }
+
+  get program(): ViewProgram {
+    return this.#program
+  }
+
+  get origin(): ViewOrigin {
+    return this.#origin
+  }
+
+  /** What answers now. */
+  get current(): ViewBuild | undefined {
+    return this.#current
+  }
+
+  get failure(): string | undefined {
+    return this.#failure
+  }
+
+  /** Events that the build under way has looked at; undefined while there is none. */
+  get done(): number | undefined {
+    return this.#making?.done
+  }
+
+  /** The store is open. */
+  begin(catalog: Catalog): void {
+    this.#catalog = catalog
+    this.#start()
+  }
+
+  /** The store is not open any more: until there is one again nothing answers. */
+  end(): void {
+    this.#catalog = undefined
+    this.#retry?.cancel()
+    this.#making?.abort.abort()
+    this.#making = undefined
+    this.#current?.drop()
+    this.#current = undefined
+  }
+
+  replace(program: ViewProgram, origin: ViewOrigin): void {
+    this.#origin = origin
+    if (program.hash === this.#program.hash && this.#failure === undefined) return
+    this.#program = program
+    this.#start()
+  }
+
+  /**
+   * The build that answers; waits for the first one.
+   *
+   * @throws LATERBASE_VIEW_FAILED; LATERBASE_CLOSED; `signal.reason`
+   */
+  async ready(signal: AbortSignal | undefined): Promise<ViewBuild> {
+    for (;;) {
+      signal?.throwIfAborted()
+      if (this.#current !== undefined) return this.#current
+      if (this.#failure !== undefined) throw this.#failed(this.#failure)
+      const making = this.#making
+      if (making === undefined) {
+        throw new LaterbaseError('LATERBASE_CLOSED', `view ${this.name} is not open now`)
+      }
+      await (signal === undefined ? making.made : unlessAborted(making.made, signal))
+    }
+  }
+
+  /** With all that is held now in it. @throws LATERBASE_VIEW_FAILED */
+  async refresh(build: ViewBuild): Promise<void> {
+    await build.refresh()
+    const refusal = build.program.refusal()
+    if (refusal === undefined) return
+    if (this.#current === build) {
+      this.#current = undefined
+      this.#failure = refusal
+      build.drop()
+    }
+    throw this.#failed(refusal)
+  }
+
+  /** Called with each batch that changes what is answered. */
+  watch(watcher: Watcher): () => void {
+    this.#watchers.add(watcher)
+    this.#showTo(this.#current)
+    return () => {
+      this.#watchers.delete(watcher)
+      this.#showTo(this.#current)
+    }
+  }
+
+  #showTo(build: ViewBuild | undefined): void {
+    if (build === undefined) return
+    const tell = async (step: BuildStep): Promise<void> => {
+      for (const watcher of this.#watchers) await watcher(step)
+    }
+    build.watch = this.#watchers.size === 0 ? undefined : tell
+  }
+
+  #start(): void {
+    const catalog = this.#catalog
+    this.#making?.abort.abort()
+    this.#making = undefined
+    this.#failure = undefined
+    this.#retry?.cancel()
+    const isMade = this.#current?.program.hash === this.#program.hash
+    if (catalog === undefined || isMade) return
+    const making = new Making(this.#program)
+    this.#making = making
+    making.made = this.#init
+      .turn(() => this.#make(catalog, making))
+      .catch((error: unknown) => this.#couldNotMake(making, error))
+  }
+
+  async #make(catalog: Catalog, making: Making): Promise<void> {
+    making.abort.signal.throwIfAborted()
+    const build = (await this.#held(catalog, making)) ?? (await this.#build(catalog, making))
+    if (this.#making !== making) {
+      build.drop()
+      return
+    }
+    const before = this.#current
+    this.#making = undefined
+    this.#current = build
+    this.#showTo(build)
+    before?.drop()
+  }
+
+  /** What was built before, by the same program and for the same store of events. */
+  async #held(catalog: Catalog, making: Making): Promise<ViewBuild | undefined> {
+    const entry = catalog.get(this.name)
+    if (entry === undefined || entry.hash !== making.program.hash) return undefined
+    const { source } = this.#init
+    const { store } = catalog
+    const { program } = making
+    const build = await ViewBuild.open({ store, source, program, number: entry.build })
+    try {
+      if (build !== undefined) await source.behind(build.cursor)
+      return build
+    } catch (error) {
+      if (isLaterbaseError(error, 'LATERBASE_CURSOR_FOREIGN')) return undefined
+      throw error
+    }
+  }
+
+  async #build(catalog: Catalog, making: Making): Promise<ViewBuild> {
+    const { program, abort } = making
+    const number = catalog.next()
+    const init = { store: catalog.store, source: this.#init.source, program, number }
+    try {
+      const build = await ViewBuild.make(init, abort.signal, (done) => {
+        making.done = done
+        const refusal = program.refusal()
+        if (refusal !== undefined) throw this.#failed(refusal)
+      })
+      abort.signal.throwIfAborted()
+      const before = catalog.get(this.name)
+      await catalog.set(this.name, { build: number, hash: program.hash })
+      if (before !== undefined) await catalog.clear(before.build)
+      return build
+    } catch (error) {
+      await catalog.clear(number).catch(() => undefined)
+      throw error
+    }
+  }
+
+  #couldNotMake(making: Making, error: unknown): void {
+    if (this.#making !== making) return
+    this.#making = undefined
+    const refusal = making.program.refusal()
+    if (isLaterbaseError(error, 'LATERBASE_CLOSED')) return
+    // What answered before goes on.
+    this.#failure = refusal ?? String(error)
+    // What the text does it does again; what a disk or a peer does not give may be given later.
+    if (refusal === undefined) this.#retry = this.#init.later(() => this.#start())
+  }
+
+  #failed(reason: string): LaterbaseError {
+    return new LaterbaseError('LATERBASE_VIEW_FAILED', `view ${this.name}: ${reason}`)
+  }
+}
+
+/** A build under way. */
+class Making {
+  readonly program: ViewProgram
+  readonly abort = new AbortController()
+  /** Never rejects. */
+  made: Promise<void> = Promise.resolve()
+  done = 0
+
+  constructor(program: ViewProgram) {
+    this.program = program
+  }
+}
