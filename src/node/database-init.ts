@@ -4,9 +4,12 @@ import type { Commit, LogId } from '../core/commit.ts'
 import type { Clock, Hasher, Rng, Signer } from '../core/clock.ts'
 import type { DerivedStore } from '../store/derived-store.ts'
 import type { EventStore } from '../store/event-store.ts'
+import type { DefinitionEvent } from './definition-events.ts'
+import type { NativeView } from '../views/define-view.ts'
 import type { NodeDatabase } from './database.ts'
 import type { VerifyStatus } from './laterbase.ts'
 import type { Log } from './options.ts'
+import type { ViewCompiler } from './view-compiler.ts'
 import type { RecordedClock } from './recorded-clock.ts'
 
 export interface DatabaseInit {
@@ -20,7 +23,7 @@ export interface DatabaseInit {
   readonly futureToleranceMs: number
   readonly peerId: (publicKey: Uint8Array) => string
   /** Whose definitions count here, by raw public key: those of others are only shown. */
-  readonly trusts: (author: Uint8Array) => boolean
+  readonly trusts: (author: Uint8Array, definition: DefinitionEvent) => boolean
   /** After each own commit is on disk. */
   readonly announce: (database: NodeDatabase, commit: Commit) => void
   /** Anti-entropy with all peers, for `sync`. */
@@ -33,6 +36,9 @@ export interface DatabaseInit {
   readonly clockAhead: (database: string, commit: Commit) => void
   /** The store of its views, made when it is missing. */
   readonly openViews: (anew: boolean) => Promise<DerivedStore>
+  readonly viewCompiler: ViewCompiler
+  /** Views of functions that this database has whenever it is open. */
+  readonly views: readonly NativeView[]
   readonly log: Log
   /** Somebody wrote on in the log of this node: it was closed, and a new one begun. */
   readonly ownLogClosed: (database: string, log: LogId) => void

@@ -1,10 +1,12 @@
 /** The views of one database: functions of this program, and definitions that replicate. */
 
 import type { Hasher } from '../core/clock.ts'
-import { LaterbaseError } from '../errors.ts'
+import type { Json } from '../core/json.ts'
+import { LaterbaseError, isLaterbaseError } from '../errors.ts'
 import type { EventStore, KeyRange, StoredEvent } from '../store/event-store.ts'
 import type { NativeView } from '../views/define-view.ts'
 import { nativeProgram } from '../views/native-program.ts'
+import type { ViewProgram } from '../views/program.ts'
 import type { ViewBuild } from '../views/view-build.ts'
 import type { ViewDefinition } from '../views/view-definition.ts'
 import { ViewEngine } from '../views/view-engine.ts'
@@ -12,10 +14,15 @@ import type { ViewSlot } from '../views/view-slot.ts'
 import type { DatabaseInit } from './database-init.ts'
 import { isDatabaseName } from './database-registry.ts'
 import { DatabaseView, digestOf } from './database-view.ts'
+import { contentOf } from './definition-events.ts'
+import type { Definitions } from './definitions.ts'
 import { VIEW_FAULTS_SHOWN } from './limits.ts'
 import { healedScan } from './healed-read.ts'
 import { keyTextOf } from './view-causes.ts'
 import { DatabaseViewSource } from './view-source.ts'
+import type { ViewSourceInit } from './view-source.ts'
+import { ViewDefinitions } from './view-definitions.ts'
+import type { RefusedDefinition } from './view-definitions.ts'
 import type { View, ViewInfo, Views } from './views.ts'
 
 /** What the views of a database need of it. */
@@ -28,19 +35,42 @@ export interface ViewedDatabase {
   readonly scan: (range: KeyRange) => AsyncIterable<StoredEvent[]>
   readonly heal: (error: unknown) => Promise<boolean>
   readonly reached: (cursor: string, signal: AbortSignal | undefined) => Promise<void>
+  readonly definitions: Definitions
 }
 
 export function openDatabaseViews(init: DatabaseInit, database: ViewedDatabase): DatabaseViews {
   const { store, hasher, clock, openViews: openStore, name } = init
-  const { head, changed, reading, scan, heal, reached } = database
-  const scanning = (range: KeyRange): AsyncIterable<StoredEvent> => healedScan(range, scan, heal)
+  const { definitions, head, changed, reading, scan, heal, reached } = database
+  const scanning: ViewSourceInit['scanning'] = (range) => healedScan(range, scan, heal)
   const { peerId } = init
   const source = new DatabaseViewSource({ store, head, changed, reading, scanning, peerId })
   const log = (message: string, fields: Readonly<Record<string, unknown>>): void => {
     init.log('warn', message, { database: name, ...fields })
   }
   const engine = new ViewEngine({ source, openStore, clock, log })
-  return new DatabaseViews({ engine, source, store, hasher, reached })
+  const compile = (definition: Json): Promise<ViewProgram> => init.viewCompiler.compile(definition)
+  const followed = new ViewDefinitions({ engine, definitions, compile })
+  const views = new DatabaseViews({
+    engine,
+    source,
+    store,
+    hasher,
+    reached,
+    definitions,
+    followed,
+    compile,
+    log
+  })
+  for (const view of init.views) {
+    views.define(view).catch((error: unknown) => {
+      init.log('error', 'a view of the configuration is not used', {
+        database: name,
+        view: view.name,
+        reason: String(error)
+      })
+    })
+  }
+  return views
 }
 
 export interface DatabaseViewsInit {
@@ -49,24 +79,45 @@ export interface DatabaseViewsInit {
   readonly store: EventStore
   readonly hasher: Hasher
   readonly reached: (cursor: string, signal: AbortSignal | undefined) => Promise<void>
+  readonly definitions: Definitions
+  readonly followed: ViewDefinitions
+  readonly compile: (definition: Json) => Promise<ViewProgram>
+  readonly log: (message: string, fields: Readonly<Record<string, unknown>>) => void
 }
 
 export class DatabaseViews implements Views {
   readonly #init: DatabaseViewsInit
+  #following: Promise<void> | undefined
 
   constructor(init: DatabaseViewsInit) {
     this.#init = init
   }
 
-  async list(): Promise<readonly ViewInfo[]> {
-    const { engine } = this.#init
-    const infos: ViewInfo[] = []
-    for (const name of engine.names()) infos.push(await this.#info(engine.slot(name)))
-    return infos
+  /** What is defined has changed, or may have. */
+  follow(): void {
+    this.#following = this.#init.followed.follow().catch((error: unknown) => {
+      if (isLaterbaseError(error, 'LATERBASE_CLOSED')) return
+      this.#init.log('definitions of views cannot be read', { error: String(error) })
+    })
   }
 
-  get(name: string): View {
-    return this.#view(this.#init.engine.slot(name))
+  async list(): Promise<readonly ViewInfo[]> {
+    const { engine, followed } = this.#init
+    await this.#followed()
+    const infos: ViewInfo[] = []
+    for (const name of engine.names()) infos.push(await this.#info(engine.slot(name)))
+    const refused = followed.refused().filter(({ name }) => !engine.has(name))
+    return [...infos, ...refused.map(refusedInfo)].sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
+  async get(name: string): Promise<View> {
+    const { engine, followed } = this.#init
+    await this.#followed()
+    const refused = followed.refused().find((each) => each.name === name)
+    if (refused !== undefined && !engine.has(name)) {
+      throw new LaterbaseError('LATERBASE_VIEW_FAILED', `view ${name}: ${refused.reason}`)
+    }
+    return this.#view(engine.slot(name))
   }
 
   async define<Data, State, Result>(view: NativeView<Data, State, Result>): Promise<View<Result>> {
@@ -78,16 +129,44 @@ export class DatabaseViews implements Views {
   }
 
   async put(name: string, definition: ViewDefinition): Promise<ViewInfo> {
-    throw new LaterbaseError('LATERBASE_VIEW_INVALID', `not yet: ${name} ${typeof definition}`)
+    checkViewName(name)
+    const { engine, definitions, compile } = this.#init
+    if (engine.has(name) && engine.slot(name).origin === 'library') {
+      const message = `view ${name} is one of functions of this program: remove it there first`
+      throw new LaterbaseError('LATERBASE_VIEW_INVALID', message)
+    }
+    const content = definition as Json
+    await compile(content)
+    await definitions.put({ type: 'laterbase.view', name }, content)
+    this.follow()
+    await this.#followed()
+    return this.#info(engine.slot(name))
   }
 
   async definition(name: string): Promise<ViewDefinition | undefined> {
-    void name
-    return undefined
+    const { definitions } = this.#init
+    await definitions.load()
+    const held = definitions.get({ type: 'laterbase.view', name })
+    return held && (contentOf(held.event) as unknown as ViewDefinition)
   }
 
   async remove(name: string): Promise<void> {
-    await this.#init.engine.remove(name)
+    const { engine, definitions } = this.#init
+    await this.#followed()
+    if (engine.has(name) && engine.slot(name).origin === 'library') await engine.remove(name)
+    else {
+      const of = { type: 'laterbase.view', name } as const
+      if (definitions.get(of) === undefined) engine.slot(name)
+      await definitions.put(of, undefined)
+    }
+    // A definition that functions of this program stood before is used now.
+    this.follow()
+    await this.#followed()
+  }
+
+  async #followed(): Promise<void> {
+    if (this.#following === undefined) this.follow()
+    await this.#following
   }
 
   /** Idempotent. */
@@ -122,6 +201,27 @@ export class DatabaseViews implements Views {
       digest: current && digestOf(current, current),
       diskBytes: await engine.diskBytes(slot)
     }
+  }
+}
+
+function refusedInfo({ name, reason }: RefusedDefinition): ViewInfo {
+  return {
+    name,
+    type: 'map',
+    hash: '',
+    origin: 'definition',
+    reduce: undefined,
+    events: 'recorded',
+    state: 'refused',
+    reason,
+    progress: undefined,
+    lc: undefined,
+    behind: 0,
+    rows: 0,
+    faults: 0,
+    lastFaults: [],
+    digest: undefined,
+    diskBytes: 0
   }
 }
 

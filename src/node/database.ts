@@ -100,6 +100,7 @@ export class NodeDatabase implements Database {
       append: async (event) => present((await this.#write([event], true))[0], 'an outcome')
     })
     this.views = openDatabaseViews(init, {
+      definitions: this.definitions,
       head: () => this.#head(),
       changed: (cursor, signal) => this.changed(cursor, { signal }),
       reading: (read) => this.#reading(read),
@@ -107,6 +108,7 @@ export class NodeDatabase implements Database {
       heal: (error) => this.#heal(error),
       reached: (cursor, signal) => this.#reached(cursor, signal)
     })
+    this.definitions.onChanged(() => this.views.follow())
     store.onReopened(() => {
       this.#onCommitted(undefined)
       // A write whose writer was told that it failed may be there after all: peers and we may differ.
@@ -150,9 +152,11 @@ export class NodeDatabase implements Database {
     const scan = (range: KeyRange): AsyncIterable<StoredEvent[]> =>
       this.#scanning(this.store.scan(range))
     const heal = (error: unknown): Promise<boolean> => this.#heal(error)
-    for await (const event of healedScan({ from, to, reverse: options.reverse }, scan, heal)) {
-      options.signal?.throwIfAborted()
-      if (!event.alternate) yield await this.#reading(async () => this.#recorded(event))
+    for await (const events of healedScan({ from, to, reverse: options.reverse }, scan, heal)) {
+      for (const event of events) {
+        options.signal?.throwIfAborted()
+        if (!event.alternate) yield await this.#reading(async () => this.#recorded(event))
+      }
     }
   }
 

@@ -33,7 +33,7 @@ export interface DefinitionsInit {
   readonly hasher: Hasher
   readonly clock: Clock
   /** @param author raw public key; the node's own is one */
-  readonly trusts: (author: Uint8Array) => boolean
+  readonly trusts: (author: Uint8Array, definition: DefinitionEvent) => boolean
   /** Writes one event as a commit. */
   readonly append: (event: AppendEvent) => Promise<AppendOutcome>
 }
@@ -149,7 +149,7 @@ export class Definitions {
   #take(event: Parameters<typeof readDefinition>[0], author: Uint8Array): boolean {
     const definition = readDefinition(event)
     if (definition === undefined) return false
-    const those = this.#init.trusts(author) ? this.#trusted : this.#others
+    const those = this.#init.trusts(author, definition) ? this.#trusted : this.#others
     return those.take(definition, author)
   }
 

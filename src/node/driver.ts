@@ -23,6 +23,7 @@ import { versionDigest } from '../core/version.ts'
 import { newSyncState, nextDueMs, stepSync } from '../core/sync/session.ts'
 import type { FetchName, SyncInput, SyncOutput, SyncState } from '../core/sync/session.ts'
 import { isLaterbaseError } from '../errors.ts'
+import { sharingIdentity } from '../p2p/transport.ts'
 import type { AnnouncementVerdict, Transport, TransportHandlers } from '../p2p/transport.ts'
 import { Announcements } from './announcements.ts'
 import type { NodeDatabase } from './database.ts'
@@ -130,6 +131,13 @@ export class Driver {
     const head = { log: origin.idBytes, firstSeq, count: events.length }
     const message = encodeAnnouncement({ ...head, hash, keys })
     this.#run(this.#init.transport.announce(database.name, message))
+    this.#tellTwins()
+  }
+
+  /** Of boxes that have one identity gossip reaches only one: all of them are asked, soon and once. */
+  #tellTwins(): void {
+    const peers = sharingIdentity(this.#state.peers.keys())
+    if (peers.length > 0) this.#take({ type: 'untold', peers })
   }
 
   /** Fetches from every connected peer what this database lacks. */
@@ -254,6 +262,7 @@ export class Driver {
       const stored = await this.#fetchOnce(peer, database)
       const equal = this.isEqual(peer, database)
       this.#take({ type: 'fetched', ...named, stored, equal })
+      if (stored > 0) this.#tellTwins()
     } catch (error) {
       if (this.#closing.signal.aborted) return
       if (error instanceof FaultyPeerError) {

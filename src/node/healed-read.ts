@@ -33,17 +33,16 @@ export async function* healedScan(
   range: KeyRange,
   scan: (range: KeyRange) => AsyncIterable<StoredEvent[]>,
   heal: (error: unknown) => Promise<boolean>
-): AsyncGenerator<StoredEvent> {
+): AsyncGenerator<readonly StoredEvent[]> {
   let rest: KeyRange | undefined = range
   let said: string | undefined
   while (rest !== undefined) {
     let last: EventKey | undefined
     try {
       for await (const events of scan(rest)) {
-        for (const event of events) {
-          if (!event.alternate) last = event.key
-          yield event
-        }
+        const through = events.findLast(({ alternate }) => !alternate)
+        yield events
+        last = through?.key ?? last
       }
       return
     } catch (error) {

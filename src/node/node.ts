@@ -33,6 +33,7 @@ import type { ResolvedOptions } from './options.ts'
 import { createRecordedClock } from './recorded-clock.ts'
 import type { RecordedClock } from './recorded-clock.ts'
 import { trustOf } from './trust.ts'
+import { ViewCompiler } from './view-compiler.ts'
 import { VERSION } from './version.ts'
 
 export interface NodeInit {
@@ -69,6 +70,7 @@ export class LaterbaseNode implements Laterbase {
   readonly #databases: LocalDatabases
   readonly #healer: Healer
   readonly #recordedClock: RecordedClock
+  readonly #viewCompiler: ViewCompiler
   readonly #startedAtMs: number
   readonly #traffic: MeteredTransport['traffic']
   /** Peers of which the log has said that their clocks run ahead. */
@@ -97,6 +99,7 @@ export class LaterbaseNode implements Laterbase {
     this.dir = init.dir
     this.#startedAtMs = clock.nowMs()
     this.#recordedClock = createRecordedClock(clock)
+    this.#viewCompiler = new ViewCompiler({ hasher: init.hasher, scripts: options.viewScripts })
     const { transport, traffic } = meterTransport(
       init.makeTransport({
         load: async () => {
@@ -300,6 +303,8 @@ export class LaterbaseNode implements Laterbase {
       clockAhead: (_database, commit) => this.#noteClockAhead(commit),
       ownLogClosed: (database, log) => this.#noteOwnLogClosed(database, log),
       openViews: (anew) => this.#init.stores.openViews(name, anew),
+      viewCompiler: this.#viewCompiler,
+      views: options.views[name] ?? [],
       log: options.log
     })
   }

@@ -1,6 +1,7 @@
 /** Options of `createLaterbase`, their defaults and their check. */
 
 import { LaterbaseError } from '../errors.ts'
+import type { NativeView } from '../views/define-view.ts'
 
 export interface LaterbaseOptions {
   /** Data directory; made when missing. */
@@ -28,6 +29,10 @@ export interface LaterbaseOptions {
    * in the network; default nobody's. Definitions of others replicate, are listed, and do nothing here.
    */
   readonly trust?: 'members' | readonly string[]
+  /** Run JavaScript of definitions of views, in a sandbox; default false. */
+  readonly viewScripts?: boolean
+  /** By database, views of functions: defined when the database is opened or comes to be. */
+  readonly views?: Readonly<Record<string, readonly NativeView[]>>
   /** Where log lines go; default nowhere. */
   readonly log?: Log
 }
@@ -51,6 +56,8 @@ export interface ResolvedOptions {
   readonly gossip: boolean
   readonly verifyMs: number
   readonly trust: 'members' | readonly string[]
+  readonly viewScripts: boolean
+  readonly views: Readonly<Record<string, readonly NativeView[]>>
   readonly log: Log
 }
 
@@ -93,6 +100,8 @@ export function resolveOptions(options: LaterbaseOptions, hostName: string): Res
     gossip: options.gossip ?? true,
     verifyMs: options.verifyMs ?? VERIFY_MS,
     trust,
+    viewScripts: options.viewScripts ?? false,
+    views: options.views ?? {},
     log: options.log ?? ((): void => undefined)
   }
 }

@@ -1,8 +1,11 @@
-/** The events of a database as its views read them: by commits, and in event order. */
+/**
+ * The events of a database as its views read them: by commits, and in event order. Definitions are not among
+ * them: what a view answers does not depend on what others are defined.
+ */
 
 import { present } from '../core/assert.ts'
 import { compareBytes } from '../core/bytes.ts'
-import { KEY_BYTES, eventKey } from '../core/event-key.ts'
+import { KEY_BYTES, eventKey, keyAfter } from '../core/event-key.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import { TAG_BYTES } from '../core/version.ts'
@@ -14,6 +17,7 @@ import type { IndexedEvent } from '../views/view-index.ts'
 import type { EventOrigin, SourceBatch, SourceRange, ViewSource } from '../views/view-source.ts'
 import { mergedCommits } from './commit-merge.ts'
 import { readCursor, shortCursor } from './cursor.ts'
+import { readDefinition } from './definition-events.ts'
 import { pendingEvents } from './feed.ts'
 import { VIEW_SCAN_CHUNK } from './limits.ts'
 import { passedOf } from './position.ts'
@@ -27,7 +31,7 @@ export interface ViewSourceInit {
   readonly changed: (cursor: string, signal: AbortSignal) => Promise<void>
   /** Reads that wait until damage is healed, and end when the database does. */
   readonly reading: <T>(read: () => Promise<T>) => Promise<T>
-  readonly scanning: (range: KeyRange) => AsyncIterable<StoredEvent>
+  readonly scanning: (range: KeyRange) => AsyncIterable<readonly StoredEvent[]>
   readonly peerId: (publicKey: Uint8Array) => string
 }
 
@@ -81,22 +85,23 @@ export class DatabaseViewSource implements ViewSource {
 
   async *scan({ before, heldBy }: SourceRange): AsyncGenerator<readonly IndexedEvent[]> {
     const held = heldBy === undefined ? undefined : (await this.#position(heldBy)).passed
-    let chunk: IndexedEvent[] = []
     let last: Uint8Array | undefined
-    for await (const event of this.#init.scanning({})) {
-      const indexed = this.#indexed(event)
-      const { place } = indexed instanceof Promise ? await indexed : indexed
-      // A scan that went on behind damage may give a key's contents once more.
-      if (last !== undefined && compareBytes(place, last) <= 0) continue
-      if (before !== undefined && compareBytes(place, before) >= 0) break
-      last = place
-      if (held !== undefined && !(await this.#isHeldBy(event, held))) continue
-      chunk.push(indexed instanceof Promise ? await indexed : indexed)
-      if (chunk.length < VIEW_SCAN_CHUNK) continue
+    const to = before && keyAfter(eventKey(before.subarray(0, KEY_BYTES)))
+    for await (const events of this.#init.scanning({ to, chunk: VIEW_SCAN_CHUNK })) {
+      const chunk: IndexedEvent[] = []
+      for (const event of events) {
+        if (readDefinition(event) !== undefined) continue
+        const told = this.#indexed(event)
+        const indexed = told instanceof Promise ? await told : told
+        const { place } = indexed
+        // A scan that went on behind damage may give a key's contents once more.
+        if (last !== undefined && compareBytes(place, last) <= 0) continue
+        if (before !== undefined && compareBytes(place, before) >= 0) break
+        last = place
+        if (held === undefined || (await this.#isHeldBy(event, held))) chunk.push(indexed)
+      }
       yield chunk
-      chunk = []
     }
-    if (chunk.length > 0) yield chunk
   }
 
   async eventsOf(key: EventKey): Promise<readonly IndexedEvent[]> {
@@ -136,6 +141,7 @@ export class DatabaseViewSource implements ViewSource {
     const read = await reading(() => store.readEvents(slices))
     const events: IndexedEvent[] = []
     for (const event of read.flat()) {
+      if (readDefinition(event) !== undefined) continue
       const indexed = this.#indexed(event)
       events.push(indexed instanceof Promise ? await indexed : indexed)
     }

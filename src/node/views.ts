@@ -88,7 +88,7 @@ export interface ViewAnswer<Value = Json> {
 export interface ViewInfo {
   readonly name: string
   readonly type: 'map' | 'fold'
-  /** SHA-256 of the definition, 64 hex digits. */
+  /** SHA-256 of the definition, 64 hex digits; empty for one that makes no view here. */
   readonly hash: string
   /** `library`: functions of this program; `definition`: replicated. */
   readonly origin: 'library' | 'definition'
@@ -145,8 +145,8 @@ export interface View<Value = Json> {
 export interface Views {
   /** Sorted by name. */
   list(): Promise<readonly ViewInfo[]>
-  /** @throws LATERBASE_VIEW_UNKNOWN */
-  get(name: string): View
+  /** @throws LATERBASE_VIEW_UNKNOWN; LATERBASE_VIEW_FAILED for a definition that makes no view here */
+  get(name: string): Promise<View>
   /**
    * Adds or replaces a view of functions on this node; the one before serves until this one is built. It is
    * there until the node closes: its program defines it again at each start, and finds it built.

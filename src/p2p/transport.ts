@@ -89,4 +89,14 @@ export function peerIdOf(name: string): string {
   return name.replace(/\+.*$/, '')
 }
 
+/** Those of these peers of whom another has the identity too. */
+export function sharingIdentity(names: Iterable<string>): string[] {
+  const byId = new Map<string, string[]>()
+  for (const name of names) {
+    const id = peerIdOf(name)
+    byId.set(id, [...(byId.get(id) ?? []), name])
+  }
+  return [...byId.values()].flatMap((sharing) => (sharing.length > 1 ? sharing : []))
+}
+
 export type AnnouncementVerdict = 'accept' | 'ignore' | 'reject'

@@ -7,10 +7,14 @@ import { toHex } from '../core/bytes.ts'
 import type { DerivedStore } from '../store/derived-store.ts'
 import { BUILDS, prefixOf } from './view-build.ts'
 
+/** `library`: functions of this program; `definition`: a definition that replicates. */
+export type ViewOrigin = 'library' | 'definition'
+
 export interface CatalogEntry {
   readonly build: number
   /** Hash of the program that it was made with. */
   readonly hash: string
+  readonly origin: ViewOrigin
 }
 
 const ENTRIES = 0x00
@@ -42,8 +46,9 @@ export class Catalog {
     return this.#entries.get(view)
   }
 
-  views(): readonly string[] {
-    return [...this.#entries.keys()]
+  views(origin: ViewOrigin): readonly string[] {
+    const those = [...this.#entries].filter(([, entry]) => entry.origin === origin)
+    return those.map(([name]) => name)
   }
 
   /** The number of a build that is begun. */

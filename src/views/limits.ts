@@ -17,3 +17,12 @@ export const EVENTS_AT_ONCE = 2_000
 
 /** Wait before a store of views is opened anew after an error, ms: a disk that is full or failing stays so a while. */
 export const REOPEN_MS = 5_000
+
+/** Runs of rows that are read in one go for groups that lie across them: some thousand rows. */
+export const RUNS_READ_AT_ONCE = 32
+
+/**
+ * Entries of one level of a view's tree that are kept in memory, of some 200 bytes each: the levels above the
+ * lowest of a view of ten million rows have some 2,500.
+ */
+export const UPPER_RUNS_MAX = 16_384

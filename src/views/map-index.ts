@@ -8,13 +8,14 @@ import { present } from '../core/assert.ts'
 import type { Json } from '../core/json.ts'
 import { decodeViewKey, encodeViewKey } from '../core/views/collation.ts'
 import { TreeBuilder, changedRuns } from '../core/views/row-tree.ts'
-import type { Summaries, TreeChange } from '../core/views/row-tree.ts'
+import type { Summaries, TreeChange, TreeReader } from '../core/views/row-tree.ts'
 import type { DerivedChange, DerivedReader } from '../store/derived-store.ts'
 import { BUILD_BATCH, ROW_VALUE_BYTES_MAX } from './limits.ts'
 import { queryMap } from './map-query.ts'
 import { MapRow, digestText, mapSummaries, rowKey, rowValue } from './map-rows.ts'
 import type { MapSummary } from './map-rows.ts'
 import type { Emitted, Fault, MapOutcome, MapProgram } from './program.ts'
+import { readAhead } from './read-ahead.ts'
 import {
   TAG,
   boundsOf,
@@ -35,6 +36,8 @@ import type {
   TouchedKey,
   ViewIndex
 } from './view-index.ts'
+import { readUpperRuns, withChanges, withUpperRuns } from './upper-runs.ts'
+import type { UpperRuns } from './upper-runs.ts'
 
 export function createMapIndex(program: MapProgram): ViewIndex {
   return new MapIndex(program)
@@ -47,6 +50,7 @@ type EventRows =
 class MapIndex implements ViewIndex {
   readonly #program: MapProgram
   readonly #summaries: Summaries<MapSummary>
+  readonly #upper = new WeakMap<IndexState, Promise<UpperRuns | undefined>>()
 
   constructor(program: MapProgram) {
     this.#program = program
@@ -61,7 +65,7 @@ class MapIndex implements ViewIndex {
   ): Promise<IndexState> {
     let faults = 0
     const batch = new Batch(write)
-    for await (const chunk of events) {
+    for await (const chunk of readAhead(events)) {
       for (const [index, outcome] of this.#rowsOf(chunk).entries()) {
         if ('rows' in outcome) {
           for (const { key, value } of outcome.rows) batch.add({ key: tagged(0, key), value })
@@ -73,9 +77,9 @@ class MapIndex implements ViewIndex {
       }
       await batch.flushWhenFull()
     }
-    await batch.flush()
+    await batch.end()
     const height = await this.#buildTree(batch, reader)
-    return { ...(await this.#totals(reader, height, [])), height, faults }
+    return { ...(await this.#totals(treeReader(reader, height), height, [])), height, faults }
   }
 
   async update(
@@ -101,19 +105,22 @@ class MapIndex implements ViewIndex {
       else rows.push(...outcome.rows.map(({ key, value }) => ({ level: 0, key, value })))
     }
     rows.sort((a, b) => compareBytes(a.key, b.key))
-    const tree = treeReader(reader, state.height)
+    const tree = await this.#tree(reader, state)
     const { changes, height } = await changedRuns(tree, this.#summaries, rows)
-    const totals = await this.#totals(reader, height, changes)
+    const totals = await this.#totals(tree, height, changes)
+    const next = { ...totals, height, faults: state.faults + moreFaults }
+    const upper = await this.#upper.get(state)
+    if (upper !== undefined) this.#upper.set(next, Promise.resolve(withChanges(upper, changes)))
     const touched = options.touched === true ? await touchedKeys(reader, change, rows) : []
     return {
-      state: { ...totals, height, faults: state.faults + moreFaults },
+      state: next,
       changes: [...rows.map(treeChange), ...changes.map(treeChange), ...faults],
       touched
     }
   }
 
-  query(reader: DerivedReader, state: IndexState, query: IndexQuery): Promise<IndexAnswer> {
-    const tree = treeReader(reader, state.height)
+  async query(reader: DerivedReader, state: IndexState, query: IndexQuery): Promise<IndexAnswer> {
+    const tree = await this.#tree(reader, state)
     return queryMap({ tree, summaries: this.#summaries, reducer: this.#program.reducer, query })
   }
 
@@ -122,6 +129,19 @@ class MapIndex implements ViewIndex {
     limit: number
   ): Promise<readonly { readonly place: Uint8Array; readonly fault: string }[]> {
     return lastFaults(reader, limit)
+  }
+
+  async #tree(reader: DerivedReader, state: IndexState): Promise<TreeReader> {
+    const tree = treeReader(reader, state.height)
+    const upper = this.#upper.get(state) ?? readUpperRuns(tree)
+    this.#upper.set(state, upper)
+    try {
+      const runs = await upper
+      return runs === undefined ? tree : withUpperRuns(tree, runs)
+    } catch (error) {
+      this.#upper.delete(state)
+      throw error
+    }
   }
 
   #rowsOf(events: readonly IndexedEvent[]): EventRows[] {
@@ -156,7 +176,7 @@ class MapIndex implements ViewIndex {
 
   async #buildTree(batch: Batch, reader: DerivedReader): Promise<number> {
     const builder = new TreeBuilder(this.#summaries)
-    for await (const records of reader.chunks(boundsOf(0))) {
+    for await (const records of readAhead(reader.chunks(boundsOf(0)))) {
       for (const { key, value } of records) {
         for (const change of builder.add({ key: key.subarray(1), value })) {
           batch.add(treeChange(change))
@@ -166,18 +186,18 @@ class MapIndex implements ViewIndex {
     }
     const { changes, height } = builder.finish()
     for (const change of changes) batch.add(treeChange(change))
-    await batch.flush()
+    await batch.end()
     return height
   }
 
   /** What all rows come to, by the highest runs. */
   async #totals(
-    reader: DerivedReader,
+    tree: TreeReader,
     height: number,
     changes: readonly TreeChange[]
   ): Promise<{ readonly rows: number; readonly digest: string }> {
     if (height === 0) return { rows: 0, digest: EMPTY_DIGEST }
-    const held = await treeReader(reader, height).entries(height, {})
+    const held = await tree.entries(height, {})
     const changed = changes.filter(({ level }) => level === height)
     const kept = held.filter(({ key }) => !changed.some((each) => equalBytes(each.key, key)))
     const runs = [...kept, ...changed].flatMap(({ value }) => (value === undefined ? [] : [value]))
@@ -234,9 +254,11 @@ function rowOf(key: Uint8Array): MapRow {
   return new MapRow({ key, value: key })
 }
 
+/** Gathers what is to be written; one batch is written while the next one is gathered. */
 class Batch {
   readonly #write: (changes: readonly DerivedChange[]) => Promise<void>
   #changes: DerivedChange[] = []
+  #written: Promise<void> = Promise.resolve()
 
   constructor(write: (changes: readonly DerivedChange[]) => Promise<void>) {
     this.#write = write
@@ -247,12 +269,21 @@ class Batch {
   }
 
   async flushWhenFull(): Promise<void> {
-    if (this.#changes.length >= BUILD_BATCH) await this.flush()
+    if (this.#changes.length >= BUILD_BATCH) await this.#flush()
   }
 
-  async flush(): Promise<void> {
+  async end(): Promise<void> {
+    await this.#flush()
+    await this.#written
+  }
+
+  async #flush(): Promise<void> {
+    await this.#written
     const changes = this.#changes
     this.#changes = []
-    if (changes.length > 0) await this.#write(changes)
+    if (changes.length === 0) return
+    this.#written = this.#write(changes)
+    // Whoever flushes next hears of a failure.
+    this.#written.catch(() => undefined)
   }
 }

@@ -5,10 +5,8 @@
  * the tree, of which those are taken whole that lie within the bounds of time that are asked for.
  */
 
-import { present } from '../core/assert.ts'
-import { afterPrefix, compareBytes, equalBytes } from '../core/bytes.ts'
+import { compareBytes, equalBytes } from '../core/bytes.ts'
 import type { Json } from '../core/json.ts'
-import { groupOfLevel, groupRange } from '../core/views/collation.ts'
 import type { Reducer } from '../core/views/reducers.ts'
 import { summariesIn } from '../core/views/row-tree.ts'
 import type {
@@ -20,6 +18,8 @@ import type {
   TreeReader
 } from '../core/views/row-tree.ts'
 import { QUERY_CHUNK } from './limits.ts'
+import { groupsIn } from './map-groups.ts'
+import type { Group } from './map-groups.ts'
 import { MapRow } from './map-rows.ts'
 import type { MapSummary } from './map-rows.ts'
 import type { IndexAnswer, IndexQuery, IndexRow } from './view-index.ts'
@@ -49,13 +49,6 @@ export async function queryMap(asked: MapAsked): Promise<IndexAnswer> {
     if (rows.length >= query.limit) break
   }
   return { rows, totalRows: undefined, offset: undefined, faults }
-}
-
-/** Rows of one key, or of keys that begin alike, within a range. */
-interface Group {
-  readonly key: Json
-  readonly bounds: KeyBounds
-  readonly summaries: readonly MapSummary[]
 }
 
 function resultOf(
@@ -165,72 +158,20 @@ async function* wholeRanges(asked: MapAsked): AsyncGenerator<Group> {
 }
 
 async function* groupsOf(asked: MapAsked): AsyncGenerator<Group> {
-  const { query } = asked
+  const { query, tree, summaries } = asked
+  const { share = (): Share => 'all' } = wanted(query)
+  const level = typeof query.reduce === 'object' ? query.reduce.level : Infinity
   for (const range of query.ranges) {
     // A single key is one group, however it is found.
     if (range.key !== undefined && query.reduce === 'keys') {
-      const summaries = await summariesOf(asked, range)
-      if (summaries.length > 0) yield { key: range.key, bounds: range, summaries }
-    } else yield* groupsIn(asked, range)
-  }
-}
-
-async function* groupsIn(asked: MapAsked, range: KeyBounds): AsyncGenerator<Group> {
-  const { tree, query } = asked
-  const reverse = query.descending
-  for (let rest: KeyBounds | undefined = range; rest !== undefined && isSome(rest);) {
-    const { from, to }: KeyBounds = rest
-    const entries = await tree.entries(0, { from, to, reverse, limit: QUERY_CHUNK })
-    const isLast = entries.length < QUERY_CHUNK
-    rest = undefined
-    for (let at = 0; at < entries.length;) {
-      const group = groupOf(present(entries[at], 'a row'), query)
-      const bounds = within(group.bounds, range)
-      let end = at
-      while (end < entries.length && isIn(present(entries[end], 'a row').key, bounds)) end += 1
-      const isWhole = end < entries.length || isLast
-      const summaries = isWhole
-        ? rowsSummary(asked, entries.slice(at, end))
-        : await summariesOf(asked, bounds)
-      if (summaries.length > 0) yield { key: group.key, bounds, summaries }
-      if (!isWhole) rest = reverse ? { from, to: bounds.from } : { from: bounds.to, to }
-      at = end
+      const parts = await summariesOf(asked, range)
+      if (parts.length > 0) yield { key: range.key, bounds: range, summaries: parts }
+    } else {
+      const { descending } = query
+      const isWantedRow = (entry: TreeEntry): boolean => isWanted(entry, query)
+      yield* groupsIn({ tree, summaries, range, descending, level, share, isWanted: isWantedRow })
     }
   }
-}
-
-/** @param entries in the order of the answer */
-function rowsSummary({ summaries, query }: MapAsked, entries: readonly TreeEntry[]): MapSummary[] {
-  const rows = entries.filter((entry) => isWanted(entry, query))
-  if (query.descending) rows.reverse()
-  return rows.length === 0 ? [] : [summaries.ofRows(rows)]
-}
-
-function groupOf(
-  entry: TreeEntry,
-  { reduce }: IndexQuery
-): { readonly key: Json; readonly bounds: KeyBounds } {
-  const { key, keyBytes } = new MapRow(entry)
-  const level = typeof reduce === 'object' ? reduce.level : Infinity
-  if (Array.isArray(key) && key.length >= level) {
-    const group = groupOfLevel(key, level)
-    return { key: group, bounds: groupRange(group as readonly Json[]) }
-  }
-  return { key, bounds: { from: keyBytes, to: afterPrefix(keyBytes) } }
-}
-
-function within(inner: KeyBounds, outer: KeyBounds): KeyBounds {
-  const isLater =
-    outer.from !== undefined &&
-    (inner.from === undefined || compareBytes(outer.from, inner.from) > 0)
-  const isEarlier =
-    outer.to !== undefined && (inner.to === undefined || compareBytes(outer.to, inner.to) < 0)
-  return { from: isLater ? outer.from : inner.from, to: isEarlier ? outer.to : inner.to }
-}
-
-function isIn(key: Uint8Array, { from, to }: KeyBounds): boolean {
-  if (from !== undefined && compareBytes(key, from) < 0) return false
-  return to === undefined || compareBytes(key, to) < 0
 }
 
 function isSome({ from, to }: KeyBounds): boolean {

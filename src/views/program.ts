@@ -60,21 +60,31 @@ export interface MapProgram extends ProgramBase {
   readonly reducer: Reducer | undefined
 }
 
+/**
+ * States are JSON text, as they are kept: what functions do with an object that they were given cannot change
+ * what is kept of it.
+ */
 export interface FoldProgram extends ProgramBase {
   readonly type: 'fold'
+  /** The state of an aggregate before its first event. */
+  readonly initial: string
   /** The aggregate of each event; undefined for one that belongs to none. */
   keysOf(events: readonly ViewEvent[]): readonly (Outcome | undefined)[]
-  /** The state of an aggregate before its first event. */
-  initial(): Outcome
   /** The state after these events, in their order; one that fails leaves the state as it was. */
-  apply(state: Json, events: readonly ViewEvent[]): FoldStep
+  apply(state: string, events: readonly ViewEvent[]): FoldStep
   /** What a query answers for a state. */
-  result(state: Json): Outcome
+  result(state: string): Outcome
 }
 
 export interface FoldStep {
-  readonly state: Json
+  readonly state: string
   readonly faults: readonly { readonly index: number; readonly fault: string }[]
+  /**
+   * To go on from `state` is the same as to have got the events that come next in this call. False where
+   * its text does not say all that the next call of a function could see, such as a member that is there and
+   * undefined.
+   */
+  readonly isResumable: boolean
 }
 
 export type ViewProgram = MapProgram | FoldProgram

@@ -7,10 +7,10 @@ import type { Clock, Timer } from '../core/clock.ts'
 import { LaterbaseError, isDamage, isLaterbaseError } from '../errors.ts'
 import type { DerivedStore } from '../store/derived-store.ts'
 import { Catalog } from './catalog.ts'
+import type { ViewOrigin } from './catalog.ts'
 import { REOPEN_MS } from './limits.ts'
 import type { ViewProgram } from './program.ts'
 import { ViewSlot } from './view-slot.ts'
-import type { ViewOrigin } from './view-slot.ts'
 import type { ViewSource } from './view-source.ts'
 import { watchedStore } from './watched-store.ts'
 
@@ -86,11 +86,14 @@ export class ViewEngine {
     })
   }
 
-  /** Forgets what is stored of views that nobody defines any more. */
-  async forgetOthers(): Promise<void> {
+  /**
+   * Forgets what is stored of views whose definition was taken away while this node was off. What a program
+   * defines may still be defined by it.
+   */
+  async forgetUndefined(): Promise<void> {
     await this.#inTurn(async () => {
       const catalog = await this.#opening
-      for (const name of catalog?.views() ?? []) {
+      for (const name of catalog?.views('definition') ?? []) {
         if (!this.#slots.has(name)) await catalog?.remove(name)
       }
     })

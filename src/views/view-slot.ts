@@ -5,15 +5,12 @@
 
 import type { Timer } from '../core/clock.ts'
 import { LaterbaseError, isLaterbaseError } from '../errors.ts'
-import type { Catalog } from './catalog.ts'
+import type { Catalog, ViewOrigin } from './catalog.ts'
 import type { ViewProgram } from './program.ts'
 import { unlessAborted } from './unless-aborted.ts'
 import { ViewBuild } from './view-build.ts'
 import type { BuildStep } from './view-build.ts'
 import type { ViewSource } from './view-source.ts'
-
-/** `library`: functions of this program; `definition`: a definition that replicates. */
-export type ViewOrigin = 'library' | 'definition'
 
 export interface SlotInit {
   readonly name: string
@@ -197,7 +194,7 @@ export class ViewSlot {
       })
       abort.signal.throwIfAborted()
       const before = catalog.get(this.name)
-      await catalog.set(this.name, { build: number, hash: program.hash })
+      await catalog.set(this.name, { build: number, hash: program.hash, origin: this.#origin })
       if (before !== undefined) await catalog.clear(before.build)
       return build
     } catch (error) {

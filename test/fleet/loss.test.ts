@@ -24,7 +24,7 @@ const LOSSES: readonly Loss[] = ['wiped', 'restored', 'cloned']
 const DATABASE = 'stock'
 /** Events between two steps. */
 const STEP = 60
-/** Of two boxes with one identity gossip reaches one: the other has what is new by its next comparison. */
+/** Of two boxes with one identity gossip hears one: what the other writes comes by the next comparison. */
 const EQUAL_MS_MAX = 100_000
 
 interface Run {

@@ -292,6 +292,27 @@ test('a cloned card and its original lose nothing, and go on in logs of their ow
   }
 })
 
+test('what is new on a node is soon on both of two boxes that have one identity', async () => {
+  // Comparisons come too late to be what brings it.
+  const antiEntropyMs = 600_000
+  const [a, third] = await pair({ antiEntropyMs })
+  await newDatabase(third)
+  await a.close()
+  const card = await temporaryDirectory()
+  await cp(a.dir, card, { recursive: true })
+  const original = await startNode({ dir: a.dir, antiEntropyMs })
+  const clone = await startNode({ dir: card, antiEntropyMs })
+  for (const box of [original, clone]) {
+    await connect(box, third)
+    await untilEqual([box, third], 'stock')
+  }
+  await until(() => third.peers().length === 2)
+  for (let round = 1; round <= 3; round += 1) {
+    await third.database('stock').append({ data: round })
+    await untilEqual([third, original, clone], 'stock')
+  }
+})
+
 test('a box restored from an older copy gets its own events back, and uses no number twice', async () => {
   const [a, b] = await pair()
   await (await newDatabase(a)).append(pallets(3))

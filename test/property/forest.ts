@@ -11,12 +11,14 @@ import { lastSeq, sealCommit } from '../../src/core/commit.ts'
 import type { Commit } from '../../src/core/commit.ts'
 import { emptyTip, tipAfter } from '../../src/core/log.ts'
 import type { LogTip } from '../../src/core/log.ts'
+import type { DatabaseInit } from '../../src/node/database-init.ts'
 import { NodeDatabase } from '../../src/node/database.ts'
 import { fetchMissing } from '../../src/node/delta-fetch.ts'
 import { DeltaResponder } from '../../src/node/delta-responder.ts'
 import { PageRoom } from '../../src/node/page-room.ts'
 import { createRecordedClock } from '../../src/node/recorded-clock.ts'
 import type { VerifyStatus } from '../../src/node/laterbase.ts'
+import { ViewCompiler } from '../../src/node/view-compiler.ts'
 import { systemClock, systemHasher, systemVerifier } from '../../src/node/system.ts'
 import type { EventStore } from '../../src/store/event-store.ts'
 import { createMemoryDerivedStore } from '../../src/store/memory-derived-store.ts'
@@ -137,7 +139,7 @@ export function databaseOn(
     readonly rng?: Rng
     readonly name?: string
     readonly clock?: Clock
-    readonly trusts?: (author: Uint8Array) => boolean
+    readonly trusts?: DatabaseInit['trusts']
   } = {}
 ): NodeDatabase {
   return new NodeDatabase({
@@ -158,6 +160,8 @@ export function databaseOn(
     verification: () => UNCHECKED,
     clockAhead: () => undefined,
     ownLogClosed: () => undefined,
+    views: [],
+    viewCompiler: new ViewCompiler({ hasher: systemHasher, scripts: false }),
     openViews: async () => createMemoryDerivedStore(),
     log: () => undefined
   })

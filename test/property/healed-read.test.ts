@@ -20,8 +20,8 @@ test.each([false, true])(
           scanned(range, chunk, (event) => !isHealed && event === damaged)
         const heal = async () => (isHealed = true)
         const seen: number[] = []
-        for await (const event of healedScan({ reverse }, scan, heal)) {
-          if (!event.alternate) seen.push(event.seq)
+        for await (const events of healedScan({ reverse }, scan, heal)) {
+          for (const { alternate, seq } of events) if (!alternate) seen.push(seq)
         }
         expect([chunk, seen]).toEqual([chunk, reverse ? [3, 2, 1] : [1, 2, 3]])
       }
@@ -34,7 +34,9 @@ test('a scan ends with what it met where healing that says it went well does not
   let heals = 0
   const heal = async () => (heals += 1) < 100
   const read = async (): Promise<void> => {
-    for await (const event of healedScan({}, scan, heal)) expect(event.seq).toBe(1)
+    for await (const events of healedScan({}, scan, heal)) {
+      expect(events.map(({ seq }) => seq)).toEqual([1])
+    }
   }
   await expect(read()).rejects.toThrow('damage at 2')
   expect(heals).toBeLessThan(4)

@@ -17,7 +17,7 @@ import type { Machine, MachineInput, MachineOutput } from './sync-machine.ts'
 type Act = readonly [kind: number, peer: number, database: number, millis: number]
 
 const acts = fc.array(
-  fc.tuple(fc.nat(9), fc.nat(2), fc.nat(1), fc.oneof(fc.nat(400), fc.nat(20_000))),
+  fc.tuple(fc.nat(10), fc.nat(2), fc.nat(1), fc.oneof(fc.nat(400), fc.nat(20_000))),
   { maxLength: 120 }
 )
 const PEERS = ['ann', 'bob', 'cid']
@@ -55,6 +55,8 @@ function inputOf(act: Act, { connected, fetching }: History): MachineInput | und
       return isFetching ? { type: 'fetch-failed', peer, database } : undefined
     case 8:
       return { type: 'peer-faulty', peer, reason: 'bad-signature' }
+    case 9:
+      return { type: 'untold', peers: [peer, 'dan'] }
     default:
       return { type: 'compare-now' }
   }
@@ -211,6 +213,18 @@ describe('a peer that connects', () => {
     expect(machine.take({ type: 'compare-now' })).toEqual([])
     expect(machine.dueInMs()).toBeUndefined()
   })
+})
+
+test('whom gossip may not reach is compared with soon, however much is new meanwhile', () => {
+  const machine = createMachine(1)
+  for (const peer of PEERS) connect(machine, peer)
+  for (const peer of PEERS) machine.take({ type: 'compared', peer, unequal: [], answer: true })
+  for (let news = 0; news < 20; news += 1) {
+    expect(machine.take({ type: 'untold', peers: ['ann', 'bob'] })).toEqual([])
+  }
+  machine.advance(1.5 * RIPPLE_MS)
+  const compared = machine.take({ type: 'timer' }).map(({ peer }) => peer)
+  expect(compared.toSorted()).toEqual(['ann', 'bob'])
 })
 
 describe('announcements', () => {

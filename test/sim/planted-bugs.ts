@@ -245,5 +245,12 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     find: 'const isReady = prepared?.name === pageName(request, { position, ahead })',
     replace: 'const isReady = prepared !== undefined',
     caughtBy: ['honest-cut-off', 'convergence', 'exchanges', 'no-phantom']
+  },
+  {
+    name: 'log-grows-for-an-asker-that-is-ahead',
+    file: 'src/node/delta-responder.ts',
+    find: '    if (ahead.has(next.log.tip.origin.id)) continue\n',
+    replace: '',
+    caughtBy: ['honest-cut-off']
   }
 ]

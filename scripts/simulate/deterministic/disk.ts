@@ -1,7 +1,7 @@
 /**
- * A simulated disk: what outlives the process. A write takes time; a crash meanwhile leaves all of it
- * or nothing, and nobody was told which. What was written and not synced goes with the power, the
- * latest first. A full disk fails writes, and behind a write that failed nothing is safe until the
+ * A simulated disk: what outlives the process. A write takes time, a read may; a crash during a write
+ * leaves all of it or nothing, and nobody was told which. What was written and not synced goes with the
+ * power, the latest first. A full disk fails writes, and behind a write that failed nothing is safe until the
  * store was opened anew, as with LevelDB's log. Left out: rot, which the stores' own tests have.
  */
 
@@ -19,6 +19,7 @@ import type { NodeStore } from '../../../src/store/node-store.ts'
 import type { Life } from './clocks.ts'
 import { SetView } from './ledger.ts'
 import type { CommitFacts } from './ledger.ts'
+import { slowReads } from './slow-reads.ts'
 import { worldRng } from './world.ts'
 import type { World } from './world.ts'
 
@@ -73,6 +74,8 @@ export class SimDisk {
   isFull = false
   /** A full disk has the node's reserve left: it refuses writes rather than let them fail. */
   hasReserve = false
+  /** What a read takes at the most, ms. */
+  readMsMax = 0
   /** Whether a write has failed at all. */
   hasEverFailed = false
   readonly #world: World
@@ -274,10 +277,15 @@ export class SimDisk {
         }
         this.#underWayFor(land, () => life.do(notice))
       })
+    let isClosed = false
+    const close = async (): Promise<void> => {
+      isClosed = true
+    }
+    const time = { world: this.#world, life, msMax: () => this.readMsMax, isClosed: () => isClosed }
+    const own = { ...slowReads(store, time), write, close }
     return new Proxy(store, {
       get: (target, name) => {
-        if (name === 'write') return write
-        if (name === 'close') return async () => undefined
+        if (name in own) return Reflect.get(own, name)
         const member: unknown = Reflect.get(target, name, target)
         return typeof member === 'function' ? member.bind(target) : member
       }

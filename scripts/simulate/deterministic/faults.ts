@@ -5,7 +5,7 @@ import { Box } from './box.ts'
 import { note } from './run.ts'
 import type { SimRun } from './run.ts'
 import type { FaultKind } from './settings.ts'
-import { NOW_MS } from './writes.ts'
+import { NOW_MS, rush } from './writes.ts'
 
 const YEAR_MS = 365 * 86_400_000
 
@@ -58,7 +58,14 @@ export async function crash(run: SimRun, box: Box, between?: () => void): Promis
   if (box.life !== undefined) return
   if (world.chance(settings.timeless)) loseTime(run, box)
   await box.start()
-  if (box.node !== undefined) note(run, box.name, 'is back')
+  if (box.node === undefined) return
+  note(run, box.name, 'is back')
+  if (between !== undefined) mayRush(run, box)
+}
+
+/** A box that knows less than its peers know of it is written to before it hears from them. */
+function mayRush(run: SimRun, box: Box): void {
+  if (run.world.chance(run.settings.rush)) rush(run, box)
 }
 
 /** A box without a battery starts in 1970, until it hears the time. */
@@ -202,9 +209,10 @@ function clone(run: SimRun, box: Box): void {
     wallMs: box.wall.nowMs(),
     antiEntropyMs: run.settings.antiEntropyMs
   })
+  copy.disk.readMsMax = run.settings.readMsMax
   copy.disk.restore(box.disk.snapshot())
   copy.takeReadersOf(box)
   note(run, name, 'is a clone', `of ${box.name}`)
   run.boxes.push(copy)
-  void copy.start()
+  void copy.start().then(() => mayRush(run, copy))
 }

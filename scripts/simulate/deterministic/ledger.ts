@@ -102,6 +102,8 @@ export class Ledger {
   readonly findings: Finding[] = []
   /** Public keys, in hex, of those who may write commits that no honest disk was first to hold. */
   readonly strangers = new Set<string>()
+  /** Commits that they wrote so far. */
+  strangerCommits = 0
   /** By database: what was acknowledged and must be everywhere at last. */
   readonly acknowledged = new Map<string, Set<string>>()
   readonly #offered = new Map<string, { database: string; group: OfferedGroup | undefined }>()

@@ -22,6 +22,8 @@ export class BoxReader {
   readonly #logs = new Map<string, number>()
   #cursor = '0'
   #mayBeRefused = false
+  /** How many pages it has asked for. */
+  #asked = 0
   #following: NodeDatabase | undefined
 
   constructor(ledger: Ledger, name: string) {
@@ -44,10 +46,12 @@ export class BoxReader {
     return reader
   }
 
-  /** Reads one page. */
+  /** Reads one page. Whoever asks again before it has come does not wait for it any more. */
   async read(database: NodeDatabase, limit: number): Promise<number> {
-    const page = await this.#page(database, limit)
-    if (page === undefined) return 1
+    this.#asked += 1
+    const asked = this.#asked
+    const page = await this.#page(database, limit, () => asked === this.#asked)
+    if (page === undefined || asked !== this.#asked) return 1
     let before = ''
     for (const change of page.changes) {
       const { recorded } = change.event
@@ -62,11 +66,15 @@ export class BoxReader {
   }
 
   /** Undefined where the cursor was refused, and the reader begins anew. */
-  async #page(database: NodeDatabase, limit: number): Promise<ChangesPage | undefined> {
+  async #page(
+    database: NodeDatabase,
+    limit: number,
+    isWaiting: () => boolean
+  ): Promise<ChangesPage | undefined> {
     try {
       return await database.changesPage({ since: this.#cursor, limit })
     } catch (error) {
-      if (this.#beginsAnew(error)) return undefined
+      if (!isWaiting() || this.#beginsAnew(error)) return undefined
       throw error
     }
   }
@@ -132,34 +140,35 @@ export class WanderingReader {
   readonly #ledger: Ledger
   readonly #seen = new Set<string>()
   #cursor = '0'
-  #isReading = false
+  /** How many pages it has asked for. */
+  #asked = 0
 
   constructor(ledger: Ledger) {
     this.#ledger = ledger
   }
 
-  /** Reads one page and remembers where it was; how many events are left. */
+  /**
+   * Reads one page and remembers where it was; how many events are left. A box that has not answered
+   * when the next is asked is not waited for any more.
+   */
   async read(database: Database, limit: number): Promise<number> {
-    if (this.#isReading) return 1
-    this.#isReading = true
-    try {
-      const lags = await this.#isAheadOf(database)
-      const page = await database.changesPage({ since: this.#cursor, limit })
-      for (const { event } of page.changes) {
-        const id = `${event.key} ${event.hash}`
-        // A box cannot know that an event which it holds in one log also stands in another that
-        // the reader has and it has not: then, and only then, an event may come twice.
-        const standsTwice = event.source !== undefined && (lags || this.#ledger.anyCopied)
-        const mayRepeat = standsTwice || this.#ledger.mayFork(event.log)
-        if (this.#seen.has(id) && !mayRepeat) this.#violate(`met ${id} twice`)
-        this.#seen.add(id)
-      }
-      if (page.pending > 0 && page.lastVersion === this.#cursor) this.#violate('stands still')
-      this.#cursor = page.lastVersion
-      return page.pending
-    } finally {
-      this.#isReading = false
+    this.#asked += 1
+    const asked = this.#asked
+    const lags = await this.#isAheadOf(database)
+    const page = await database.changesPage({ since: this.#cursor, limit })
+    if (asked !== this.#asked) return 1
+    for (const { event } of page.changes) {
+      const id = `${event.key} ${event.hash}`
+      // A box cannot know that an event which it holds in one log also stands in another that
+      // the reader has and it has not: then, and only then, an event may come twice.
+      const standsTwice = event.source !== undefined && (lags || this.#ledger.anyCopied)
+      const mayRepeat = standsTwice || this.#ledger.mayFork(event.log)
+      if (this.#seen.has(id) && !mayRepeat) this.#violate(`met ${id} twice`)
+      this.#seen.add(id)
     }
+    if (page.pending > 0 && page.lastVersion === this.#cursor) this.#violate('stands still')
+    this.#cursor = page.lastVersion
+    return page.pending
   }
 
   /** It has met all that this database gives. */

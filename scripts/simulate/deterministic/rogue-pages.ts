@@ -198,6 +198,7 @@ export class RogueLog {
     }
     const commit = sealCommit(draft, this.#signer, simHasher)
     this.#commits.push(commit)
+    this.#ledger.strangerCommits += 1
     return commit
   }
 

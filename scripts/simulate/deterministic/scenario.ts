@@ -31,7 +31,7 @@ const LATE_MS = 20
 const UP_MS_MAX = 30_000
 /** Simulated time in which boxes must be equal once the faults have stopped, ms. */
 const HEAL_MS_MAX = 180_000
-/** After equality, how long nobody fetches, and how long that may take to come about, ms. */
+/** After equality, how long nobody fetches, and how long that may take once all is written, ms. */
 const QUIET_MS = 6_000
 const QUIET_WITHIN_MS = 120_000
 /** Comparisons of one box with another until all are equal: several times what was ever seen. */
@@ -54,7 +54,9 @@ export function newRun(
   const { antiEntropyMs } = settings
   const boxes = Array.from({ length: settings.boxes }, (_, index) => {
     const name = `box-${index}`
-    return new Box(network, { name, identity: name, wallMs: NOW_MS, antiEntropyMs })
+    const box = new Box(network, { name, identity: name, wallMs: NOW_MS, antiEntropyMs })
+    box.disk.readMsMax = settings.readMsMax
+    return box
   })
   const databases = DATABASES.slice(0, settings.databases)
   const wanderers = new Map(databases.map((name) => [name, new WanderingReader(ledger)]))
@@ -218,20 +220,23 @@ function isEqual({ boxes, databases }: SimRun): boolean {
 
 /**
  * With nothing written, nothing is fetched, and what was held on to is let go. A member that lies may
- * write a log of its own, so that boxes that were equal are so again only a moment later.
+ * write a log of its own, so that boxes that were equal are so again only a moment later. It writes a
+ * little whenever it is asked for more, so the time counts from its last commit: those are few.
  */
 async function rest(run: SimRun): Promise<void> {
   const { network, world, ledger } = run
-  const untilMs = world.nowMs + QUIET_WITHIN_MS
+  let untilMs = world.nowMs + QUIET_WITHIN_MS
   for (;;) {
     const { page } = network.requests
+    const { strangerCommits } = ledger
     await advance(run, QUIET_MS)
     const isQuiet = network.requests.page === page
+    if (ledger.strangerCommits > strangerCommits) untilMs = world.nowMs + QUIET_WITHIN_MS
     followAll(run)
     if ((isQuiet && isEqual(run)) || ledger.isBroken) break
     if (world.nowMs < untilMs) continue
     if (isQuiet) ledger.violate('convergence', 'boxes that were equal are so no more')
-    else ledger.violate('quiet', `pages are fetched ${QUIET_WITHIN_MS} ms after all were equal`)
+    else ledger.violate('quiet', `pages are fetched ${QUIET_WITHIN_MS} ms after the last write`)
     return
   }
   checkStep(run)
@@ -252,6 +257,10 @@ async function writeOnce(run: SimRun): Promise<void> {
     run.ledger.violate('availability', `${names.join()} acknowledges nothing any more`)
     return
   }
-  if (await advance(run, SPREAD_MS_MAX, () => isEqual(run))) return
+  // What is left is to look at what they hold, for which no time may pass: reads under way end now.
+  for (const { disk } of run.boxes) disk.readMsMax = 0
+  const lateMs = run.world.nowMs + run.settings.readMsMax + LATE_MS
+  const isOver = (): boolean => run.world.nowMs > lateMs && isEqual(run)
+  if (await advance(run, SPREAD_MS_MAX, isOver)) return
   run.ledger.violate('convergence', `not equal ${SPREAD_MS_MAX} ms after the last writes`)
 }

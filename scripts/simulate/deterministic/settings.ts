@@ -34,6 +34,8 @@ export interface Settings {
   readonly shares: Readonly<Record<FaultKind, number>>
   /** Share of writes during which the box crashes. */
   readonly crashOnWrite: number
+  /** Share of boxes with another disk, or a copied one, to which many write as soon as they are up. */
+  readonly rush: number
   /** Share of crashes after which nobody is told that the connections are gone. */
   readonly silentCrash: number
   readonly loss: number
@@ -43,6 +45,8 @@ export interface Settings {
   readonly slow: number
   /** Bytes of a page; 0: as much as the node asks for. */
   readonly pageBytes: number
+  /** What a read of a disk takes at the most, ms. */
+  readonly readMsMax: number
   /** Share of boxes that start without knowing the time. */
   readonly timeless: number
   /** What the lying member does; nothing: there is none. */
@@ -51,6 +55,8 @@ export interface Settings {
 
 /** How often disks come back from an older snapshot, and boxes are cloned: few, for each is kept. */
 const FORKED_LOGS_SHARE_MAX = 0.04
+/** A memory card that is busy. */
+const READ_MS_MAX = 60
 
 export function chooseSettings(seed: number): Settings {
   const prng = createPrng(seed ^ SETTINGS_SALT)
@@ -89,7 +95,8 @@ export function chooseSettings(seed: number): Settings {
     lies
   }
   // Equality needs no gossip at all.
-  return chance(0.1) ? { ...settings, gossipLoss: 1 } : settings
+  const gossipLoss = chance(0.1) ? 1 : settings.gossipLoss
+  return { ...settings, gossipLoss, readMsMax: some(READ_MS_MAX), rush: prng.fraction() }
 }
 
 /** Settings draw from a stream of their own, so that changing one leaves the run's chances alone. */
@@ -103,8 +110,10 @@ export function without(settings: Settings, name: string): Settings {
 
 /** Everything that `without` can take away and that is there. */
 export function presentFaults(settings: Settings): readonly string[] {
-  const { lies, pageBytes, crashOnWrite, loss, duplication, gossipLoss, slow, timeless } = settings
-  const numbers = { pageBytes, crashOnWrite, loss, duplication, gossipLoss, slow, timeless }
-  const shares = { ...settings.shares, ...numbers, lies: lies.length }
+  const { lies, pageBytes, crashOnWrite, loss, duplication, gossipLoss, slow } = settings
+  const { rush, readMsMax, timeless } = settings
+  const links = { loss, duplication, gossipLoss, slow, pageBytes }
+  const boxes = { crashOnWrite, rush, readMsMax, timeless }
+  const shares = { ...settings.shares, ...links, ...boxes, lies: lies.length }
   return Object.entries(shares).flatMap(([name, value]) => (value > 0 ? [name] : []))
 }

@@ -10,6 +10,9 @@ export const NOW_MS = Date.UTC(2026, 5, 1)
 const DAY_MS = 86_400_000
 /** Different facts that several boxes record. */
 const SHARED_FACTS = 12
+/** Clients that wait for a box that is down, and the time in which they are all back, ms. */
+const RUSH_MAX = 60
+const RUSH_MS = 600
 
 interface Offer {
   readonly input: EventInput
@@ -24,6 +27,19 @@ interface Offer {
 export async function write(run: SimRun, box: Box, name: string): Promise<void> {
   const offers = Array.from({ length: run.world.prng.integer(1, 4) }, () => inventEvent(run))
   await offerAll(run, { box, name, offers })
+}
+
+/** Clients that have waited for a box write as soon as it is up, and others elsewhere. */
+export function rush(run: SimRun, box: Box): void {
+  const { world } = run
+  for (let left = world.prng.integer(1, RUSH_MAX); left > 0; left -= 1) {
+    world.after(world.prng.fraction() * RUSH_MS, () => {
+      const name = world.prng.pick(run.databases)
+      const at = world.chance(0.5) ? box : (world.prng.pick(run.boxes) ?? box)
+      const isIn = name !== undefined && at.isAnswering && at.database(name) !== undefined
+      if (isIn && !run.progress.isHealing) void write(run, at, name)
+    })
+  }
 }
 
 /** Writes one event that nothing contradicts; whether it was acknowledged. */

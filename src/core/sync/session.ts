@@ -3,9 +3,9 @@
  * and what time it is, and answers what to do; `src/node/driver.ts` does it.
  *
  * Its rules: one fetch per peer and database in flight, what is announced meanwhile coalesces into
- * the next; digests are compared on every connect, on a jittered timer, and after commits came
- * otherwise than by gossip; where digests differ, fetch. Left out: what a page must look like
- * (`../log.ts`), and the wire.
+ * the next; digests are compared on every connect, on a jittered timer, after commits came otherwise
+ * than by gossip, and where gossip may not reach; where digests differ, fetch. Left out: what a page
+ * must look like (`../log.ts`), and the wire.
  */
 
 import { assert, assertNever, present } from '../assert.ts'
@@ -54,6 +54,8 @@ export type SyncInput =
    */
   | (FetchName & { readonly type: 'fetched'; readonly stored: number; readonly equal: boolean })
   | (FetchName & { readonly type: 'fetch-failed' })
+  /** Something is new here of which gossip may not tell these peers. */
+  | { readonly type: 'untold'; readonly peers: readonly string[] }
   /** The peer sent something invalid. */
   | { readonly type: 'peer-faulty'; readonly peer: string; readonly reason: string }
   /** The set of databases has changed here, or somebody wants agreement now. */
@@ -141,6 +143,8 @@ export function stepSync(state: SyncState, input: SyncInput, env: SyncEnvironmen
       return onFetched(state, input, env)
     case 'fetch-failed':
       return onFetchFailed(state, input, env)
+    case 'untold':
+      return compareSoon(state, input.peers, RIPPLE_MS, env)
     case 'peer-faulty':
       state.peers.delete(input.peer)
       return [{ type: 'cut-off', peer: input.peer, forMs: CUT_OFF_MS, reason: input.reason }]

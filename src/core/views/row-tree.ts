@@ -153,7 +153,7 @@ function summaryOf<S>(summaries: Summaries<S>, level: number, run: readonly Tree
 }
 
 /** Where the run begins in which a key lies, or the one before a run. */
-async function runAt(
+export async function runAt(
   tree: TreeReader,
   level: number,
   key: Uint8Array,
@@ -173,7 +173,7 @@ function runAfter(
 }
 
 /** Where the first run begins at or behind a key. */
-async function runFrom(
+export async function runFrom(
   tree: TreeReader,
   level: number,
   key: Uint8Array
@@ -276,40 +276,56 @@ export async function summariesIn<S>(
   summaries: Summaries<S>,
   query: TreeQuery<S>
 ): Promise<S[]> {
-  const found: S[] = []
-  await cover({ tree, summaries, query, found }, tree.height, query)
-  return found
+  return cover({ tree, summaries, query }, tree.height, query)
 }
 
 interface Covering<S> {
   readonly tree: TreeReader
   readonly summaries: Summaries<S>
   readonly query: TreeQuery<S>
-  readonly found: S[]
 }
 
-async function cover<S>(init: Covering<S>, level: number, bounds: KeyBounds): Promise<void> {
-  const { tree, summaries, query, found } = init
+async function cover<S>(init: Covering<S>, level: number, bounds: KeyBounds): Promise<S[]> {
+  const { tree, summaries, query } = init
   const { from, to } = bounds
   if (level === 0) {
     const rows = await tree.entries(0, bounds)
     const wanted = query.isWanted === undefined ? rows : rows.filter(query.isWanted)
-    if (wanted.length > 0) found.push(summaries.ofRows(wanted))
-    return
+    return wanted.length > 0 ? [summaries.ofRows(wanted)] : []
   }
-  const begin = from === undefined ? BEGINNING : await runAt(tree, level, from)
+  const [begin, next] = await Promise.all([
+    from === undefined ? BEGINNING : runAt(tree, level, from),
+    to === undefined ? undefined : runFrom(tree, level, to)
+  ])
   const runs = await tree.entries(level, { from: begin, to })
-  const next = to === undefined ? undefined : await runFrom(tree, level, to)
+  const parts: Part<S>[] = []
   for (const [index, { key, value }] of runs.entries()) {
     const end = runs[index + 1]?.key ?? next
     const startsBefore = from !== undefined && isBefore(key, from)
     const isWhole = !startsBefore && isWithin(end, to)
     const summary = isWhole ? summaries.decode(value) : undefined
     const share = summary === undefined ? 'some' : (query.share?.(summary) ?? 'all')
-    if (summary !== undefined && share === 'all') found.push(summary)
-    if (share === 'some') {
-      const clipped = { from: startsBefore ? from : key, to: isWithin(end, to) ? end : to }
-      await cover(init, level - 1, clipped)
-    }
+    if (share === 'none') continue
+    const clipped = { from: startsBefore ? from : key, to: isWithin(end, to) ? end : to }
+    parts.push(share === 'all' && summary !== undefined ? { summary } : { below: clipped })
   }
+  return coverParts(init, level - 1, parts)
+}
+
+/** A run that is wanted as it is, or where to look below it. */
+type Part<S> = { readonly summary: S } | { readonly below: KeyBounds }
+
+async function coverParts<S>(
+  init: Covering<S>,
+  level: number,
+  parts: readonly Part<S>[]
+): Promise<S[]> {
+  const found = (part: Part<S>): Promise<S[]> | S[] =>
+    'summary' in part ? [part.summary] : cover(init, level, part.below)
+  // A range has two ends, which are read at one time; more come of a filter.
+  const isRange = parts.filter((part) => 'below' in part).length <= 2
+  if (isRange) return (await Promise.all(parts.map(async (part) => found(part)))).flat()
+  const all: S[] = []
+  for (const part of parts) all.push(...(await found(part)))
+  return all
 }
