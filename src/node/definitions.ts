@@ -60,6 +60,7 @@ export class Definitions {
       // A write that was said to have failed may be there after all.
       this.#reopenings += 1
       this.#isLoaded = false
+      this.#tell()
     })
   }
 
