@@ -5,6 +5,27 @@ export { LaterbaseError, isLaterbaseError, ERROR_CODES } from './errors.ts'
 export type { ErrorCode, Problem } from './errors.ts'
 export type { LaterbaseOptions, Log } from './node/options.ts'
 export type {
+  AnyView,
+  EvolveView,
+  FoldView,
+  MapView,
+  NativeView,
+  TypedEvent
+} from './views/define-view.ts'
+export type { ViewDefinition } from './views/view-definition.ts'
+export type { ViewEvent } from './views/program.ts'
+export type {
+  View,
+  ViewAnswer,
+  ViewCause,
+  ViewChange,
+  ViewInfo,
+  ViewQuery,
+  ViewQueryOptions,
+  ViewRow,
+  Views
+} from './node/views.ts'
+export type {
   AppendedEvent,
   AppendOptions,
   AppendResult,

@@ -18,8 +18,8 @@ import { warehouseEvents } from '../simulate/workload.ts'
 /** The share of events that are keyed in later than they happened. */
 const BACKDATED_SHARE = 0.2
 /** The time that a history spans, and when every history ends: in the past wherever this runs. */
-const HISTORY_MS = 30 * 24 * 3_600_000
-const HISTORY_END_MS = Date.UTC(2026, 9, 1)
+export const HISTORY_MS = 30 * 24 * 3_600_000
+export const HISTORY_END_MS = Date.UTC(2026, 9, 1)
 /** Mean time between two events that come in live, ms. */
 const LIVE_STEP_MS = 2
 const LIVE_EVENTS_MAX = 10_000
@@ -38,9 +38,20 @@ export function liveEvents(seed: number, count: number): readonly EventInput[] {
   return warehouseEvents(seed, distinct, { ...dated, ...SHARES })
 }
 
-/** A month of events in the order of writing, a share of them backdated by hours or days. */
-export function historyEvents(seed: number, count: number): readonly EventInput[] {
-  const dated = { startMs: HISTORY_END_MS - HISTORY_MS, stepMs: HISTORY_MS / count }
+/**
+ * A month of events in the order of writing, a share of them backdated by hours or days.
+ *
+ * @param span the part of the month that they are of, for histories made in pieces
+ */
+export function historyEvents(
+  seed: number,
+  count: number,
+  { fromShare, toShare } = { fromShare: 0, toShare: 1 }
+): readonly EventInput[] {
+  const dated = {
+    startMs: HISTORY_END_MS - HISTORY_MS * (1 - fromShare),
+    stepMs: (HISTORY_MS * (toShare - fromShare)) / count
+  }
   return warehouseEvents(seed, count, { ...dated, ...SHARES })
 }
 

@@ -17,6 +17,7 @@ import { USAGE, readOptions } from './options.ts'
 import type { BenchOptions, RowId } from './options.ts'
 import { formatReport, jsonReport } from './report.ts'
 import type { Bench, Row } from './row.ts'
+import { measureViews } from './views.ts'
 
 /** Tries to remove a folder in which a dying process made one more file. */
 const RETRIES_MAX = 5
@@ -61,6 +62,8 @@ async function measure(bench: Bench, id: RowId): Promise<readonly Row[]> {
       return [await measureLatency(bench)]
     case 'R15':
       return measureHostile(bench)
+    case 'V':
+      return measureViews(bench)
   }
 }
 

@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util'
 
 const ROWS = ['P1', 'P2', 'P3', 'P5', 'P6', 'P7'] as const
 /** Rows that are measured when they are asked for: some minutes each. */
-const FURTHER_ROWS = ['R15'] as const
+const FURTHER_ROWS = ['R15', 'V'] as const
 const ALL_ROWS = [...ROWS, ...FURTHER_ROWS]
 export type RowId = (typeof ALL_ROWS)[number]
 

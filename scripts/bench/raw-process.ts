@@ -13,6 +13,8 @@ import { SCAN_BYTES, SCAN_CHUNK } from '../../src/store/limits.ts'
 import { RECORD_KEY_BYTES, RECORD_KIND, historyEvents, liveEvents, rawEvents } from './events.ts'
 import type { RawEvents } from './events.ts'
 import type { AppendArgument } from './node-process.ts'
+import { emitQuantity } from './view-functions.ts'
+import type { Handled } from './view-functions.ts'
 import { costSince, serve } from './serve.ts'
 import type { Cost } from './serve.ts'
 
@@ -41,6 +43,26 @@ const api = {
   fill: async ({ seed, count }: { seed: number; count: number }): Promise<void> => {
     const argument = { seed, count, warmUp: 0, writers: 1, batch: 1_000 }
     await writeBatches(rawEvents(historyEvents(seed, count), count), argument)
+  },
+
+  /** Scans the whole store, parses each event and calls a view's function; events a second. */
+  mapAll: async (): Promise<number> => {
+    const cost = costSince()
+    let [events, rows] = [0, 0]
+    const iterator = db().iterator({ valueEncoding: 'utf8', highWaterMarkBytes: SCAN_BYTES })
+    for (;;) {
+      const entries = await iterator.nextv(SCAN_CHUNK)
+      if (entries.length === 0) break
+      for (const [, value] of entries as unknown as [Buffer, string][]) {
+        events += 1
+        emitQuantity(JSON.parse(value) as { data: Handled }, () => {
+          rows += 1
+        })
+      }
+    }
+    await iterator.close()
+    if (rows !== events) throw new Error('each event makes a row')
+    return (events / cost().ms) * 1_000
   },
 
   /** Sends the whole store to whoever connects; the port. */

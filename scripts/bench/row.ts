@@ -3,7 +3,6 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import type { RowId } from './options.ts'
 import { median } from './statistics.ts'
 
 export interface Bench {
@@ -16,7 +15,8 @@ export interface Bench {
 }
 
 export interface Row {
-  readonly id: RowId
+  /** As in the project's bars. */
+  readonly id: string
   readonly what: string
   readonly unit: string
   readonly ours: readonly number[]

@@ -5,7 +5,8 @@ import type { Clock, Hasher, Rng, Signer } from '../core/clock.ts'
 import type { DerivedStore } from '../store/derived-store.ts'
 import type { EventStore } from '../store/event-store.ts'
 import type { DefinitionEvent } from './definition-events.ts'
-import type { NativeView } from '../views/define-view.ts'
+import type { AnyView } from '../views/define-view.ts'
+import type { ViewDefinition } from '../views/view-definition.ts'
 import type { NodeDatabase } from './database.ts'
 import type { VerifyStatus } from './laterbase.ts'
 import type { Log } from './options.ts'
@@ -38,7 +39,9 @@ export interface DatabaseInit {
   readonly openViews: (anew: boolean) => Promise<DerivedStore>
   readonly viewCompiler: ViewCompiler
   /** Views of functions that this database has whenever it is open. */
-  readonly views: readonly NativeView[]
+  readonly views: readonly AnyView[]
+  /** By name, definitions of views that are put when it is opened, where others are held. */
+  readonly viewDefinitions: Readonly<Record<string, ViewDefinition>>
   readonly log: Log
   /** Somebody wrote on in the log of this node: it was closed, and a new one begun. */
   readonly ownLogClosed: (database: string, log: LogId) => void

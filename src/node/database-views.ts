@@ -4,7 +4,7 @@ import type { Hasher } from '../core/clock.ts'
 import type { Json } from '../core/json.ts'
 import { LaterbaseError, isLaterbaseError } from '../errors.ts'
 import type { EventStore, KeyRange, StoredEvent } from '../store/event-store.ts'
-import type { NativeView } from '../views/define-view.ts'
+import type { AnyView, NativeView } from '../views/define-view.ts'
 import { nativeProgram } from '../views/native-program.ts'
 import type { ViewProgram } from '../views/program.ts'
 import type { ViewBuild } from '../views/view-build.ts'
@@ -61,16 +61,23 @@ export function openDatabaseViews(init: DatabaseInit, database: ViewedDatabase):
     compile,
     log
   })
-  for (const view of init.views) {
-    views.define(view).catch((error: unknown) => {
-      init.log('error', 'a view of the configuration is not used', {
-        database: name,
-        view: view.name,
-        reason: String(error)
-      })
+  defineConfigured(init, views)
+  return views
+}
+
+/** What is wrong with one is said in the log: a database is of use without it. */
+function defineConfigured(init: DatabaseInit, views: DatabaseViews): void {
+  const defined = init.views.map((view) => [view.name, views.define(view)] as const)
+  const put = Object.entries(init.viewDefinitions).map(([name, definition]) => {
+    return [name, views.put(name, definition)] as const
+  })
+  for (const [view, done] of [...defined, ...put]) {
+    done.catch((error: unknown) => {
+      if (isLaterbaseError(error, 'LATERBASE_CLOSED')) return
+      const fields = { database: init.name, view, reason: String(error) }
+      init.log('error', 'a view of the configuration is not used', fields)
     })
   }
-  return views
 }
 
 export interface DatabaseViewsInit {
@@ -115,17 +122,21 @@ export class DatabaseViews implements Views {
     await this.#followed()
     const refused = followed.refused().find((each) => each.name === name)
     if (refused !== undefined && !engine.has(name)) {
-      throw new LaterbaseError('LATERBASE_VIEW_FAILED', `view ${name}: ${refused.reason}`)
+      throw new LaterbaseError('LATERBASE_VIEW_FAILED', `view ${name}: ${refused.reason}`, {
+        facts: { refused: true }
+      })
     }
     return this.#view(engine.slot(name))
   }
 
-  async define<Data, State, Result>(view: NativeView<Data, State, Result>): Promise<View<Result>> {
+  async define<Data, State, Result>(view: NativeView<Data, State, Result>): Promise<View<Result>>
+  async define(view: AnyView): Promise<View>
+  async define(view: AnyView): Promise<View> {
     checkViewName(view.name)
     const { engine, hasher } = this.#init
-    const program = nativeProgram(view, hasher)
+    const program = nativeProgram(view as unknown as NativeView, hasher)
     const slot = await engine.define(view.name, program, 'library')
-    return this.#view(slot) as unknown as View<Result>
+    return this.#view(slot)
   }
 
   async put(name: string, definition: ViewDefinition): Promise<ViewInfo> {
@@ -191,7 +202,7 @@ export class DatabaseViews implements Views {
       reduce: program.type === 'map' ? program.reducer?.name : undefined,
       events: program.events,
       state: stateOf(slot),
-      reason: failure,
+      reason: failure?.reason,
       progress: done === undefined ? undefined : { done: Math.min(done, total), total },
       lc: current?.cursor,
       behind: current === undefined ? total : await source.behind(current.cursor),
@@ -226,7 +237,7 @@ function refusedInfo({ name, reason }: RefusedDefinition): ViewInfo {
 }
 
 function stateOf({ current, failure, done }: ViewSlot): ViewInfo['state'] {
-  if (failure !== undefined) return 'failed'
+  if (failure !== undefined) return failure.isRefused ? 'refused' : 'failed'
   if (current === undefined) return 'building'
   return done === undefined ? 'ready' : 'replacing'
 }

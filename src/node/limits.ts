@@ -173,6 +173,9 @@ export const VIEW_SCAN_CHUNK = 1_000
 /** Events that a view names for one row that it explains: what a person reads. */
 export const EXPLAIN_EVENTS_MAX = 100
 
+/** Events that one answer names for all the rows that it explains: each is looked up in its log. */
+export const EXPLAINED_EVENTS_MAX = 2_000
+
 /** Events that a change of a row names as its causes. */
 export const CHANGE_CAUSES_MAX = 20
 

@@ -29,7 +29,7 @@ import type {
 import { CLOCKS_AHEAD_MAX, FORKS_NAMED_MAX, OWN_LOGS_CLOSED_MAX } from './limits.ts'
 import { meterTransport } from './metered-transport.ts'
 import type { MeteredTransport } from './metered-transport.ts'
-import type { ResolvedOptions } from './options.ts'
+import { type ResolvedOptions, viewsOf } from './options.ts'
 import { createRecordedClock } from './recorded-clock.ts'
 import type { RecordedClock } from './recorded-clock.ts'
 import { trustOf } from './trust.ts'
@@ -304,7 +304,7 @@ export class LaterbaseNode implements Laterbase {
       ownLogClosed: (database, log) => this.#noteOwnLogClosed(database, log),
       openViews: (anew) => this.#init.stores.openViews(name, anew),
       viewCompiler: this.#viewCompiler,
-      views: options.views[name] ?? [],
+      ...viewsOf(options, name),
       log: options.log
     })
   }

@@ -1,7 +1,8 @@
 /** Options of `createLaterbase`, their defaults and their check. */
 
 import { LaterbaseError } from '../errors.ts'
-import type { NativeView } from '../views/define-view.ts'
+import type { AnyView } from '../views/define-view.ts'
+import type { ViewDefinition } from '../views/view-definition.ts'
 
 export interface LaterbaseOptions {
   /** Data directory; made when missing. */
@@ -32,7 +33,9 @@ export interface LaterbaseOptions {
   /** Run JavaScript of definitions of views, in a sandbox; default false. */
   readonly viewScripts?: boolean
   /** By database, views of functions: defined when the database is opened or comes to be. */
-  readonly views?: Readonly<Record<string, readonly NativeView[]>>
+  readonly views?: Readonly<Record<string, readonly AnyView[]>>
+  /** By database and name, definitions of views: put, where others are held, when the database is opened. */
+  readonly viewDefinitions?: Readonly<Record<string, Readonly<Record<string, ViewDefinition>>>>
   /** Where log lines go; default nowhere. */
   readonly log?: Log
 }
@@ -57,7 +60,8 @@ export interface ResolvedOptions {
   readonly verifyMs: number
   readonly trust: 'members' | readonly string[]
   readonly viewScripts: boolean
-  readonly views: Readonly<Record<string, readonly NativeView[]>>
+  readonly views: Readonly<Record<string, readonly AnyView[]>>
+  readonly viewDefinitions: Readonly<Record<string, Readonly<Record<string, ViewDefinition>>>>
   readonly log: Log
 }
 
@@ -102,6 +106,19 @@ export function resolveOptions(options: LaterbaseOptions, hostName: string): Res
     trust,
     viewScripts: options.viewScripts ?? false,
     views: options.views ?? {},
+    viewDefinitions: options.viewDefinitions ?? {},
     log: options.log ?? ((): void => undefined)
   }
 }
+
+/** What the options say of the views of one database, which may be called `constructor`. */
+export function viewsOf(
+  { views, viewDefinitions }: Pick<ResolvedOptions, 'views' | 'viewDefinitions'>,
+  database: string
+): { readonly views: readonly AnyView[]; readonly viewDefinitions: DefinitionsByName } {
+  const own = <Value>(values: Readonly<Record<string, Value>>): Value | undefined =>
+    Object.hasOwn(values, database) ? values[database] : undefined
+  return { views: own(views) ?? [], viewDefinitions: own(viewDefinitions) ?? {} }
+}
+
+type DefinitionsByName = Readonly<Record<string, ViewDefinition>>

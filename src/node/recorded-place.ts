@@ -50,6 +50,10 @@ export async function firstRecorded(store: EventStore, event: StoredEvent): Prom
 }
 
 async function firstPlace(store: EventStore, event: StoredEvent): Promise<Omit<FeedRow, 'lc'>> {
+  if (!event.repeated) {
+    const { id } = present(store.logs()[event.log], 'a known log').tip.origin
+    return { event, log: id, seq: event.seq, recorded: event.recorded }
+  }
   let first: Omit<FeedRow, 'lc'> | undefined
   for (const place of await store.occurrences(event)) {
     const log = present(store.logs()[place.log], 'a known log')

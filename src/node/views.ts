@@ -4,7 +4,7 @@
  */
 
 import type { Json } from '../core/json.ts'
-import type { NativeView } from '../views/define-view.ts'
+import type { AnyView, NativeView } from '../views/define-view.ts'
 import type { ViewDefinition } from '../views/view-definition.ts'
 import type { RecordedEvent } from './laterbase.ts'
 
@@ -95,7 +95,10 @@ export interface ViewInfo {
   /** The reducer's name; undefined for none. */
   readonly reduce: string | undefined
   readonly events: 'recorded' | 'effective'
-  /** `building`: no answer yet; `replacing`: answers are of the definition before; `failed`: see `reason`. */
+  /**
+   * `building`: no answer yet; `replacing`: answers are of the definition before; `refused`: the definition is not
+   * run here, and `failed`: it could not be, and is tried again, both for the `reason` given.
+   */
   readonly state: 'building' | 'ready' | 'replacing' | 'refused' | 'failed'
   readonly reason: string | undefined
   /** Of the build that is under way: events looked at, of how many. */
@@ -156,6 +159,7 @@ export interface Views {
   define<Data = Json, State = Json, Result = State>(
     view: NativeView<Data, State, Result>
   ): Promise<View<Result>>
+  define(view: AnyView): Promise<View>
   /**
    * Writes a definition, which replicates like an event, and is used by every node that trusts its author.
    *

@@ -50,3 +50,21 @@ export type TypedEvent<Data> = Omit<ViewEvent, 'data'> & { readonly data: Data }
 /** Functions of a program: they run at native speed, on the node that has them. */
 export type NativeView<Data = Json, State = Json, Result = State> =
   MapView<Data> | FoldView<Data, State, Result> | EvolveView<Data, State, Result>
+
+/** A view of whatever types. */
+export type AnyView = MapView<never> | LooseFold
+
+/** A fold whose state nobody else looks at. */
+type LooseFold = ViewBase & {
+  readonly key?: (event: TypedEvent<never>) => Json | undefined
+  readonly final?: (state: never) => unknown
+} & (
+    | {
+        readonly initial: () => unknown
+        readonly apply: (state: never, event: TypedEvent<never>) => unknown
+      }
+    | {
+        readonly initialState: () => unknown
+        readonly evolve: (state: never, event: TypedEvent<never>) => unknown
+      }
+  )

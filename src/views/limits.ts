@@ -6,6 +6,9 @@ export const ROW_VALUE_BYTES_MAX = 262_144
 /** Bytes of the reason that is kept for an event that a function failed for. */
 export const FAULT_BYTES_MAX = 500
 
+/** Bytes of the rows of one answer, as JSON, with the events that were asked for: it is held in memory as a whole. */
+export const ANSWER_BYTES_MAX = 33_554_432
+
 /** Rows read at a time for an answer: as many as a run or two of the tree has. */
 export const QUERY_CHUNK = 256
 

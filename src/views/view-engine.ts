@@ -63,6 +63,7 @@ export class ViewEngine {
       {
         name,
         source: this.#init.source,
+        failed: (reason) => this.#init.log('a view cannot be built', { view: name, reason }),
         turn: (build) => this.#inTurn(build),
         later: (work) => this.#init.clock.setTimer(REOPEN_MS, work)
       },

@@ -161,6 +161,7 @@ export function databaseOn(
     clockAhead: () => undefined,
     ownLogClosed: () => undefined,
     views: [],
+    viewDefinitions: {},
     viewCompiler: new ViewCompiler({ hasher: systemHasher, scripts: false }),
     openViews: async () => createMemoryDerivedStore(),
     log: () => undefined

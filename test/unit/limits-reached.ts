@@ -30,8 +30,11 @@ const LIVE = 'integration/http-live-feed.test.ts'
 const FEED = 'integration/http-feed.test.ts'
 const HTTP = 'integration/http-caps.test.ts'
 const JSON_SCHEMA = 'property/json-schema.test.ts'
+const VIEWS = 'integration/http-view-refusals.test.ts'
+const WAITS = 'integration/http-view-waits.test.ts'
 const DEFINITIONS = 'property/definitions.test.ts'
 const HEALER = 'unit/healer.test.ts'
+const VIEW_CAPS = 'unit/view-caps.test.ts'
 const TABLES = 'conformance/table-check.test.ts'
 
 const FLOOD = `${HOSTILE}: floods requests has its stream reset`
@@ -188,7 +191,19 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     HEAL_BYTES_MAX: `${HEALER}: commits of so many bytes are healed at a time`,
     HEALED_READ_ATTEMPTS_MAX:
       'property/healed-read.test.ts: meets more damage after each healing is tried so many times',
-    REFETCH_PAGES_MAX: `${SMALL}: a damaged stretch is asked for in so many pages`
+    REFETCH_PAGES_MAX: `${SMALL}: a damaged stretch is asked for in so many pages`,
+    CHANGE_CAUSES_MAX: `${VIEW_CAPS}: a change of a row names the last of its causes`,
+    EXPLAINED_EVENTS_MAX: `${VIEWS}: an answer explains so many events`,
+    EXPLAIN_EVENTS_MAX: `${VIEW_CAPS}: a row that more events made than are named`,
+    VIEW_CHANGES_MAX: `${VIEW_CAPS}: a reader of changes that stops reading`,
+    VIEW_FAULTS_SHOWN: `${VIEW_CAPS}: faults are counted, and so many of them shown`,
+    VIEW_SCRATCH_EVENTS_MAX: `${VIEW_CAPS}: what only all events can tell`
+  },
+  'src/views/limits.ts': {
+    ANSWER_BYTES_MAX: `${VIEWS}: what an answer holds of values, events and explanations`,
+    FAULT_BYTES_MAX: `${VIEW_CAPS}: faults are counted, and so many of them shown`,
+    ROW_VALUE_BYTES_MAX: 'property/view-map-index.test.ts: an index on disk answers as all rows do',
+    UPPER_RUNS_MAX: `${VIEW_CAPS}: a view with more runs than are kept in memory`
   },
   'src/schema/limits.ts': {
     JSON_DEPTH_MAX: 'property/canonical-json.test.ts: of nesting up to the limit is a text',
@@ -197,8 +212,8 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     SCHEMA_DEPTH_MAX: `${JSON_SCHEMA}: is what is nested deeper than a schema may be`,
     COMPILE_MS_MAX: `${JSON_SCHEMA}: is what takes too long to make a checker of`,
     TAME_SCHEMA_CHARACTERS_MAX: `${JSON_SCHEMA}: of small words is not watched, and one that is large`,
-    CHECK_MS_MAX: `${JSON_SCHEMA}: is ended, and set aside when it is so again`,
-    CHECK_OVERRUNS_MAX: `${JSON_SCHEMA}: is ended, and set aside when it is so again`,
+    CHECK_MS_MAX: `${JSON_SCHEMA}: a hostile schema is ended, and set aside`,
+    CHECK_OVERRUNS_MAX: `${JSON_SCHEMA}: a hostile schema is ended, and set aside`,
     EVENT_PROBLEMS_MAX: `${JSON_SCHEMA}: tells no more of what is wrong than has room`
   },
   'src/http/limits.ts': {
@@ -224,6 +239,10 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     pageEventsMax: BOUNDS,
     pageBytesMax: `${READS}: a page of large events ends early`,
     pagesBytesMax: `${HTTP}: that are being sent may weigh so much together`,
+    viewRowsMax: `${VIEWS}: of more rows or bytes than one may have`,
+    viewsAskedMax: `${WAITS}: questions beyond their number`,
+    viewMsMin: `${VIEWS}: that is misspelt or contradicts itself`,
+    viewMsMax: `${VIEWS}: that is misspelt or contradicts itself`,
     conflictsMax: `${HTTP}: conflicting keys are listed up to their number`,
     feedsMax: `${FEED}: beyond the number of feeds`,
     feedTimeoutMsMax: BOUNDS,
@@ -298,6 +317,13 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'REFUSED_SHOWN_MS',
     'TWIN_SHOWN_MS'
   ],
+  'src/views/limits.ts': [
+    'QUERY_CHUNK',
+    'BUILD_BATCH',
+    'EVENTS_AT_ONCE',
+    'REOPEN_MS',
+    'RUNS_READ_AT_ONCE'
+  ],
   'src/node/limits.ts': [
     'READ_AHEAD_MIN',
     'READ_AHEAD_MAX',
@@ -306,6 +332,7 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'RELIST_MS',
     'CLOSE_TOLD_MS',
     'DEFINITION_SCAN_CHUNK',
+    'VIEW_SCAN_CHUNK',
     'UNOPENED_RETRY_MS',
     'UNOPENED_RETRY_MS_MAX',
     'UNOPENED_REST_MS_MAX',
@@ -316,6 +343,7 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'keysBatch',
     'pageEventsDefault',
     'pageBatch',
+    'viewMsDefault',
     'feedChunkBytes',
     'longpollMsDefault',
     'heartbeatMsDefault',
@@ -333,6 +361,7 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'GET_KEYS',
     'FEED_BACKOFF_MS_MIN',
     'FEED_BACKOFF_MS_MAX',
+    'VIEW_POLL_MS',
     'STATUS_WATCH_MS',
     'VERIFY_POLL_MS',
     'STOP_MS_MAX',
@@ -362,5 +391,6 @@ export const FORMAT_BOUNDS: Readonly<Record<string, string>> = {
   'src/node/system.ts TIMER_MS_MAX': 'timers of Node.js have 31 bits',
   'src/p2p/frames.ts PREFIX_BYTES_MAX': 'the bytes of a length below 2^28; the frame is a limit',
   'src/schema/canonical-json.ts PLAIN_LENGTH_MAX': 'longer texts are written another way',
-  'src/schema/time.ts RFC_3339_MS_MAX': 'years have four digits'
+  'src/schema/time.ts RFC_3339_MS_MAX': 'years have four digits',
+  'src/views/map-rows.ts EVENT_ROWS_MAX': 'the number of a row within its event has two bytes'
 }

@@ -1,0 +1,63 @@
+/** The views of the benchmarks: the same functions for the product and for the raw limit. */
+
+import type { FoldView, Json, MapView } from '../../src/index.ts'
+
+export interface Handled {
+  readonly sku: string
+  readonly qty: number
+  readonly zone: string
+}
+
+/** Keys of the views. */
+export const VIEW_KEYS = 500
+
+export function viewKey({ sku }: Handled): number {
+  return Number(sku.slice(SKU_PREFIX.length)) % VIEW_KEYS
+}
+
+const SKU_PREFIX = 'SKU-'
+
+export function emitQuantity(
+  { data }: { readonly data: Handled },
+  emit: (key: Json, value: Json) => void
+): void {
+  emit(viewKey(data), data.qty)
+}
+
+export const quantities: MapView<Handled> = {
+  name: 'quantities',
+  map: emitQuantity,
+  reduce: '_sum'
+}
+
+/** Never the same twice, so that no state is met again by chance. */
+interface Handling {
+  readonly times: number
+  readonly check: number
+  readonly zone: string
+}
+
+export function handlings(name: string, keys: number): FoldView<Handled, Handling> {
+  return {
+    name,
+    version: keys,
+    key: ({ data }) => viewKey(data) % keys,
+    initial: () => ({ times: 0, check: 0, zone: '' }),
+    apply: (state, { data }) => ({
+      times: state.times + 1,
+      check: (state.check * 31 + data.qty) % 1_000_003,
+      zone: data.zone
+    })
+  }
+}
+
+/** Where things are: an event that comes late changes what is between it and the next one. */
+export function places(name: string, keys: number): FoldView<Handled, { readonly zone: string }> {
+  return {
+    name,
+    version: keys,
+    key: ({ data }) => viewKey(data) % keys,
+    initial: () => ({ zone: '' }),
+    apply: (_state, { data }) => ({ zone: data.zone })
+  }
+}
