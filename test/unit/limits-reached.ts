@@ -29,6 +29,7 @@ const NDJSON = 'integration/http-ndjson.test.ts'
 const LIVE = 'integration/http-live-feed.test.ts'
 const FEED = 'integration/http-feed.test.ts'
 const HTTP = 'integration/http-caps.test.ts'
+const JSON_SCHEMA = 'property/json-schema.test.ts'
 const VIEWS = 'integration/http-view-refusals.test.ts'
 const WAITS = 'integration/http-view-waits.test.ts'
 const DEFINITIONS = 'property/definitions.test.ts'
@@ -210,7 +211,13 @@ export const REACHED: Readonly<Record<string, Reached>> = {
   'src/schema/limits.ts': {
     JSON_DEPTH_MAX: 'property/canonical-json.test.ts: of nesting up to the limit is a text',
     MEMBER_CHARACTERS_MAX:
-      'property/envelope.test.ts: has texts beside its data that are at the limit of characters'
+      'property/envelope.test.ts: has texts beside its data that are at the limit of characters',
+    SCHEMA_DEPTH_MAX: `${JSON_SCHEMA}: is what is nested deeper than a schema may be`,
+    COMPILE_MS_MAX: `${JSON_SCHEMA}: is what takes too long to make a checker of`,
+    TAME_SCHEMA_CHARACTERS_MAX: `${JSON_SCHEMA}: of small words is not watched, and one that is large`,
+    CHECK_MS_MAX: `${JSON_SCHEMA}: a hostile schema is ended, and set aside`,
+    CHECK_OVERRUNS_MAX: `${JSON_SCHEMA}: a hostile schema is ended, and set aside`,
+    EVENT_PROBLEMS_MAX: `${JSON_SCHEMA}: tells no more of what is wrong than has room`
   },
   'src/http/limits.ts': {
     connectionsMax: `${HTTP}: a connection above their number is closed`,
@@ -288,6 +295,7 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'CHECK_BYTES_MAX',
     'PROGRESS_MS'
   ],
+  'src/schema/limits.ts': ['CHECK_SLICE_MS'],
   'src/p2p/limits.ts': [
     'OUTBOUND_STREAMS_MAX',
     'SEND_BYTES',
