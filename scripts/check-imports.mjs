@@ -64,6 +64,7 @@ const PACKAGES = [
   },
   { name: /^classic-level$/, in: ['src/store'] },
   { name: /^ulid$/, in: ['src/core'] },
+  { name: /^ajv$|^ajv\/dist\/2020\.js$/, in: ['src/schema'] },
   { name: /^fastify$/, in: ['src/http'] },
   { name: /^commander$|^pino$|^pino-pretty$/, in: ['src/cli'] }
 ]

@@ -25,6 +25,7 @@ export const PROBLEMS = {
   'database-unknown': [404, 'There is no such database here'],
   'event-unknown': [404, 'There is no such event here'],
   'view-unknown': [404, 'There is no such view here'],
+  'schema-unknown': [404, 'There is no such schema here'],
   'route-unknown': [404, 'There is nothing at this address'],
   'method-not-allowed': [405, 'The resource does not have this method'],
   'not-acceptable': [406, 'No representation fits the Accept header'],
@@ -43,6 +44,7 @@ export const PROBLEMS = {
   'event-invalid': [422, 'An event breaks a rule'],
   'future-dated': [422, 'An event is dated in the future'],
   'view-invalid': [422, 'The definition of a view breaks a rule'],
+  'schema-invalid': [422, 'The schema breaks a rule'],
   'headers-too-large': [431, 'The headers are too large'],
   internal: [500, 'An error of this server'],
   'store-corrupt': [500, 'Stored bytes are damaged'],
@@ -82,6 +84,8 @@ const CODE_OF_ERROR: Record<ErrorCode, ProblemCode> = {
   LATERBASE_VIEW_UNKNOWN: 'view-unknown',
   LATERBASE_VIEW_BUILDING: 'view-building',
   LATERBASE_VIEW_FAILED: 'view-failed',
+  LATERBASE_SCHEMA_INVALID: 'schema-invalid',
+  LATERBASE_SCHEMA_UNKNOWN: 'schema-unknown',
   LATERBASE_PEER_UNREACHABLE: 'peer-unreachable',
   LATERBASE_CLOSED: 'closing'
 }

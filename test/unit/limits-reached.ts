@@ -29,11 +29,13 @@ const NDJSON = 'integration/http-ndjson.test.ts'
 const LIVE = 'integration/http-live-feed.test.ts'
 const FEED = 'integration/http-feed.test.ts'
 const HTTP = 'integration/http-caps.test.ts'
+const JSON_SCHEMA = 'property/json-schema.test.ts'
 const VIEWS = 'integration/http-view-refusals.test.ts'
 const WAITS = 'integration/http-view-waits.test.ts'
 const DEFINITIONS = 'property/definitions.test.ts'
 const HEALER = 'unit/healer.test.ts'
 const VIEW_CAPS = 'unit/view-caps.test.ts'
+const VIEW_PEERS = 'unit/view-comparison.test.ts'
 const TABLES = 'conformance/table-check.test.ts'
 
 const FLOOD = `${HOSTILE}: floods requests has its stream reset`
@@ -54,6 +56,7 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     VERSION_HEADS_MAX: '../protocols/delta/vectors/invalid.json: page: 15,001 heads',
     DATABASES_MAX: `${NODE}: no more databases than it may have`,
     NAME_BYTES_MAX: 'integration/http-databases.test.ts: a name of 63 characters is taken',
+    VIEWS_MAX: `${VIEW_PEERS}: no more views are told of than one answer may have`,
     PAGE_COMMITS_MAX: `${NODE}: a page ends at its number of commits`
   },
   'src/core/limits.ts': {
@@ -174,6 +177,7 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     DEFINITION_BYTES_MAX: `${DEFINITIONS}: that are too large are ordinary events`,
     DEFINITIONS_MAX: `${DEFINITIONS}: beyond their number count for the lowest names`,
     DEFINITION_SCAN_MAX: `${DEFINITIONS}: are looked for among so many events of 1970`,
+    VIEWS_UNEQUAL_MAX: `${VIEW_PEERS}: so many views that differ are named`,
     WARNINGS_MAX: `${NODE}: no more warnings are kept`,
     CLOCKS_AHEAD_MAX: `${NODE}: so many boxes with fast clocks`,
     FORKS_NAMED_MAX: `${NODE}: so many boxes with fast clocks, and so many forks`,
@@ -207,7 +211,13 @@ export const REACHED: Readonly<Record<string, Reached>> = {
   'src/schema/limits.ts': {
     JSON_DEPTH_MAX: 'property/canonical-json.test.ts: of nesting up to the limit is a text',
     MEMBER_CHARACTERS_MAX:
-      'property/envelope.test.ts: has texts beside its data that are at the limit of characters'
+      'property/envelope.test.ts: has texts beside its data that are at the limit of characters',
+    SCHEMA_DEPTH_MAX: `${JSON_SCHEMA}: is what is nested deeper than a schema may be`,
+    COMPILE_MS_MAX: `${JSON_SCHEMA}: is what takes too long to make a checker of`,
+    TAME_SCHEMA_CHARACTERS_MAX: `${JSON_SCHEMA}: of small words is not watched, and one that is large`,
+    CHECK_MS_MAX: `${JSON_SCHEMA}: a hostile schema is ended, and set aside`,
+    CHECK_OVERRUNS_MAX: `${JSON_SCHEMA}: a hostile schema is ended, and set aside`,
+    EVENT_PROBLEMS_MAX: `${JSON_SCHEMA}: tells no more of what is wrong than has room`
   },
   'src/http/limits.ts': {
     connectionsMax: `${HTTP}: a connection above their number is closed`,
@@ -285,6 +295,7 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'CHECK_BYTES_MAX',
     'PROGRESS_MS'
   ],
+  'src/schema/limits.ts': ['CHECK_SLICE_MS'],
   'src/p2p/limits.ts': [
     'OUTBOUND_STREAMS_MAX',
     'SEND_BYTES',
