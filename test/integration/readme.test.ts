@@ -60,14 +60,12 @@ test('a pallet keyed in eight hours late corrects the past on two nodes, as the 
   const script = [places, ...commands.slice(1, -1)].join(`\necho '${NEXT}'\n`)
   const { stdout } = await promisify(execFile)('sh', ['-ec', script], { env: { PATH } })
   const answers = stdout.split(NEXT).filter((text) => text.trim() !== '')
-  const rows = answers.map((text) => (JSON.parse(text) as { rows?: Row[] }).rows)
-  const values = rows.map((each) => each?.map(({ key, value }) => `${key} ${value}`).join())
-  const [put, scan, ...rest] = values
-  const [first, empty, keyed, ...after] = rest
-  assert.deepEqual([put, scan, keyed], [undefined, undefined, undefined], 'writes have no rows')
-  assert.deepEqual([first, empty], ['A1 48', ''])
-  assert.deepEqual(after, ['A1 72', 'A1 24', 'A1 48', 'A1 72'])
-  const causes = rows.at(-1)?.[0]?.events ?? []
+  const rows = answers.map((text) => (JSON.parse(text) as { rows?: unknown }).rows)
+  const asked = rows.filter((each): each is Row[] => Array.isArray(each))
+  const values = asked.map((each) => each.map(({ key, value }) => `${key} ${value}`).join())
+  assert.lengthOf(answers, 9, 'three writes and six questions')
+  assert.deepEqual(values, ['A1 48', '', 'A1 72', 'A1 24', 'A1 48', 'A1 72'])
+  const causes = asked.at(-1)?.[0]?.events ?? []
   assert.deepEqual(
     causes.map(({ late_ms, peer }) => [Math.floor(late_ms / 3_600_000), peer]),
     [
