@@ -14,6 +14,7 @@ import * as node from '../../src/node/limits.ts'
 import * as p2p from '../../src/p2p/limits.ts'
 import * as schema from '../../src/schema/limits.ts'
 import * as store from '../../src/store/limits.ts'
+import * as views from '../../src/views/limits.ts'
 import { FORMAT_BOUNDS, PACES, REACHED } from './limits-reached.ts'
 
 const { HTTP_LIMITS, ...httpConstants } = http
@@ -23,6 +24,7 @@ const LAYERS: Readonly<Record<string, object>> = {
   'src/store/limits.ts': store,
   'src/p2p/limits.ts': p2p,
   'src/schema/limits.ts': schema,
+  'src/views/limits.ts': views,
   'src/node/limits.ts': node,
   'src/http/limits.ts': { ...HTTP_LIMITS, ...httpConstants },
   'src/cli/limits.ts': cli
