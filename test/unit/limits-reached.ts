@@ -11,6 +11,12 @@ const STREAMS = 'integration/hostile-streams.test.ts'
 const P2P = 'unit/p2p-caps.test.ts'
 const NODE = 'unit/node-caps.test.ts'
 const SMALL = 'unit/node-small-caps.test.ts'
+const ATTACKS = 'integration/hostile-scripts.test.ts'
+const SCRIPT_VALUES = 'integration/script-values.test.ts'
+const SCRIPTS = 'property/script-views.test.ts'
+const DECLARATIVE = 'property/declarative-views.test.ts'
+const DEFINITION_BOUNDS =
+  'unit/read-definition.test.ts: a definition is bounded in bytes, names, conditions, parts and depth'
 const TURNS = 'unit/page-turns.test.ts'
 const ROOM = 'unit/page-room.test.ts'
 const REPEATED = 'unit/repeated-pages.test.ts'
@@ -219,6 +225,27 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     CHECK_OVERRUNS_MAX: `${JSON_SCHEMA}: a hostile schema is ended, and set aside`,
     EVENT_PROBLEMS_MAX: `${JSON_SCHEMA}: tells no more of what is wrong than has room`
   },
+  'src/views/limits.ts': {
+    EMITS_MAX: `${DECLARATIVE}: that would make more rows, or more bytes of them`,
+    EMITTED_BYTES_MAX: `${DECLARATIVE}: that would make more rows, or more bytes of them`,
+    VALUE_BYTES_MAX: `${SCRIPT_VALUES}: what a text throws or emits`,
+    FAULT_CHARS_MAX: `${SCRIPT_VALUES}: what a text throws or emits`,
+    DEFINITION_BYTES_MAX: DEFINITION_BOUNDS,
+    PATH_STEPS_MAX: DEFINITION_BOUNDS,
+    EXPRESSION_PARTS_MAX: DEFINITION_BOUNDS,
+    EXPRESSION_DEPTH_MAX: DEFINITION_BOUNDS,
+    CONDITIONS_MAX: DEFINITION_BOUNDS,
+    CALL_FUEL: `${ATTACKS}: a text that takes too much`,
+    CALL_FUEL_PER_CHAR: `${SCRIPTS}: may take more for an event that is large`,
+    CALL_FUEL_MAX: `${SCRIPTS}: may take more for an event that is large`,
+    SANDBOX_BYTES_MAX: `${ATTACKS}: a text that takes too much`,
+    CALL_DEPTH_BYTES_MAX: `${ATTACKS}: a text that takes too much`,
+    ENGINE_STACK_BYTES: `${ATTACKS}: a text that takes too much`,
+    SCRIPT_EMITTED_CHARS_MAX: `${SCRIPT_VALUES}: what a text throws or emits`,
+    HEAVY_FUEL_MAX: `${ATTACKS}: takes too long again and again is given up`,
+    FORGIVEN_FUEL: `${ATTACKS}: takes too long for an event in a thousand is not given up`,
+    FORGIVEN_FUEL_PER_CHAR: `${SCRIPTS}: may take more for an event that is large`
+  },
   'src/http/limits.ts': {
     connectionsMax: `${HTTP}: a connection above their number is closed`,
     connectionIdleMsMax: `${HTTP}: an answer that nobody reads is cut off`,
@@ -341,6 +368,7 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'UNOPENED_REST_MS_MAX',
     'CHECK_REST_MS'
   ],
+  'src/views/limits.ts': ['BATCH_FUEL', 'BATCH_EVENTS', 'BATCH_CHARS', 'SANDBOX_BYTES'],
   'src/http/limits.ts': [
     'groupLingerMs',
     'keysBatch',
@@ -393,6 +421,8 @@ export const FORMAT_BOUNDS: Readonly<Record<string, string>> = {
   'src/core/views/exact-sum.ts SQUARE_MAX': 'doubles have 64 bits',
   'src/node/system.ts TIMER_MS_MAX': 'timers of Node.js have 31 bits',
   'src/p2p/frames.ts PREFIX_BYTES_MAX': 'the bytes of a length below 2^28; the frame is a limit',
+  'src/views/engine-instance.ts HOST_PAGES_MAX':
+    'the most that the module says; the sandbox is a limit',
   'src/schema/canonical-json.ts PLAIN_LENGTH_MAX': 'longer texts are written another way',
   'src/schema/time.ts RFC_3339_MS_MAX': 'years have four digits',
   'src/views/map-rows.ts EVENT_ROWS_MAX': 'the number of a row within its event has two bytes'
