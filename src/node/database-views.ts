@@ -7,6 +7,7 @@ import type { EventStore, KeyRange, StoredEvent } from '../store/event-store.ts'
 import type { AnyView, NativeView } from '../views/define-view.ts'
 import { nativeProgram } from '../views/native-program.ts'
 import type { ViewProgram } from '../views/program.ts'
+import { upcastProgram } from '../views/upcast-program.ts'
 import type { ViewBuild } from '../views/view-build.ts'
 import type { ViewDefinition } from '../views/view-definition.ts'
 import { ViewEngine } from '../views/view-engine.ts'
@@ -48,7 +49,10 @@ export function openDatabaseViews(init: DatabaseInit, database: ViewedDatabase):
     init.log('warn', message, { database: name, ...fields })
   }
   const engine = new ViewEngine({ source, openStore, clock, log })
-  const compile = (definition: Json): Promise<ViewProgram> => init.viewCompiler.compile(definition)
+  const upcast = (program: ViewProgram): ViewProgram =>
+    upcastProgram(program, init.upcasters, hasher)
+  const compile = async (definition: Json): Promise<ViewProgram> =>
+    upcast(await init.viewCompiler.compile(definition))
   const followed = new ViewDefinitions({ engine, definitions, compile })
   const views = new DatabaseViews({
     engine,
@@ -59,6 +63,7 @@ export function openDatabaseViews(init: DatabaseInit, database: ViewedDatabase):
     definitions,
     followed,
     compile,
+    upcast,
     log
   })
   defineConfigured(init, views)
@@ -89,6 +94,8 @@ export interface DatabaseViewsInit {
   readonly definitions: Definitions
   readonly followed: ViewDefinitions
   readonly compile: (definition: Json) => Promise<ViewProgram>
+  /** With the upcasters of this program before it. */
+  readonly upcast: (program: ViewProgram) => ViewProgram
   readonly log: (message: string, fields: Readonly<Record<string, unknown>>) => void
 }
 
@@ -133,8 +140,8 @@ export class DatabaseViews implements Views {
   async define(view: AnyView): Promise<View>
   async define(view: AnyView): Promise<View> {
     checkViewName(view.name)
-    const { engine, hasher } = this.#init
-    const program = nativeProgram(view as unknown as NativeView, hasher)
+    const { engine, hasher, upcast } = this.#init
+    const program = upcast(nativeProgram(view as unknown as NativeView, hasher))
     const slot = await engine.define(view.name, program, 'library')
     return this.#view(slot)
   }
