@@ -99,6 +99,15 @@ export interface DatabaseViewsInit {
   readonly log: (message: string, fields: Readonly<Record<string, unknown>>) => void
 }
 
+/** What a view contains, in a word that is equal on all nodes. */
+export interface ViewContents {
+  readonly name: string
+  /** Of its functions: 64 hex digits. */
+  readonly hash: string
+  /** 32 hex digits. */
+  readonly digest: string
+}
+
 export class DatabaseViews implements Views {
   readonly #init: DatabaseViewsInit
   #following: Promise<void> | undefined
@@ -185,6 +194,23 @@ export class DatabaseViews implements Views {
   async #followed(): Promise<void> {
     if (this.#following === undefined) this.follow()
     await this.#following
+  }
+
+  /** Of the views that cover exactly what is held now. Nothing is brought up to date for it. */
+  contents(): readonly ViewContents[] {
+    const { engine, source } = this.#init
+    const head = source.head()
+    return engine.names().flatMap((name) => {
+      const { current } = engine.slot(name)
+      if (current === undefined || current.cursor !== head) return []
+      return [{ name, hash: current.program.hash, digest: current.state.digest }]
+    })
+  }
+
+  /** Hash of the functions that a name has now; undefined where there is no such view. */
+  hashOf(name: string): string | undefined {
+    const { engine } = this.#init
+    return engine.has(name) ? engine.slot(name).program.hash : undefined
   }
 
   /** Idempotent. */

@@ -188,5 +188,8 @@ export const VIEW_CHANGES_MAX = 10_000
  */
 export const VIEW_SCRATCH_EVENTS_MAX = 200_000
 
+/** Pairs of a view and a peer whose contents differ that are named: of a view that is at fault, with every peer. */
+export const VIEWS_UNEQUAL_MAX = 64
+
 /** Faults of a view that are shown: enough to see what is wrong with its function. */
 export const VIEW_FAULTS_SHOWN = 10

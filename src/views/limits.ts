@@ -1,5 +1,7 @@
 /** Limits of views. Unit and reason each. */
 
+import { assert } from '../core/assert.ts'
+
 /** Bytes of a value that a row keeps, as JSON: a row is an answer to a question, an event is not. */
 export const ROW_VALUE_BYTES_MAX = 262_144
 
@@ -29,3 +31,73 @@ export const RUNS_READ_AT_ONCE = 32
  * lowest of a view of ten million rows have some 2,500.
  */
 export const UPPER_RUNS_MAX = 16_384
+
+/** Rows that a map may emit for one event: a delivery note of thousands of lines is not yet a fault. */
+export const EMITS_MAX = 10_000
+/** Bytes of JSON of all that is emitted for one event, about: as many as a commit may have. */
+export const EMITTED_BYTES_MAX = 16 * 1_048_576
+/**
+ * Bytes of JSON of an emitted value, of a state or of what a query answers of one. An event has a quarter of it;
+ * a state is read, changed and written whole for each event that comes.
+ */
+export const VALUE_BYTES_MAX = 1_048_576
+/** Characters of what is said of a function that failed: a line, for a person. */
+export const FAULT_CHARS_MAX = 300
+
+/**
+ * Bytes of a definition that replicates, as canonical JSON. It is an event, which may have four times as many; a
+ * function for a view is a page of text.
+ */
+export const DEFINITION_BYTES_MAX = 65_536
+/** Steps of a path into an event, such as `data.lines.0.sku`: far beyond what people nest. */
+export const PATH_STEPS_MAX = 32
+/** Paths, constants and dates of a declarative key or value together: each is made for each row. */
+export const EXPRESSION_PARTS_MAX = 256
+/** Arrays and objects within one another in a declarative key or value. */
+export const EXPRESSION_DEPTH_MAX = 16
+/** Members of `where`: each is looked at for each element of `each`. */
+export const CONDITIONS_MAX = 64
+
+/**
+ * Fuel for one call of a view's text: passes through loops of the engine, some 10 to 30 ns each on the reference
+ * machine. A usual event takes a thousand. What is large may take more, for each character of JSON that is
+ * given: a delivery note of 256 KiB that is emitted line by line takes 6 million. A fifth of a second is the most
+ * that a node may do nothing else for one event.
+ */
+export const CALL_FUEL = 2_500_000
+export const CALL_FUEL_PER_CHAR = 20
+export const CALL_FUEL_MAX = 8_000_000
+/**
+ * Fuel for a batch of events, all together. Whoever is in a batch that took more is called again alone, so that
+ * what is above its own does not depend on the batch it came in: what an event takes depends a little on
+ * those before it, and cannot be this much less than alone.
+ */
+export const BATCH_FUEL = 600_000
+/** Events in a batch, and characters of JSON: as fast as larger ones (measured), and far below its fuel. */
+export const BATCH_EVENTS = 128
+export const BATCH_CHARS = 49_152
+/**
+ * Bytes of a sandbox's memory: 5 MiB of it are the engine's stack and constants. A batch has to do with what the
+ * engine begins with, an event alone gets this.
+ */
+export const SANDBOX_BYTES_MAX = 32 * 1_048_576
+export const SANDBOX_BYTES = 16 * 1_048_576
+/**
+ * Depth of calls, in bytes of stack as `metered-wasm.ts` counts them, which is twice what they take: a third of
+ * the stack that Node.js gives a program. Room for functions of a view that nest a thousand deep.
+ */
+export const CALL_DEPTH_BYTES_MAX = 655_360
+/** Bytes of the engine's own stack, of the 5 MiB that it has. */
+export const ENGINE_STACK_BYTES = 262_144
+/** Characters of all that a text emits for one event: four times what an event may have. */
+export const SCRIPT_EMITTED_CHARS_MAX = 1_048_576
+/**
+ * Fuel that calls above a batch's may take together before a view is given up: a second. Each event makes up for
+ * what events may take for ever: a millisecond, and what large ones need.
+ */
+export const HEAVY_FUEL_MAX = 20 * CALL_FUEL
+export const FORGIVEN_FUEL = 50_000
+export const FORGIVEN_FUEL_PER_CHAR = 30
+
+assert(BATCH_FUEL * 4 <= CALL_FUEL, 'a batch says what each of its events does alone')
+assert(SANDBOX_BYTES * 2 <= SANDBOX_BYTES_MAX, 'a batch says what each of its events does alone')

@@ -11,6 +11,12 @@ const STREAMS = 'integration/hostile-streams.test.ts'
 const P2P = 'unit/p2p-caps.test.ts'
 const NODE = 'unit/node-caps.test.ts'
 const SMALL = 'unit/node-small-caps.test.ts'
+const ATTACKS = 'integration/hostile-scripts.test.ts'
+const SCRIPT_VALUES = 'integration/script-values.test.ts'
+const SCRIPTS = 'property/script-views.test.ts'
+const DECLARATIVE = 'property/declarative-views.test.ts'
+const DEFINITION_BOUNDS =
+  'unit/read-definition.test.ts: a definition is bounded in bytes, names, conditions, parts and depth'
 const TURNS = 'unit/page-turns.test.ts'
 const ROOM = 'unit/page-room.test.ts'
 const REPEATED = 'unit/repeated-pages.test.ts'
@@ -35,6 +41,7 @@ const WAITS = 'integration/http-view-waits.test.ts'
 const DEFINITIONS = 'property/definitions.test.ts'
 const HEALER = 'unit/healer.test.ts'
 const VIEW_CAPS = 'unit/view-caps.test.ts'
+const VIEW_PEERS = 'unit/view-comparison.test.ts'
 const TABLES = 'conformance/table-check.test.ts'
 
 const FLOOD = `${HOSTILE}: floods requests has its stream reset`
@@ -55,6 +62,7 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     VERSION_HEADS_MAX: '../protocols/delta/vectors/invalid.json: page: 15,001 heads',
     DATABASES_MAX: `${NODE}: no more databases than it may have`,
     NAME_BYTES_MAX: 'integration/http-databases.test.ts: a name of 63 characters is taken',
+    VIEWS_MAX: `${VIEW_PEERS}: no more views are told of than one answer may have`,
     PAGE_COMMITS_MAX: `${NODE}: a page ends at its number of commits`
   },
   'src/core/limits.ts': {
@@ -175,6 +183,7 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     DEFINITION_BYTES_MAX: `${DEFINITIONS}: that are too large are ordinary events`,
     DEFINITIONS_MAX: `${DEFINITIONS}: beyond their number count for the lowest names`,
     DEFINITION_SCAN_MAX: `${DEFINITIONS}: are looked for among so many events of 1970`,
+    VIEWS_UNEQUAL_MAX: `${VIEW_PEERS}: so many views that differ are named`,
     WARNINGS_MAX: `${NODE}: no more warnings are kept`,
     CLOCKS_AHEAD_MAX: `${NODE}: so many boxes with fast clocks`,
     FORKS_NAMED_MAX: `${NODE}: so many boxes with fast clocks, and so many forks`,
@@ -215,6 +224,27 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     CHECK_MS_MAX: `${JSON_SCHEMA}: a hostile schema is ended, and set aside`,
     CHECK_OVERRUNS_MAX: `${JSON_SCHEMA}: a hostile schema is ended, and set aside`,
     EVENT_PROBLEMS_MAX: `${JSON_SCHEMA}: tells no more of what is wrong than has room`
+  },
+  'src/views/limits.ts': {
+    EMITS_MAX: `${DECLARATIVE}: that would make more rows, or more bytes of them`,
+    EMITTED_BYTES_MAX: `${DECLARATIVE}: that would make more rows, or more bytes of them`,
+    VALUE_BYTES_MAX: `${SCRIPT_VALUES}: what a text throws or emits`,
+    FAULT_CHARS_MAX: `${SCRIPT_VALUES}: what a text throws or emits`,
+    DEFINITION_BYTES_MAX: DEFINITION_BOUNDS,
+    PATH_STEPS_MAX: DEFINITION_BOUNDS,
+    EXPRESSION_PARTS_MAX: DEFINITION_BOUNDS,
+    EXPRESSION_DEPTH_MAX: DEFINITION_BOUNDS,
+    CONDITIONS_MAX: DEFINITION_BOUNDS,
+    CALL_FUEL: `${ATTACKS}: a text that takes too much`,
+    CALL_FUEL_PER_CHAR: `${SCRIPTS}: may take more for an event that is large`,
+    CALL_FUEL_MAX: `${SCRIPTS}: may take more for an event that is large`,
+    SANDBOX_BYTES_MAX: `${ATTACKS}: a text that takes too much`,
+    CALL_DEPTH_BYTES_MAX: `${ATTACKS}: a text that takes too much`,
+    ENGINE_STACK_BYTES: `${ATTACKS}: a text that takes too much`,
+    SCRIPT_EMITTED_CHARS_MAX: `${SCRIPT_VALUES}: what a text throws or emits`,
+    HEAVY_FUEL_MAX: `${ATTACKS}: takes too long again and again is given up`,
+    FORGIVEN_FUEL: `${ATTACKS}: takes too long for an event in a thousand is not given up`,
+    FORGIVEN_FUEL_PER_CHAR: `${SCRIPTS}: may take more for an event that is large`
   },
   'src/http/limits.ts': {
     connectionsMax: `${HTTP}: a connection above their number is closed`,
@@ -338,6 +368,7 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'UNOPENED_REST_MS_MAX',
     'CHECK_REST_MS'
   ],
+  'src/views/limits.ts': ['BATCH_FUEL', 'BATCH_EVENTS', 'BATCH_CHARS', 'SANDBOX_BYTES'],
   'src/http/limits.ts': [
     'groupLingerMs',
     'keysBatch',
@@ -390,6 +421,8 @@ export const FORMAT_BOUNDS: Readonly<Record<string, string>> = {
   'src/core/views/exact-sum.ts SQUARE_MAX': 'doubles have 64 bits',
   'src/node/system.ts TIMER_MS_MAX': 'timers of Node.js have 31 bits',
   'src/p2p/frames.ts PREFIX_BYTES_MAX': 'the bytes of a length below 2^28; the frame is a limit',
+  'src/views/engine-instance.ts HOST_PAGES_MAX':
+    'the most that the module says; the sandbox is a limit',
   'src/schema/canonical-json.ts PLAIN_LENGTH_MAX': 'longer texts are written another way',
   'src/schema/time.ts RFC_3339_MS_MAX': 'years have four digits',
   'src/views/map-rows.ts EVENT_ROWS_MAX': 'the number of a row within its event has two bytes'

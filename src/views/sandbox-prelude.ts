@@ -1,0 +1,311 @@
+/**
+ * What runs inside of a sandbox before the text of a view, and calls its functions: in the sandbox's JavaScript.
+ *
+ * A view's text is functions, between whose calls nothing may be kept: all that they can reach is frozen, so
+ * that an event's outcome is that of the event alone. What could tell one run from another is gone: the clock,
+ * chance, weak references, whose end says when memory is cleaned; and the ways to make code of text, which
+ * could make variables that stay. What runs later (promises) never runs.
+ *
+ * Texts go in and out as JSON. What a function returns is JSON as a function of the library's has it: not what
+ * JSON leaves out (`function-value.ts`).
+ */
+
+import { JSON_DEPTH_MAX } from '../schema/limits.ts'
+import { EMITS_MAX, FAULT_CHARS_MAX, SCRIPT_EMITTED_CHARS_MAX, VALUE_BYTES_MAX } from './limits.ts'
+
+/** What the prelude makes, by place in the array that it returns. */
+export const PRELUDE_CALLS = { adopt: 0, map: 1, keys: 2, apply: 3, final: 4, reduce: 5 } as const
+
+/** Of a text that is adopted: what it is for. */
+export const SLOTS = { map: 0, key: 1, apply: 2, final: 3, reduce: 4 } as const
+
+/**
+ * Called once, with a buffer of one 32-bit number, in which stands the place of the event that is being
+ * looked at; returns the calls.
+ */
+export const PRELUDE = String.raw`(buffer) => {
+  'use strict'
+  const { parse, stringify } = JSON
+  const { getPrototypeOf, defineProperty, freeze, keys } = Object
+  const { isArray } = Array
+  const { ownKeys, getOwnPropertyDescriptor, construct } = Reflect
+  const plain = Object.prototype
+  const functionPrototype = Function.prototype
+  const sourceOf = Function.prototype.call.bind(Function.prototype.toString)
+  const tagOf = Function.prototype.call.bind(Object.prototype.toString)
+  const Promised = Promise
+  const at = new Int32Array(buffer)
+  const functions = []
+  let rows = ''
+  let emitted = 0
+  let problem = ''
+
+  const write = (value, depth) => {
+    switch (typeof value) {
+      case 'string':
+        if (value.length > ${VALUE_BYTES_MAX}) throw new TypeError('larger than it may be')
+        return stringify(value)
+      case 'number':
+        if (value - value !== 0) throw new TypeError(value + ' is not JSON')
+        return '' + value
+      case 'boolean':
+        return value ? 'true' : 'false'
+      case 'undefined':
+        return 'null'
+      case 'object': {
+        if (value === null) return 'null'
+        if (depth >= ${JSON_DEPTH_MAX}) throw new TypeError('nested more than ${JSON_DEPTH_MAX} deep')
+        let text = ''
+        if (isArray(value)) {
+          for (let index = 0; index < value.length; index += 1) {
+            text += (index === 0 ? '' : ',') + write(value[index], depth + 1)
+            if (text.length > ${VALUE_BYTES_MAX}) throw new TypeError('larger than it may be')
+          }
+          return '[' + text + ']'
+        }
+        const prototype = getPrototypeOf(value)
+        if (prototype !== plain && prototype !== null) {
+          if (typeof value.toJSON === 'function') return write(value.toJSON(), depth + 1)
+          const name = tagOf(value).slice(8, -1)
+          const what = name === 'Object' ? 'an instance of a class' : 'a ' + name
+          throw new TypeError(what + ' is not JSON: give a plain object or a text')
+        }
+        const names = keys(value)
+        for (let index = 0; index < names.length; index += 1) {
+          const member = value[names[index]]
+          if (member === undefined) continue
+          text += (text === '' ? '' : ',') + stringify(names[index]) + ':' + write(member, depth + 1)
+          if (text.length > ${VALUE_BYTES_MAX}) throw new TypeError('larger than it may be')
+        }
+        return '{' + text + '}'
+      }
+      default:
+        throw new TypeError('a ' + typeof value + ' is not JSON')
+    }
+  }
+
+  const synchronous = (value) => {
+    if (value instanceof Promised) {
+      throw new TypeError('returned a promise: functions of views must be synchronous')
+    }
+    return value
+  }
+
+  const written = (value) => {
+    const text = write(synchronous(value), 0)
+    if (text.length > ${VALUE_BYTES_MAX}) throw new TypeError('larger than it may be')
+    return text
+  }
+
+  /** In a line; what is thrown may be anything. */
+  const describe = (error) => {
+    try {
+      const text =
+        error instanceof Error ? error.name + ': ' + error.message : 'threw ' + String(error)
+      return text
+        .slice(0, ${2 * FAULT_CHARS_MAX})
+        .replace(/[\s\p{Cc}]+/gu, ' ')
+        .trim()
+        .slice(0, ${FAULT_CHARS_MAX})
+    } catch {
+      return 'threw something that is not an error'
+    }
+  }
+
+  const emit = (key, value) => {
+    try {
+      emitted += 1
+      if (emitted > ${EMITS_MAX}) throw new TypeError('emits more than ${EMITS_MAX} rows')
+      const row = write(key, 0) + ',' + write(value, 0)
+      rows += rows === '' ? row : ',' + row
+      if (rows.length > ${SCRIPT_EMITTED_CHARS_MAX}) throw new TypeError('emits more than it may')
+    } catch (error) {
+      // A function that catches what is thrown here has failed all the same.
+      if (problem === '') problem = describe(error)
+      throw error
+    }
+  }
+
+  const map = (text) => {
+    at[0] = 0
+    const events = parse(text)
+    const call = functions[${SLOTS.map}]
+    let outcomes = '['
+    for (let index = 0; index < events.length; index += 1) {
+      at[0] = index
+      rows = ''
+      emitted = 0
+      problem = ''
+      try {
+        synchronous(call(events[index], emit))
+      } catch (error) {
+        if (problem === '') problem = describe(error)
+      }
+      const outcome = problem === '' ? '[' + rows + ']' : stringify(problem)
+      outcomes += index === 0 ? outcome : ',' + outcome
+      events[index] = undefined
+    }
+    return outcomes + ']'
+  }
+
+  /** Of each event its key in an array, 0 for none, or a text: what failed. */
+  const keysOf = (text) => {
+    at[0] = 0
+    const events = parse(text)
+    const call = functions[${SLOTS.key}]
+    let outcomes = '['
+    for (let index = 0; index < events.length; index += 1) {
+      at[0] = index
+      let outcome = '0'
+      try {
+        const key = call(events[index])
+        if (key !== undefined) outcome = '[' + written(key) + ']'
+      } catch (error) {
+        outcome = stringify(describe(error))
+      }
+      outcomes += index === 0 ? outcome : ',' + outcome
+      events[index] = undefined
+    }
+    return outcomes + ']'
+  }
+
+  /** States go from event to event as JSON, so that it does not matter where a batch ends. */
+  const apply = (text) => {
+    at[0] = 0
+    const given = parse(text)
+    const call = functions[${SLOTS.apply}]
+    let state = given[0]
+    let faults = ''
+    for (let index = 1; index < given.length; index += 1) {
+      at[0] = index - 1
+      try {
+        const next = call(parse(state), given[index])
+        if (next === undefined) throw new TypeError('returned nothing: it must return the state')
+        state = written(next)
+      } catch (error) {
+        faults += (faults === '' ? '' : ',') + '[' + (index - 1) + ',' + stringify(describe(error)) + ']'
+      }
+      given[index] = undefined
+    }
+    return '[' + stringify(state) + ',[' + faults + ']]'
+  }
+
+  const once = (call) => {
+    try {
+      return '[' + written(call()) + ']'
+    } catch (error) {
+      return stringify(describe(error))
+    }
+  }
+
+  const final = (text) => {
+    const state = parse(text)
+    return once(() => functions[${SLOTS.final}](state))
+  }
+
+  const reduce = (text) => {
+    const [rowKeys, values, rereduce] = parse(text)
+    return once(() => functions[${SLOTS.reduce}](rowKeys, values, rereduce))
+  }
+
+  const lonely = 'must be one function, and nothing around it: what it keeps would stay between events'
+
+  /** Answers what is wrong with a function and its text, or nothing. */
+  const adopt = (slot, call, text) => {
+    if (typeof call !== 'function') return 'must be a function'
+    // What a function's text begins and ends with is where it begins and ends.
+    if (sourceOf(call) !== text) return lonely
+    if (getPrototypeOf(call) !== functionPrototype) return 'must be neither async nor a generator'
+    if (text.startsWith('class')) return 'must be a function'
+    if (call.prototype !== undefined) freeze(call.prototype)
+    functions[slot] = freeze(call)
+    return ''
+  }
+
+  const noClock = () => {
+    throw new TypeError('a view has no clock: an event has a time')
+  }
+  const RealDate = Date
+  const { UTC, parse: parseDate } = RealDate
+  const PureDate = function Date(...given) {
+    if (new.target === undefined || given.length === 0) noClock()
+    return construct(RealDate, given, new.target)
+  }
+  PureDate.prototype = RealDate.prototype
+  defineProperty(PureDate, 'name', { value: 'Date' })
+  const hidden = { enumerable: false, writable: true, configurable: true }
+  for (const [name, value] of [['UTC', UTC], ['parse', parseDate], ['now', noClock]]) {
+    defineProperty(PureDate, name, { value, ...hidden })
+  }
+  defineProperty(RealDate.prototype, 'constructor', { value: PureDate, ...hidden })
+  globalThis.Date = PureDate
+  Math.random = () => {
+    throw new TypeError('a view has no chance: its events alone say what is in it')
+  }
+  const noCode = function () {
+    throw new TypeError('a view makes no code of text')
+  }
+  const syntax = [function () {}, function* () {}, async function () {}, async function* () {}]
+  for (const made of syntax) {
+    defineProperty(getPrototypeOf(made), 'constructor', { value: noCode, ...hidden })
+  }
+
+  const kept = new Set(
+    ('AggregateError Array BigInt Boolean Date Error EvalError Infinity InternalError Iterator JSON Map Math NaN ' +
+      'Number Object Proxy RangeError ReferenceError Reflect RegExp Set String Symbol SyntaxError TypeError URIError ' +
+      'WeakMap WeakSet decodeURI decodeURIComponent encodeURI encodeURIComponent escape globalThis isFinite isNaN ' +
+      'parseFloat parseInt undefined unescape').split(' ')
+  )
+  for (const name of ownKeys(globalThis)) {
+    if (typeof name === 'symbol' || !kept.has(name)) {
+      if (!delete globalThis[name]) throw new Error('a global stays: ' + String(name))
+    }
+  }
+
+  /** What is frozen must not keep objects that have it for a prototype from having members of their own. */
+  const makeShadowable = (object) => {
+    for (const name of ownKeys(object)) {
+      const property = getOwnPropertyDescriptor(object, name)
+      if (!('value' in property) || !property.configurable) continue
+      const { value } = property
+      const set = function (own) {
+        if (this === object) throw new TypeError('a view changes nothing that stays')
+        defineProperty(this, name, { value: own, enumerable: true, writable: true, configurable: true })
+      }
+      defineProperty(object, name, { get: () => value, set, enumerable: false, configurable: false })
+    }
+  }
+  const errors = [Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError, InternalError, AggregateError]
+  for (const object of [plain, ...errors.map((error) => error.prototype)]) makeShadowable(object)
+
+  const met = new Set()
+  const todo = [
+    globalThis,
+    ...syntax,
+    ...syntax.slice(1).map((made) => made.prototype),
+    [][Symbol.iterator](),
+    ''[Symbol.iterator](),
+    'a'.matchAll(/a/g),
+    new Map().entries(),
+    new Set().values(),
+    [].values().map((value) => value),
+    Iterator.from({ next: () => ({ done: true }) }),
+    Iterator.from([]),
+    Promised.prototype,
+    getOwnPropertyDescriptor((function () { return arguments })(), 'callee').get,
+    emit
+  ]
+  while (todo.length > 0) {
+    const object = todo.pop()
+    const isObject = typeof object === 'function' || (typeof object === 'object' && object !== null)
+    if (!isObject || met.has(object)) continue
+    met.add(object)
+    todo.push(getPrototypeOf(object))
+    for (const name of ownKeys(object)) {
+      const { value, get, set } = getOwnPropertyDescriptor(object, name)
+      todo.push(value, get, set)
+    }
+    freeze(object)
+  }
+  return [adopt, map, keysOf, apply, final, reduce]
+}`

@@ -1,0 +1,286 @@
+/**
+ * Where the text of views runs: an engine of its own for each view, with the same beginning.
+ *
+ * What a text does with an event depends on the text and the event alone, on every node. So its functions find
+ * nothing that another call left (`sandbox-prelude.ts`), and what they may take is counted in work and bytes.
+ * Batches are for speed: one that stays far below what a single event may take says the same of its events as
+ * each of them alone. Otherwise the one where it stopped is called alone, from memory that is set back byte
+ * for byte; that answer counts.
+ *
+ * Left out: what an event and a row are (`script-program.ts`).
+ */
+
+import { toHex } from '../core/bytes.ts'
+import type { Hasher } from '../core/clock.ts'
+import type { Problem } from '../errors.ts'
+import type { EngineImage, Stop } from './engine-instance.ts'
+import {
+  BATCH_CHARS,
+  BATCH_EVENTS,
+  BATCH_FUEL,
+  CALL_DEPTH_BYTES_MAX,
+  CALL_FUEL,
+  CALL_FUEL_MAX,
+  CALL_FUEL_PER_CHAR,
+  ENGINE_STACK_BYTES,
+  FORGIVEN_FUEL,
+  FORGIVEN_FUEL_PER_CHAR,
+  HEAVY_FUEL_MAX,
+  SANDBOX_BYTES,
+  SANDBOX_BYTES_MAX
+} from './limits.ts'
+import { METER_VERSION } from './metered-wasm.ts'
+import { ENGINE_SHA256, Engine, EngineError, loadEngineCode } from './quickjs-engine.ts'
+import type { CallLimits, EngineValue } from './quickjs-engine.ts'
+import { PRELUDE, PRELUDE_CALLS, SLOTS } from './sandbox-prelude.ts'
+import type { WasmCode } from './web-assembly.ts'
+
+/** The texts of functions, by what they are for. */
+export type ScriptTexts = Readonly<Partial<Record<keyof typeof SLOTS, string>>>
+export type ScriptCall = Exclude<keyof typeof PRELUDE_CALLS, 'adopt'>
+
+/** The engine and how it begins. To be made when the first text is to be run: it takes a tenth of a second. */
+export async function loadSandbox(hasher: Hasher): Promise<Sandbox> {
+  return new Sandbox(await loadEngineCode(hasher), hasher)
+}
+
+export class Sandbox {
+  /** Of all that what a text answers depends on, besides the text. */
+  readonly version: string
+  readonly #code: WasmCode
+  readonly #engine: Engine
+  readonly #calls: EngineValue
+  /** Of the place of the event that is being looked at. */
+  readonly #placeAt: number
+  readonly #image: EngineImage
+
+  constructor(code: WasmCode, hasher: Hasher) {
+    const parts = JSON.stringify([ENGINE_SHA256, METER_VERSION, PRELUDE, LIMITS])
+    this.version = toHex(hasher.sha256(Buffer.from(parts)))
+    this.#code = code
+    this.#engine = new Engine(code)
+    this.#placeAt = this.#engine.reserve(PLACE_BYTES)
+    const prelude = this.#engine.evaluate(PRELUDE, 'prelude')
+    const buffer = this.#engine.bufferOf(this.#placeAt, PLACE_BYTES)
+    this.#calls = this.#engine.call(prelude, [buffer])
+    this.#image = this.#engine.takeImage()
+  }
+
+  /** The functions of a view, or what is wrong with which. */
+  compile(texts: ScriptTexts): Script | { readonly problems: readonly Problem[] } {
+    const engine = new Engine(this.#code, this.#engine)
+    engine.restore(this.#image)
+    const problems: Problem[] = []
+    for (const [slot, text] of Object.entries(texts)) {
+      const detail = this.#adopt(engine, slot as keyof typeof SLOTS, text)
+      if (detail !== undefined) problems.push({ pointer: slot, detail })
+      if (detail !== undefined) engine.restore(this.#image)
+    }
+    if (problems.length > 0) return { problems }
+    return new Script(engine, this.#calls, this.#placeAt)
+  }
+
+  #adopt(engine: Engine, slot: keyof typeof SLOTS, given: string): string | undefined {
+    const text = given.trim()
+    try {
+      const attempt = engine.attempt(alone(text.length), () => {
+        const made = engine.evaluate(`(${text}\n)`, 'view')
+        const adopt = engine.elementOf(this.#calls, PRELUDE_CALLS.adopt)
+        return engine.takeText(
+          engine.call(adopt, [engine.number(SLOTS[slot]), made, engine.text(text)])
+        )
+      })
+      if (attempt.type === 'stopped') return STOPPED[attempt.stop]
+      return attempt.result === '' ? undefined : attempt.result
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error
+      return error.line === undefined ? error.message : `line ${error.line}: ${error.message}`
+    }
+  }
+}
+
+/** What is done with events, some at a time. */
+export interface EventJob {
+  readonly call: ScriptCall
+  /** What is given for these events. */
+  text(events: readonly string[]): string
+  /** What came back for the next so many. */
+  take(answer: string, events: number): void
+  /** Nothing came back for the next one. */
+  fail(fault: string): void
+}
+
+/** The functions of one view. */
+export class Script {
+  readonly #engine: Engine
+  readonly #calls: EngineValue
+  readonly #placeAt: number
+  readonly #image: EngineImage
+  /** Nothing has run since it was set back. */
+  #isFresh = true
+  /** The last event that was called alone took more than a batch may. */
+  #isWary = false
+  #heavyFuel = 0
+
+  constructor(engine: Engine, calls: EngineValue, placeAt: number) {
+    this.#engine = engine
+    this.#calls = calls
+    this.#placeAt = placeAt
+    this.#image = engine.takeImage()
+  }
+
+  /** Why it is not to be called any more; undefined while it may. */
+  refusal(): string | undefined {
+    if (this.#heavyFuel <= HEAVY_FUEL_MAX) return undefined
+    return 'the functions of the view take too long, or too much memory, for too many events'
+  }
+
+  /** @param events as JSON */
+  run(events: readonly string[], job: EventJob): void {
+    let [from, suspect] = [0, -1]
+    while (from < events.length) {
+      const refusal = this.refusal()
+      if (refusal !== undefined) {
+        for (; from < events.length; from += 1) job.fail(refusal)
+      } else if (from === suspect || this.#isWary || isLarge(events[from])) {
+        this.#runAlone(events[from] ?? '', job)
+        from += 1
+      } else {
+        const batch = cut(events, from, suspect > from ? suspect : events.length)
+        const stoppedAt = this.#runTogether(batch, job)
+        if (stoppedAt === undefined) from += batch.length
+        else suspect = from + stoppedAt
+      }
+    }
+  }
+
+  /** For what is not of events. */
+  runOnce(
+    call: ScriptCall,
+    text: string
+  ): { readonly answer: string } | { readonly fault: string } {
+    let outcome: { answer: string } | { fault: string } = { fault: '' }
+    this.run([text], {
+      call,
+      text: ([given = '']) => given,
+      take: (answer) => (outcome = { answer }),
+      fail: (fault) => (outcome = { fault })
+    })
+    return outcome
+  }
+
+  /** Undefined, or which of them it was where it stopped. */
+  #runTogether(events: readonly string[], job: EventJob): number | undefined {
+    const attempt = this.#attempt(TOGETHER, job.call, job.text(events))
+    if (attempt.type === 'done') {
+      this.#forgive(events)
+      job.take(attempt.result, events.length)
+      return undefined
+    }
+    this.#heavyFuel += BATCH_FUEL
+    return Math.min(attempt.stoppedAt, events.length - 1)
+  }
+
+  #runAlone(event: string, job: EventJob): void {
+    if (!this.#isFresh) this.#restore()
+    const text = job.text([event])
+    const limits = alone(text.length)
+    const attempt = this.#attempt(limits, job.call, text)
+    this.#forgive([event])
+    if (attempt.type === 'done') {
+      this.#isWary = attempt.fuel > BATCH_FUEL
+      if (this.#isWary) this.#heavyFuel += attempt.fuel
+      job.take(attempt.result, 1)
+    } else {
+      this.#isWary = true
+      this.#heavyFuel += limits.fuel
+      job.fail(STOPPED[attempt.stop])
+    }
+  }
+
+  #attempt(limits: CallLimits, call: ScriptCall, text: string): ScriptAttempt {
+    const engine = this.#engine
+    this.#isFresh = false
+    let isSound = false
+    let stoppedAt = 0
+    try {
+      const attempt = engine.attempt(limits, () => {
+        const callee = engine.elementOf(this.#calls, PRELUDE_CALLS[call])
+        const given = engine.text(text)
+        const answer = engine.takeText(engine.call(callee, [given]))
+        engine.free(given)
+        engine.free(callee)
+        return answer
+      })
+      isSound = attempt.type === 'done'
+      if (attempt.type === 'done') return attempt
+      stoppedAt = engine.wordAt(this.#placeAt)
+      return { ...attempt, stoppedAt }
+    } finally {
+      if (!isSound) this.#restore()
+    }
+  }
+
+  #restore(): void {
+    this.#engine.restore(this.#image)
+    this.#isFresh = true
+  }
+
+  #forgive(events: readonly string[]): void {
+    const chars = events.reduce((sum, event) => sum + event.length, 0)
+    const forgiven = FORGIVEN_FUEL * events.length + FORGIVEN_FUEL_PER_CHAR * chars
+    this.#heavyFuel = Math.max(0, this.#heavyFuel - forgiven)
+  }
+}
+
+type ScriptAttempt =
+  | { readonly type: 'done'; readonly result: string; readonly fuel: number }
+  | { readonly type: 'stopped'; readonly stop: Stop; readonly stoppedAt: number }
+
+const PLACE_BYTES = 8
+
+/** All that a stop depends on. */
+const LIMITS = [
+  CALL_FUEL,
+  CALL_FUEL_PER_CHAR,
+  CALL_FUEL_MAX,
+  CALL_DEPTH_BYTES_MAX,
+  ENGINE_STACK_BYTES,
+  SANDBOX_BYTES,
+  SANDBOX_BYTES_MAX
+]
+
+const TOGETHER: CallLimits = {
+  fuel: BATCH_FUEL,
+  depthBytes: CALL_DEPTH_BYTES_MAX,
+  memoryBytes: SANDBOX_BYTES
+}
+
+/** @param chars that are given */
+function alone(chars: number): CallLimits {
+  return {
+    fuel: Math.min(CALL_FUEL + CALL_FUEL_PER_CHAR * chars, CALL_FUEL_MAX),
+    depthBytes: CALL_DEPTH_BYTES_MAX,
+    memoryBytes: SANDBOX_BYTES_MAX
+  }
+}
+
+const STOPPED: Readonly<Record<Stop, string>> = {
+  fuel: 'takes too long',
+  depth: 'calls are nested too deep',
+  memory: 'takes too much memory'
+}
+
+/** A batch would be of this event alone, and most often be stopped. */
+function isLarge(event = ''): boolean {
+  return event.length > BATCH_CHARS
+}
+
+function cut(events: readonly string[], from: number, end: number): readonly string[] {
+  let to = from
+  for (let chars = 0; to < end && to - from < BATCH_EVENTS; to += 1) {
+    chars += events[to]?.length ?? 0
+    if (chars > BATCH_CHARS && to > from) break
+  }
+  return events.slice(from, to)
+}
