@@ -61,6 +61,6 @@ test('a configuration that makes no sense is a usage error, or names the entry t
     assert.match(stderr, message)
   }
   const wrong = await start({ schemas: { depot: { received: { type: 'figure' } } } })
-  assert.equal(wrong.code, 1)
+  assert.equal(wrong.code, 2)
   assert.match(wrong.stderr, /schemas\.depot\.received: \/type: .*LATERBASE_OPTION_INVALID/)
 })

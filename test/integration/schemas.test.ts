@@ -2,7 +2,8 @@
 
 import { expect, test } from 'vitest'
 
-import type { Laterbase } from '../../src/index.ts'
+import { createLaterbase } from '../../src/index.ts'
+import type { Laterbase, LaterbaseOptions } from '../../src/index.ts'
 import {
   connect,
   startNetwork,
@@ -103,4 +104,14 @@ test('views see old events in the shape that upcasters give them, and reads as t
   expect(rows).toEqual([{ key: 'v2', value: 7 }])
   const { changes } = await database.changesPage()
   expect(changes.map(({ event }) => event.data)).toEqual([{ qty: 3 }, { pieces: 4 }])
+})
+
+test('whom a node trusts is a list of peer ids, or all members', async () => {
+  const dir = await temporaryDirectory()
+  for (const trust of ['all', [1]] as unknown as LaterbaseOptions['trust'][]) {
+    const options = { dir, ...(trust !== undefined && { trust }) }
+    await expect(createLaterbase(options)).rejects.toMatchObject({
+      code: 'LATERBASE_OPTION_INVALID'
+    })
+  }
 })
