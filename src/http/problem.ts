@@ -90,6 +90,13 @@ const CODE_OF_ERROR: Record<ErrorCode, ProblemCode> = {
   LATERBASE_CLOSED: 'closing'
 }
 
+/** Facts that tell apart what has one code in the library. */
+const CODE_OF_MARK: Readonly<Record<string, ProblemCode>> = {
+  malformed: 'malformed-json',
+  refused: 'view-refused',
+  scripts_disabled: 'scripts-disabled'
+}
+
 /** Members of a problem beside those of RFC 9457. */
 export type Facts = Readonly<Record<string, Fact | Readonly<Record<string, Fact>>>>
 
@@ -161,9 +168,11 @@ function instanceOf(url: string): string {
 }
 
 function ofLaterbaseError(error: LaterbaseError): HttpProblem {
-  const { malformed, refused, ...facts } = error.facts
-  const special = malformed === true ? 'malformed-json' : refused === true && 'view-refused'
-  const code = special === false ? CODE_OF_ERROR[error.code] : special
+  const marks = Object.keys(CODE_OF_MARK).filter((mark) => error.facts[mark] === true)
+  const code = CODE_OF_MARK[marks[0] ?? ''] ?? CODE_OF_ERROR[error.code]
+  const facts = Object.fromEntries(
+    Object.entries(error.facts).filter(([name]) => !marks.includes(name))
+  )
   const status = PROBLEMS[code][0]
   if (status >= 500) {
     const detail = FIXED_DETAILS[code] ?? INTERNAL_DETAIL

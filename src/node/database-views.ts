@@ -1,6 +1,6 @@
 /** The views of one database: functions of this program, and definitions that replicate. */
 
-import type { Hasher } from '../core/clock.ts'
+import type { Clock, Hasher, Rng } from '../core/clock.ts'
 import type { Json } from '../core/json.ts'
 import { LaterbaseError, isLaterbaseError } from '../errors.ts'
 import type { EventStore, KeyRange, StoredEvent } from '../store/event-store.ts'
@@ -10,6 +10,10 @@ import type { ViewProgram } from '../views/program.ts'
 import { upcastProgram } from '../views/upcast-program.ts'
 import type { ViewBuild } from '../views/view-build.ts'
 import type { ViewDefinition } from '../views/view-definition.ts'
+import { TRIAL_EVENTS_MAX } from '../views/limits.ts'
+import { findDifference } from '../views/trial.ts'
+import { indexOf } from '../views/view-build.ts'
+import type { ViewIndex } from '../views/view-index.ts'
 import { ViewEngine } from '../views/view-engine.ts'
 import type { ViewSlot } from '../views/view-slot.ts'
 import type { DatabaseInit } from './database-init.ts'
@@ -17,7 +21,7 @@ import { isDatabaseName } from './database-registry.ts'
 import { DatabaseView, digestOf } from './database-view.ts'
 import { contentOf } from './definition-events.ts'
 import type { Definitions } from './definitions.ts'
-import { VIEW_FAULTS_SHOWN } from './limits.ts'
+import { VIEWS_NAMED_MAX, VIEW_FAULTS_SHOWN } from './limits.ts'
 import { healedScan } from './healed-read.ts'
 import { keyTextOf } from './view-causes.ts'
 import { DatabaseViewSource } from './view-source.ts'
@@ -55,10 +59,13 @@ export function openDatabaseViews(init: DatabaseInit, database: ViewedDatabase):
     upcast(await init.viewCompiler.compile(definition))
   const followed = new ViewDefinitions({ engine, definitions, compile })
   const views = new DatabaseViews({
+    name,
     engine,
     source,
     store,
     hasher,
+    rng: init.rng,
+    clock,
     reached,
     definitions,
     followed,
@@ -86,10 +93,14 @@ function defineConfigured(init: DatabaseInit, views: DatabaseViews): void {
 }
 
 export interface DatabaseViewsInit {
+  /** Of the database. */
+  readonly name: string
   readonly engine: ViewEngine
   readonly source: DatabaseViewSource
   readonly store: EventStore
   readonly hasher: Hasher
+  readonly rng: Rng
+  readonly clock: Clock
   readonly reached: (cursor: string, signal: AbortSignal | undefined) => Promise<void>
   readonly definitions: Definitions
   readonly followed: ViewDefinitions
@@ -133,6 +144,21 @@ export class DatabaseViews implements Views {
     return [...infos, ...refused.map(refusedInfo)].sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
+  /** Of views that answer nothing, for a person, in full sentences. */
+  warnings(): readonly string[] {
+    const { engine, followed, name: database } = this.#init
+    const failed = engine.names().flatMap((name) => {
+      const { failure } = engine.slot(name)
+      return failure === undefined ? [] : [{ name, ...failure }]
+    })
+    const refused = followed.refused().filter(({ name }) => !engine.has(name))
+    const all = [...failed, ...refused.map((each) => ({ ...each, isRefused: true }))]
+    return all.slice(0, VIEWS_NAMED_MAX).map(({ name, reason, isRefused }) => {
+      const fault = isRefused ? 'is not run here' : 'could not be built, and is tried again'
+      return `View ${name} of ${database} ${fault}: ${reason}`
+    })
+  }
+
   async get(name: string): Promise<View> {
     const { engine, followed } = this.#init
     await this.#followed()
@@ -150,7 +176,8 @@ export class DatabaseViews implements Views {
   async define(view: AnyView): Promise<View> {
     checkViewName(view.name)
     const { engine, hasher, upcast } = this.#init
-    const program = upcast(nativeProgram(view as unknown as NativeView, hasher))
+    const program = upcast(nativeProgram(view, hasher))
+    await this.#try(view.name, program)
     const slot = await engine.define(view.name, program, 'library')
     return this.#view(slot)
   }
@@ -163,7 +190,7 @@ export class DatabaseViews implements Views {
       throw new LaterbaseError('LATERBASE_VIEW_INVALID', message)
     }
     const content = definition as Json
-    await compile(content)
+    await this.#try(name, await compile(content))
     await definitions.put({ type: 'laterbase.view', name }, content)
     this.follow()
     await this.#followed()
@@ -189,6 +216,20 @@ export class DatabaseViews implements Views {
     // A definition that functions of this program stood before is used now.
     this.follow()
     await this.#followed()
+  }
+
+  /** @throws LATERBASE_VIEW_INVALID with two rows that came of the same events */
+  async #try(name: string, program: ViewProgram): Promise<void> {
+    const { engine, source, rng, clock } = this.#init
+    if (await engine.isBuilt(name, program)) return
+    const events = await source.latest(TRIAL_EVENTS_MAX)
+    const createIndex = (): ViewIndex => indexOf(program)
+    const rows = await findDifference({ createIndex, events, rng, clock })
+    if (rows === undefined) return
+    const message =
+      `view ${name} is not a function of its events: of the same ones it made ${rows[0]} and ${rows[1]}. ` +
+      'Its functions must not use clocks, random numbers, or what they themselves change'
+    throw new LaterbaseError('LATERBASE_VIEW_INVALID', message)
   }
 
   async #followed(): Promise<void> {

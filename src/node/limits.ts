@@ -193,3 +193,6 @@ export const VIEWS_UNEQUAL_MAX = 64
 
 /** Faults of a view that are shown: enough to see what is wrong with its function. */
 export const VIEW_FAULTS_SHOWN = 10
+
+/** Views of a database that answer nothing and are named in the status. */
+export const VIEWS_NAMED_MAX = 10

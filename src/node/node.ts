@@ -35,6 +35,7 @@ import { createRecordedClock } from './recorded-clock.ts'
 import type { RecordedClock } from './recorded-clock.ts'
 import { trustOf } from './trust.ts'
 import { ViewCompiler } from './view-compiler.ts'
+import { unopenedWarnings } from './unopened-stores.ts'
 import { VERSION } from './version.ts'
 
 export interface NodeInit {
@@ -202,9 +203,8 @@ export class LaterbaseNode implements Laterbase {
         ...this.#healer.warnings(),
         ...this.#driver.warnings(),
         ...this.#diskWarnings(),
-        ...this.unopened().map(
-          ({ name, reason, wayOut }) => `Database ${name} is not open: ${reason}. ${wayOut}`
-        ),
+        ...unopenedWarnings(this.unopened()),
+        ...this.#databases.all().flatMap(({ views }) => views.warnings()),
         ...clockWarnings(clock),
         ...this.#ownLogsClosed,
         ...this.#forkWarnings()

@@ -183,6 +183,70 @@ test('views lists the views of a database with what is known of them', async () 
   assert.match(none.stderr, /^No view yet: see laterbase view-define --help/)
 })
 
+const BY_TYPE = { key: 'type', reduce: '_count' }
+
+test('view-define takes a definition from a file or standard input, and view-remove takes it away', async () => {
+  const input = ['a', 'b', 'a'].map((type) => JSON.stringify({ type, data: 1 })).join('\n')
+  await cli(['append', 'types'], { input })
+  const file = join(folder.path, 'by-type.json')
+  await writeFile(file, JSON.stringify(BY_TYPE))
+  const defined = await cli(['view-define', 'types', 'by-type', file])
+  assert.deepEqual([defined.code, defined.stdout], [0, 'by-type of types is defined\n'])
+  const rows = async (): Promise<unknown> => {
+    const answer = await cli(['view', 'types', 'by-type', '--group', '--json'])
+    return jsonLines<Row>(answer).map(({ key, value }) => [key, value])
+  }
+  assert.deepEqual(await rows(), [
+    ['a', 2],
+    ['b', 1]
+  ])
+  const other = JSON.stringify({ ...BY_TYPE, where: { type: 'a' } })
+  const replaced = await cli(['view-define', 'types', 'by-type', '--json'], { input: other })
+  const [result] = jsonLines<{ created: boolean; hash: string }>(replaced)
+  assert.equal(result?.created, false)
+  await until(async () => JSON.stringify(await rows()) === '[["a",2]]')
+  const removed = await cli(['view-remove', 'types', 'by-type'])
+  assert.deepEqual([removed.code, removed.stdout], [0, 'by-type of types is removed\n'])
+  assert.match((await cli(['view', 'types', 'by-type'])).stderr, /\(view-unknown\)/)
+  assert.match((await cli(['view-remove', 'types', 'by-type'])).stderr, /\(view-unknown\)/)
+})
+
+test('view-define says what is wrong with a definition', async () => {
+  await cli(['append', 'types'], { input: '{"data":1}' })
+  const define = (input: string): Promise<CliResult> =>
+    cli(['view-define', 'types', 'wrong'], { input })
+  const wrong = await define('{"key":"data.x","reduce":"_avg","limit":1}')
+  assert.equal(wrong.code, 1)
+  assert.match(wrong.stderr, /\/\w+ .*\(and 1 more\) \(view-invalid\)\n$/)
+  assert.match((await define('{')).stderr, /\(malformed-json\)/)
+  const missing = await cli(['view-define', 'types', 'wrong', join(folder.path, 'none.json')])
+  assert.match(missing.stderr, /\(file-unreadable\)/)
+})
+
+test('definitions of a configuration file are put when their database comes to be, where others are held', async () => {
+  await using own = await scratch()
+  const dir = join(own.path, 'a')
+  const configure = (definition: object): Promise<void> =>
+    writeFile(
+      join(own.path, 'laterbase.config.json'),
+      JSON.stringify({ views: { types: { 'by-type': definition } } })
+    )
+  const keys = async (url: string): Promise<unknown> => {
+    const answer = await runCli(['view', 'types', 'by-type', '--group', '--json', '--url', url])
+    return jsonLines<Row>(answer).map(({ key }) => key)
+  }
+  await configure(BY_TYPE)
+  {
+    await using first = await startNode(dir, [], { cwd: own.path })
+    const input = ['a', 'b'].map((type) => JSON.stringify({ type, data: 1 })).join('\n')
+    await runCli(['append', 'types', '--url', first.url], { input })
+    await until(async () => JSON.stringify(await keys(first.url)) === '["a","b"]')
+  }
+  await configure({ ...BY_TYPE, where: { type: 'b' } })
+  await using second = await startNode(dir, [], { cwd: own.path })
+  await until(async () => JSON.stringify(await keys(second.url)) === '["b"]')
+})
+
 test('views of a configuration file that are wrong are named with what is wrong', async () => {
   await using own = await scratch()
   const file = join(own.path, 'laterbase.config.json')
