@@ -22,6 +22,7 @@ import { ViewCompiler } from '../../src/node/view-compiler.ts'
 import { systemClock, systemHasher, systemVerifier } from '../../src/node/system.ts'
 import type { EventStore } from '../../src/store/event-store.ts'
 import { createMemoryDerivedStore } from '../../src/store/memory-derived-store.ts'
+import { Upcasters } from '../../src/schema/upcast.ts'
 import { createMemoryStore } from '../../src/store/memory-store.ts'
 import { DATABASE, SIGNERS, clashingEvents, logOf, seededRng } from './arbitraries.ts'
 
@@ -165,6 +166,8 @@ export function databaseOn(
     ownLogClosed: () => undefined,
     views: [],
     viewDefinitions: {},
+    schemas: [],
+    upcasters: new Upcasters([], systemHasher),
     viewCompiler: new ViewCompiler({ hasher: systemHasher, scripts: false }),
     openViews: async () => createMemoryDerivedStore(),
     log: () => undefined
