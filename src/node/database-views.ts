@@ -1,6 +1,6 @@
 /** The views of one database: functions of this program, and definitions that replicate. */
 
-import type { Hasher } from '../core/clock.ts'
+import type { Clock, Hasher, Rng } from '../core/clock.ts'
 import type { Json } from '../core/json.ts'
 import { LaterbaseError, isLaterbaseError } from '../errors.ts'
 import type { EventStore, KeyRange, StoredEvent } from '../store/event-store.ts'
@@ -9,6 +9,10 @@ import { nativeProgram } from '../views/native-program.ts'
 import type { ViewProgram } from '../views/program.ts'
 import type { ViewBuild } from '../views/view-build.ts'
 import type { ViewDefinition } from '../views/view-definition.ts'
+import { TRIAL_EVENTS_MAX } from '../views/limits.ts'
+import { findDifference } from '../views/trial.ts'
+import { indexOf } from '../views/view-build.ts'
+import type { ViewIndex } from '../views/view-index.ts'
 import { ViewEngine } from '../views/view-engine.ts'
 import type { ViewSlot } from '../views/view-slot.ts'
 import type { DatabaseInit } from './database-init.ts'
@@ -56,6 +60,8 @@ export function openDatabaseViews(init: DatabaseInit, database: ViewedDatabase):
     source,
     store,
     hasher,
+    rng: init.rng,
+    clock,
     reached,
     definitions,
     followed,
@@ -88,6 +94,8 @@ export interface DatabaseViewsInit {
   readonly source: DatabaseViewSource
   readonly store: EventStore
   readonly hasher: Hasher
+  readonly rng: Rng
+  readonly clock: Clock
   readonly reached: (cursor: string, signal: AbortSignal | undefined) => Promise<void>
   readonly definitions: Definitions
   readonly followed: ViewDefinitions
@@ -161,7 +169,8 @@ export class DatabaseViews implements Views {
   async define(view: AnyView): Promise<View> {
     checkViewName(view.name)
     const { engine, hasher } = this.#init
-    const program = nativeProgram(view as unknown as NativeView, hasher)
+    const program = nativeProgram(view, hasher)
+    await this.#try(view.name, program)
     const slot = await engine.define(view.name, program, 'library')
     return this.#view(slot)
   }
@@ -174,7 +183,7 @@ export class DatabaseViews implements Views {
       throw new LaterbaseError('LATERBASE_VIEW_INVALID', message)
     }
     const content = definition as Json
-    await compile(content)
+    await this.#try(name, await compile(content))
     await definitions.put({ type: 'laterbase.view', name }, content)
     this.follow()
     await this.#followed()
@@ -200,6 +209,20 @@ export class DatabaseViews implements Views {
     // A definition that functions of this program stood before is used now.
     this.follow()
     await this.#followed()
+  }
+
+  /** @throws LATERBASE_VIEW_INVALID with two rows that came of the same events */
+  async #try(name: string, program: ViewProgram): Promise<void> {
+    const { engine, source, rng, clock } = this.#init
+    if (await engine.isBuilt(name, program)) return
+    const events = await source.latest(TRIAL_EVENTS_MAX)
+    const createIndex = (): ViewIndex => indexOf(program)
+    const rows = await findDifference({ createIndex, events, rng, clock })
+    if (rows === undefined) return
+    const message =
+      `view ${name} is not a function of its events: of the same ones it made ${rows[0]} and ${rows[1]}. ` +
+      'Its functions must not use clocks, random numbers, or what they themselves change'
+    throw new LaterbaseError('LATERBASE_VIEW_INVALID', message)
   }
 
   async #followed(): Promise<void> {

@@ -1,8 +1,12 @@
-/** Makes programs of definitions that came as JSON; knows whether this node runs text of scripts. */
+/**
+ * Makes programs of definitions that came as JSON. The sandbox of scripts is loaded with the first of them: a
+ * node without any does not pay for it.
+ */
 
 import type { Hasher } from '../core/clock.ts'
 import type { Json } from '../core/json.ts'
-import { LaterbaseError, type Problem } from '../errors.ts'
+import { LaterbaseError } from '../errors.ts'
+import type { Problem } from '../errors.ts'
 import { compileDefinition, needsSandbox } from '../views/compile-definition.ts'
 import type { ViewProgram } from '../views/program.ts'
 import { readViewDefinition } from '../views/read-definition.ts'
@@ -23,36 +27,27 @@ export class ViewCompiler {
     this.#init = init
   }
 
-  /** @throws LATERBASE_VIEW_INVALID with `problems` */
+  /** @throws LATERBASE_VIEW_INVALID with `problems`, or where scripts are not run here */
   async compile(definition: Json): Promise<ViewProgram> {
     const { hasher, scripts } = this.#init
     const read = readViewDefinition(definition)
     if ('problems' in read) throw invalid(read.problems)
     const isScript = needsSandbox(read)
-    if (isScript && !scripts) {
-      const message = 'this node runs no scripts of views: its operator has not allowed it'
-      throw new LaterbaseError('LATERBASE_VIEW_INVALID', message, {
-        facts: { scripts_disabled: true }
-      })
-    }
-    const sandbox = isScript ? await this.#loadSandbox() : undefined
-    const program = compileDefinition(read, { hasher, sandbox })
+    if (isScript && !scripts) throw scriptsDisabled()
+    if (isScript) this.#sandbox ??= loadSandbox(hasher)
+    const program = compileDefinition(read, { hasher, sandbox: await this.#sandbox })
     if ('problems' in program) throw invalid(program.problems)
     return program
-  }
-
-  /** Made when the first text comes: it takes a tenth of a second, and most nodes have none. */
-  #loadSandbox(): Promise<Sandbox> {
-    this.#sandbox ??= loadSandbox(this.#init.hasher).catch((error: unknown) => {
-      this.#sandbox = undefined
-      throw error
-    })
-    return this.#sandbox
   }
 }
 
 function invalid(problems: readonly Problem[]): LaterbaseError {
   const [first] = problems
-  const message = `the definition of the view breaks a rule: ${first?.pointer ?? ''} ${first?.detail ?? ''}`
+  const message = `${first?.pointer ?? ''}: ${first?.detail ?? 'not a definition of a view'}`
   return new LaterbaseError('LATERBASE_VIEW_INVALID', message, { problems })
+}
+
+function scriptsDisabled(): LaterbaseError {
+  const message = 'this node runs no JavaScript of definitions: its operator has to allow it'
+  return new LaterbaseError('LATERBASE_VIEW_INVALID', message, { facts: { scripts: 'disabled' } })
 }

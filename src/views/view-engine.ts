@@ -52,6 +52,12 @@ export class ViewEngine {
     return this.#slots.has(name)
   }
 
+  /** There is a build of this program under that name, perhaps from before a restart. */
+  async isBuilt(name: string, program: ViewProgram): Promise<boolean> {
+    const catalog = await this.#open()
+    return catalog?.get(name)?.hash === program.hash
+  }
+
   /** Adds or replaces a view; its build goes on in the background. */
   async define(name: string, program: ViewProgram, origin: ViewOrigin): Promise<ViewSlot> {
     const held = this.#slots.get(name)

@@ -12,6 +12,11 @@ export function viewEvent(key: EventKey, value: Uint8Array): ViewEvent {
   return new StoredViewEvent(key, value)
 }
 
+/** The same event as it was before a function had it: what functions do with its data does not show. */
+export function unreadEvent(event: ViewEvent): ViewEvent {
+  return event instanceof StoredViewEvent ? event.unread() : structuredClone(event)
+}
+
 type Members = Readonly<Record<string, unknown>>
 
 /** A class, because hundreds of thousands are made in a build, of which few members are read. */
@@ -67,6 +72,10 @@ class StoredViewEvent implements ViewEvent {
 
   get datacontenttype(): string | undefined {
     return this.#text('datacontenttype')
+  }
+
+  unread(): ViewEvent {
+    return new StoredViewEvent(this.#key, this.#value)
   }
 
   /** For functions that keep or show an event whole. */

@@ -210,7 +210,7 @@ test('text that came from another node makes no view where none is run, which sa
   assert.deepEqual([refused.status, refused.json().code], [409, 'view-refused'])
   const info = (await ask(`${server.url}/db/depot/v/stock/_info`)).json()
   assert.equal(info.state, 'refused')
-  assert.match(info.reason, /script/)
+  assert.match(info.reason, /JavaScript/)
 })
 
 test('views that are not run here are named in the status, up to a number', async () => {
@@ -227,7 +227,7 @@ test('views that are not run here are named in the status, up to a number', asyn
   assert.equal((await ask(`${server.url}/depot/stock-0`)).json().code, 'view-refused')
   const { warnings } = (await ask(`${server.url}/_status`)).json()
   assert.equal(warnings.length, VIEWS_NAMED_MAX)
-  assert.match(warnings[0], /^View stock-0 of depot is not run here: .*scripts/)
+  assert.match(warnings[0], /^View stock-0 of depot is not run here: .*JavaScript/)
   const metrics = (await ask(`${server.url}/metrics`)).text
   assert.match(metrics, /laterbase_view_failed\{database="depot",view="stock-0"\} 1\n/)
 })

@@ -1,6 +1,7 @@
 /**
  * For each limit the test that goes beyond it and sees what happens: a file, seen from the folder of all
- * tests, and a part of the test's name. Those without a beyond are in `limits-unreached.ts`.
+ * tests, and a part of the test's name. What has no beyond is in
+ * `limit-paces.ts`.
  */
 
 type Reached = Readonly<Record<string, string>>

@@ -1,6 +1,6 @@
 /**
  * Every limit is in the limits file of its layer, and is reached by a test that is named in
- * `limits-reached.ts`, or is a pace of our own, in `limits-unreached.ts`.
+ * `limits-reached.ts`, or is a pace of our own.
  */
 
 import { readFile, readdir } from 'node:fs/promises'
@@ -15,8 +15,8 @@ import * as p2p from '../../src/p2p/limits.ts'
 import * as schema from '../../src/schema/limits.ts'
 import * as store from '../../src/store/limits.ts'
 import * as views from '../../src/views/limits.ts'
+import { FORMAT_BOUNDS, PACES } from './limit-paces.ts'
 import { REACHED } from './limits-reached.ts'
-import { FORMAT_BOUNDS, PACES } from './limits-unreached.ts'
 
 const { HTTP_LIMITS, ...httpConstants } = http
 const LAYERS: Readonly<Record<string, object>> = {

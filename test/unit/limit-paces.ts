@@ -1,6 +1,5 @@
-/** Limits that nobody can go beyond: paces of our own, and bounds of formats. */
+/** Limits that say how often, how long or how much we ourselves do something at a time: there is no beyond. */
 
-/** How much we do at a time, how often, and how long we wait: no peer or client can go beyond. */
 export const PACES: Readonly<Record<string, readonly string[]>> = {
   'protocols/limits.ts': ['ANNOUNCED_KEYS_MAX'],
   'src/core/limits.ts': ['RETRY_MS', 'RIPPLE_MS', 'RUN_BITS', 'TREE_LEVELS_MAX'],
