@@ -27,7 +27,7 @@ const STAMP_BYTES = 8
 
 export function rowKey(viewKey: Uint8Array, place: Uint8Array, number: number): Uint8Array {
   assert(number < EVENT_ROWS_MAX, 'the number of a row fits its bytes')
-  const bytes = new Uint8Array(viewKey.length + ROW_TAIL_BYTES)
+  const bytes = Buffer.allocUnsafe(viewKey.length + ROW_TAIL_BYTES)
   bytes.set(viewKey)
   bytes.set(place, viewKey.length)
   bytes[viewKey.length + PLACE_BYTES] = number >> 8
