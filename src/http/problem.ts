@@ -91,11 +91,11 @@ const CODE_OF_ERROR: Record<ErrorCode, ProblemCode> = {
 }
 
 /** Facts that tell apart what has one code in the library. */
-const CODE_OF_MARK: Readonly<Record<string, ProblemCode>> = {
-  malformed: 'malformed-json',
-  refused: 'view-refused',
-  scripts_disabled: 'scripts-disabled'
-}
+const CODE_OF_FACT: readonly (readonly [name: string, value: unknown, code: ProblemCode])[] = [
+  ['malformed', true, 'malformed-json'],
+  ['refused', true, 'view-refused'],
+  ['scripts', 'disabled', 'scripts-disabled']
+]
 
 /** Members of a problem beside those of RFC 9457. */
 export type Facts = Readonly<Record<string, Fact | Readonly<Record<string, Fact>>>>
@@ -168,10 +168,10 @@ function instanceOf(url: string): string {
 }
 
 function ofLaterbaseError(error: LaterbaseError): HttpProblem {
-  const marks = Object.keys(CODE_OF_MARK).filter((mark) => error.facts[mark] === true)
-  const code = CODE_OF_MARK[marks[0] ?? ''] ?? CODE_OF_ERROR[error.code]
+  const told = CODE_OF_FACT.find(([name, value]) => error.facts[name] === value)
+  const code = told?.[2] ?? CODE_OF_ERROR[error.code]
   const facts = Object.fromEntries(
-    Object.entries(error.facts).filter(([name]) => !marks.includes(name))
+    Object.entries(error.facts).filter(([name]) => name !== told?.[0])
   )
   const status = PROBLEMS[code][0]
   if (status >= 500) {

@@ -206,6 +206,8 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     EXPLAIN_EVENTS_MAX: `${VIEW_CAPS}: a row that more events made than are named`,
     VIEW_CHANGES_MAX: `${VIEW_CAPS}: a reader of changes that stops reading`,
     VIEW_FAULTS_SHOWN: `${VIEW_CAPS}: faults are counted, and so many of them shown`,
+    VIEWS_NAMED_MAX:
+      'integration/http-view-definitions.test.ts: are named in the status, up to a number',
     VIEW_SCRATCH_EVENTS_MAX: `${VIEW_CAPS}: what only all events can tell`
   },
   'src/schema/limits.ts': {
