@@ -48,6 +48,8 @@ export const ERROR_CODES = [
   'LATERBASE_VIEW_BUILDING',
   /** The view cannot be built or read; its state says why. */
   'LATERBASE_VIEW_FAILED',
+  /** Changes of a view that a reader was to follow are gone: the view is asked anew, and followed from there. */
+  'LATERBASE_CHANGES_LOST',
   /** A peer did not answer, or the connection to it broke. */
   'LATERBASE_PEER_UNREACHABLE',
   /** The node was closed, or is closing. */

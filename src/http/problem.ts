@@ -33,6 +33,7 @@ export const PROBLEMS = {
   'key-conflict': [409, 'The key exists with other content'],
   'view-behind': [409, 'The view does not cover that yet'],
   'view-refused': [409, 'The definition of the view is not run here'],
+  'changes-lost': [410, 'Changes of the view are gone'],
   'log-replaced': [410, 'The cursor is of another store'],
   'precondition-failed': [412, 'It is not as it was expected'],
   'too-large': [413, 'Larger than the limit'],
@@ -82,6 +83,7 @@ const CODE_OF_ERROR: Record<ErrorCode, ProblemCode> = {
   LATERBASE_VIEW_UNKNOWN: 'view-unknown',
   LATERBASE_VIEW_BUILDING: 'view-building',
   LATERBASE_VIEW_FAILED: 'view-failed',
+  LATERBASE_CHANGES_LOST: 'changes-lost',
   LATERBASE_PEER_UNREACHABLE: 'peer-unreachable',
   LATERBASE_CLOSED: 'closing'
 }
