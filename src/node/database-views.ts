@@ -315,6 +315,7 @@ function stateOf({ current, failure, done }: ViewSlot): ViewInfo['state'] {
 
 async function lastFaultsOf(build: ViewBuild): Promise<ViewInfo['lastFaults']> {
   const reading = await build.read()
+  if (reading === undefined) return []
   try {
     const faults = await build.index.faults(reading.reader, VIEW_FAULTS_SHOWN)
     return faults.map(({ place, fault }) => {
