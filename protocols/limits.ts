@@ -16,6 +16,8 @@ export const VERSION_HEADS_MAX = 15_000
 export const DATABASES_MAX = 1_024
 /** Bytes of a database name, which is ASCII. */
 export const NAME_BYTES_MAX = 63
+/** Views in one answer: the definitions of a database, and as many again that are functions of a program. */
+export const VIEWS_MAX = 1_024
 /** Commits in one page: bounds the signatures that one answer can make a requester check. */
 export const PAGE_COMMITS_MAX = 4_096
 /** Keys listed in one announcement; a larger commit lists its first ones. 2,048 × 16 B < 64 KiB. */

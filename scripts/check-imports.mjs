@@ -26,7 +26,7 @@ const FOLDERS = {
     'src/views',
     'src/errors.ts'
   ],
-  'src/http': ['protocols', 'src/node', 'src/errors.ts'],
+  'src/http': ['protocols', 'src/node', 'src/schema', 'src/errors.ts'],
   'src/cli': [
     'src/node',
     'src/http',
@@ -50,7 +50,15 @@ const FOLDERS = {
 
 /** In these folders only these files of another folder may be imported: the rest is its inside. */
 const FACES = {
-  'src/http': { 'src/node': ['src/node/laterbase.ts', 'src/node/options.ts', 'src/node/views.ts'] }
+  'src/http': {
+    'src/node': [
+      'src/node/laterbase.ts',
+      'src/node/options.ts',
+      'src/node/schemas.ts',
+      'src/node/views.ts'
+    ],
+    'src/schema': ['src/schema/exact-numbers.ts']
+  }
 }
 
 /** package → folders that may import it; a package that is not here may be imported nowhere. */
@@ -61,6 +69,7 @@ const PACKAGES = [
   },
   { name: /^classic-level$/, in: ['src/store'] },
   { name: /^ulid$/, in: ['src/core'] },
+  { name: /^ajv$|^ajv\/dist\/2020\.js$/, in: ['src/schema'] },
   { name: /^fastify$/, in: ['src/http'] },
   { name: /^commander$|^pino$|^pino-pretty$/, in: ['src/cli'] }
 ]

@@ -48,6 +48,10 @@ export const ERROR_CODES = [
   'LATERBASE_VIEW_BUILDING',
   /** The view cannot be built or read; its state says why. */
   'LATERBASE_VIEW_FAILED',
+  /** A schema breaks a rule of its kind; `problems` says where, by JSON pointer into it. */
+  'LATERBASE_SCHEMA_INVALID',
+  /** The database has no schema of that type and version. */
+  'LATERBASE_SCHEMA_UNKNOWN',
   /** A peer did not answer, or the connection to it broke. */
   'LATERBASE_PEER_UNREACHABLE',
   /** The node was closed, or is closing. */

@@ -48,3 +48,13 @@ export type {
   TrafficStatus,
   UnopenedDatabase
 } from './node/laterbase.ts'
+export type {
+  DataOf,
+  EventType,
+  JsonSchema,
+  SchemaEntry,
+  SchemaInfo,
+  SchemaOptions,
+  Schemas,
+  StandardSchema
+} from './node/schemas.ts'

@@ -1,4 +1,7 @@
-/** The frames of `/laterbase/delta/1.0.0`: comparisons and pages of missing commits. See spec.md. */
+/**
+ * The frames of `/laterbase/delta/1.0.0`: comparisons of sets and of views of them, and pages of missing
+ * commits. See spec.md.
+ */
 
 import {
   HASH_BYTES,
@@ -13,7 +16,8 @@ import {
   DATABASES_MAX,
   NAME_BYTES_MAX,
   PAGE_COMMITS_MAX,
-  VERSION_HEADS_MAX
+  VERSION_HEADS_MAX,
+  VIEWS_MAX
 } from '../limits.ts'
 import type { Rejected } from '../rejected.ts'
 import { Writer, decode, refuse } from '../wire.ts'
@@ -25,6 +29,14 @@ export const DELTA_PROTOCOL = '/laterbase/delta/1.0.0'
 export interface DatabaseDigest {
   readonly database: string
   readonly digest: Uint8Array
+}
+
+/** What a view contains of a set: equal for equal definitions over equal sets. */
+export interface WireView {
+  /** Hash of its definition. */
+  readonly definition: Uint8Array
+  /** Digest of its contents. */
+  readonly contents: Uint8Array
 }
 
 /** How far a node has one log, or one branch of it. */
@@ -47,6 +59,8 @@ export type DeltaRequest =
       /** More commits that are held of logs in which the branches part: where they do is looked for. */
       readonly places: readonly WireHead[]
     }
+  /** What the views of a set contain, if the responder holds exactly this one. */
+  | ({ readonly type: 'views' } & DatabaseDigest)
 
 /**
  * A stretch of a log that a page holds commits of: they follow one another from `firstSeq`. A log of
@@ -83,16 +97,27 @@ export type DeltaAnswer =
       readonly heads: readonly WireHead[]
     }
   | { readonly type: 'refused'; readonly reason: RefusalReason }
+  /** Of the set that was asked for, views that cover exactly it. */
+  | { readonly type: 'views'; readonly views: readonly WireView[] }
 
 export const REFUSAL_REASONS = ['database-unknown', 'request-invalid', 'busy'] as const
 export type RefusalReason = (typeof REFUSAL_REASONS)[number]
 
-const REQUEST = { compare: 1, page: 2 } as const
-const ANSWER = { compared: 1, page: 2, refused: 3 } as const
+/** Begins what is hashed to a view's definition; another one for views that are computed otherwise. */
+export const VIEW_DOMAIN = 'laterbase/view/1\n'
+const CONTENTS_BYTES = 16
+
+const REQUEST = { compare: 1, page: 2, views: 3 } as const
+const ANSWER = { compared: 1, page: 2, refused: 3, views: 4 } as const
 
 export function encodeDeltaRequest(request: DeltaRequest): Uint8Array {
   if (request.type === 'compare') {
     return new Writer().byte(REQUEST.compare).list(request.digests, writeDigest).finish()
+  }
+  if (request.type === 'views') {
+    const writer = new Writer().byte(REQUEST.views)
+    writeDigest(writer, request)
+    return writer.finish()
   }
   return new Writer(128 + 60 * request.heads.length)
     .byte(REQUEST.page)
@@ -107,6 +132,7 @@ export function decodeDeltaRequest(frame: Uint8Array): DeltaRequest | Rejected {
   return decode(frame, (reader): DeltaRequest => {
     const kind = reader.byte()
     if (kind === REQUEST.compare) return { type: 'compare', digests: readDigests(reader) }
+    if (kind === REQUEST.views) return { type: 'views', ...readDigest(reader) }
     if (kind !== REQUEST.page) refuse('unknown-value', `request kind ${kind}`)
     return {
       type: 'page',
@@ -127,6 +153,11 @@ export function encodeDeltaAnswer(answer: DeltaAnswer): Uint8Array {
         .byte(ANSWER.refused)
         .byte(1 + REFUSAL_REASONS.indexOf(answer.reason))
         .finish()
+    case 'views':
+      return new Writer(8 + 48 * answer.views.length)
+        .byte(ANSWER.views)
+        .list(answer.views, writeView)
+        .finish()
     case 'page': {
       let length = 128 + 60 * answer.heads.length + 120 * answer.logs.length
       for (const commit of answer.commits) length += commit.events.length + 96
@@ -145,6 +176,7 @@ export function decodeDeltaAnswer(frame: Uint8Array): DeltaAnswer | Rejected {
   return decode(frame, (reader): DeltaAnswer => {
     const kind = reader.byte()
     if (kind === ANSWER.compared) return { type: 'compared', digests: readDigests(reader) }
+    if (kind === ANSWER.views) return { type: 'views', views: reader.list(VIEWS_MAX, readView) }
     if (kind === ANSWER.refused) {
       const reason = REFUSAL_REASONS[reader.byte() - 1]
       return { type: 'refused', reason: reason ?? refuse('unknown-value', 'refusal reason') }
@@ -162,10 +194,19 @@ function writeDigest(writer: Writer, digest: DatabaseDigest): void {
 }
 
 function readDigests(reader: Reader): DatabaseDigest[] {
-  return reader.list(DATABASES_MAX, (inner) => ({
-    database: inner.name(NAME_BYTES_MAX),
-    digest: inner.fixed(HASH_BYTES)
-  }))
+  return reader.list(DATABASES_MAX, readDigest)
+}
+
+function readDigest(reader: Reader): DatabaseDigest {
+  return { database: reader.name(NAME_BYTES_MAX), digest: reader.fixed(HASH_BYTES) }
+}
+
+function writeView(writer: Writer, view: WireView): void {
+  writer.fixed(view.definition).fixed(view.contents)
+}
+
+function readView(reader: Reader): WireView {
+  return { definition: reader.fixed(HASH_BYTES), contents: reader.fixed(CONTENTS_BYTES) }
 }
 
 function writeHead(writer: Writer, head: WireHead): void {

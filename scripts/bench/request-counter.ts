@@ -10,6 +10,7 @@ import { DeltaClient } from '../../src/p2p/delta-client.ts'
 
 export interface RequestCounts {
   readonly pages: number
+  /** Of sets, and of views. */
   readonly compares: number
   readonly requestBytes: number
   readonly answerBytes: number

@@ -31,7 +31,7 @@ export const quantities: MapView<Handled> = {
 }
 
 /** Never the same twice, so that no state is met again by chance. */
-interface Handling {
+export interface Handling {
   readonly times: number
   readonly check: number
   readonly zone: string

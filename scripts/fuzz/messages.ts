@@ -7,7 +7,7 @@ import {
   encodeDeltaAnswer,
   encodeDeltaRequest
 } from '../../protocols/delta/codec.ts'
-import type { DatabaseDigest, PageLog, WireHead } from '../../protocols/delta/codec.ts'
+import type { DatabaseDigest, PageLog, WireHead, WireView } from '../../protocols/delta/codec.ts'
 import { encodeEvents } from '../../protocols/event/codec.ts'
 import { ANNOUNCED_KEYS_MAX } from '../../protocols/limits.ts'
 import { Writer } from '../../protocols/wire.ts'
@@ -25,8 +25,10 @@ export const DATABASE = 'yard'
 export type Size = 'small' | 'large'
 
 export function request(prng: Prng, size: Size): Uint8Array {
-  if (prng.fraction() < 0.4) {
-    return encodeDeltaRequest({ type: 'compare', digests: digests(prng, size) })
+  const kind = prng.fraction()
+  if (kind < 0.3) return encodeDeltaRequest({ type: 'compare', digests: digests(prng, size) })
+  if (kind < 0.4) {
+    return encodeDeltaRequest({ type: 'views', database: name(prng), digest: bytes(prng, 32) })
   }
   return encodeDeltaRequest({
     type: 'page',
@@ -44,6 +46,7 @@ export function answer(prng: Prng, size: Size): Uint8Array {
     return encodeDeltaAnswer({ type: 'refused', reason })
   }
   if (kind < 0.3) return encodeDeltaAnswer({ type: 'compared', digests: digests(prng, size) })
+  if (kind < 0.4) return encodeDeltaAnswer({ type: 'views', views: views(prng, size) })
   const logs = list(prng.integer(1, 4), (): PageLog => {
     const begins = prng.fraction() < 0.5
     const genesis = begins ? { publicKey: bytes(prng, 32), nonce: bytes(prng, 16) } : undefined
@@ -146,6 +149,11 @@ export function frameAll(frames: readonly Uint8Array[]): Uint8Array {
 function digests(prng: Prng, size: Size): DatabaseDigest[] {
   const count = size === 'large' ? 1_024 : prng.integer(0, 4)
   return list(count, () => ({ database: name(prng), digest: bytes(prng, 32) }))
+}
+
+function views(prng: Prng, size: Size): WireView[] {
+  const count = size === 'large' ? 1_024 : prng.integer(0, 4)
+  return list(count, () => ({ definition: bytes(prng, 32), contents: bytes(prng, 16) }))
 }
 
 function heads(prng: Prng, size: Size): WireHead[] {

@@ -39,7 +39,7 @@ export type RogueScript = (
 export interface Rogue {
   readonly transport: Transport
   /** Requests that it was asked, by kind. */
-  readonly asked: { compare: number; page: number }
+  readonly asked: { compare: number; page: number; views: number }
   /** Times that an honest node left. */
   readonly left: string[]
 }
@@ -47,7 +47,7 @@ export interface Rogue {
 /** A member with our transport and a script in place of a node. The caller dials, and closes it. */
 export async function startRogue(networkKey: Uint8Array, script: RogueScript): Promise<Rogue> {
   const rogue: Rogue = {
-    asked: { compare: 0, page: 0 },
+    asked: { compare: 0, page: 0, views: 0 },
     left: [],
     transport: createLibp2pTransport({
       privateKey: systemRng.bytes(32),

@@ -53,6 +53,26 @@ export function pageRequestParts(
   ]
 }
 
+export function viewsRequestParts(set: { name: string; digest: Uint8Array }): Part[] {
+  return [part('kind', byte(3)), ...digestParts([set]).slice(1)]
+}
+
+export interface VectorView {
+  readonly definition: Uint8Array
+  readonly contents: Uint8Array
+}
+
+export function viewsParts(views: readonly VectorView[]): Part[] {
+  return [
+    part('kind', byte(4)),
+    part('view count', varint(views.length)),
+    ...views.flatMap(({ definition, contents }, index) => [
+      part(`view ${index} definition`, definition),
+      part(`view ${index} contents`, contents)
+    ])
+  ]
+}
+
 /** A log as a page lists it: by the first of its commits in the page. */
 export interface ListedLog {
   readonly log: VectorLog

@@ -23,7 +23,9 @@ import {
   headFields,
   pageFields,
   pageParts,
-  pageRequestParts
+  pageRequestParts,
+  viewsParts,
+  viewsRequestParts
 } from './delta-frames.ts'
 import type { VectorHead, VectorPage } from './delta-frames.ts'
 import { invalidPages, validPages } from './page-vectors.ts'
@@ -37,6 +39,11 @@ const DIGESTS = [
 ]
 const PAGE: VectorPage = { complete: true, commits: [gate1, dock1, gate2, gate3], heads: HEADS }
 const LATER: VectorPage = { complete: false, commits: [gate2], heads: HEADS }
+const SET = { name: 'yard', digest: digestOf(HEADS) }
+const VIEWS = [counting(0x50, 32), counting(0x70, 32)].map((definition, index) => ({
+  definition,
+  contents: counting(0x90 + index, 16)
+}))
 const EMPTY: VectorPage = { complete: true, commits: [], heads: [] }
 
 export function validDeltas(): object {
@@ -56,7 +63,12 @@ export function validDeltas(): object {
       pageRequest('what is beyond two heads', HEADS),
       pageRequest('no more than one commit', [headAt(gate1)], 0),
       pageRequest('the highest sequence number', [{ ...headAt(gate1), seq: HIGHEST_SEQ }]),
-      pageRequest('places along a log whose branches part', HEADS, 1_048_576, [headAt(gate1)])
+      pageRequest('places along a log whose branches part', HEADS, 1_048_576, [headAt(gate1)]),
+      viewsRequest('views of a set', SET),
+      viewsRequest('views of the longest name', {
+        name: 'a'.repeat(63),
+        digest: counting(0, 32)
+      })
     ],
     answers: [
       {
@@ -76,9 +88,16 @@ export function validDeltas(): object {
         hex: hex(Buffer.from([3, 1 + index])),
         type: 'refused',
         reason
-      }))
+      })),
+      viewsAnswer('no views', []),
+      viewsAnswer('two views', VIEWS)
     ],
     pages: validPages(),
+    definitions: [counting(0, 32), new Uint8Array(32).fill(0xff)].map((functions, index) => ({
+      name: `functions ${index + 1}`,
+      functions: hex(functions),
+      definition: hex(sha256(ascii('laterbase/view/1\n'), functions))
+    })),
     perimeters: [perimeter(counting(0, 32)), perimeter(new Uint8Array(32).fill(0xff))]
   }
 }
@@ -112,15 +131,23 @@ function rejection(name: string, bytes: Uint8Array, code: string): Rejection {
 function invalidRequests(): Rejection[] {
   const compareParts = [part('kind', byte(1)), ...digestParts(DIGESTS)]
   const pageOf = pageRequestParts(HEADS)
+  const viewsOf = viewsRequestParts(SET)
   const tooLong = [part('length', varint(64)), part('name', ascii('a'.repeat(64)))]
   return [
     ...cuts('compare', compareParts),
     ...cuts('page', pageOf),
+    ...cuts('views', viewsOf),
     rejection('kind 0', Buffer.concat([byte(0), bytesOf(pageOf.slice(1))]), 'unknown-value'),
-    rejection('kind 3', replaced(pageOf, 'kind', byte(3)), 'unknown-value'),
+    rejection('kind 4', replaced(pageOf, 'kind', byte(4)), 'unknown-value'),
     rejection('kind 255', replaced(pageOf, 'kind', byte(255)), 'unknown-value'),
     rejection('compare: a byte too many', withByte(compareParts), 'trailing-bytes'),
     rejection('page: a byte too many', withByte(pageOf), 'trailing-bytes'),
+    rejection('views: a byte too many', withByte(viewsOf), 'trailing-bytes'),
+    rejection(
+      'views: a name of 64 bytes',
+      bytesOf([part('kind', byte(3)), ...tooLong]),
+      'over-limit'
+    ),
     rejection(
       'compare: 1,025 databases, and no bytes behind the count',
       bytesOf([part('kind', byte(1)), part('count', varint(1_025))]),
@@ -157,12 +184,14 @@ function invalidRequests(): Rejection[] {
       'not-allowed'
     ),
     ...badVarints('compare', compareParts, ['digest count', 'database 0 length']),
-    ...badVarints('page', pageOf, ['database length', 'bytes_max', 'head count', 'head 1 seq'])
+    ...badVarints('page', pageOf, ['database length', 'bytes_max', 'head count', 'head 1 seq']),
+    ...badVarints('views', viewsOf, ['database 0 length'])
   ]
 }
 
 function invalidAnswers(): Rejection[] {
   const comparedParts = [part('kind', byte(1)), ...digestParts(DIGESTS)]
+  const views = viewsParts(VIEWS)
   const page = pageParts(PAGE)
   const later = pageParts(LATER)
   const field = (name: string, bytes: Uint8Array): Uint8Array => replaced(page, name, bytes)
@@ -177,13 +206,26 @@ function invalidAnswers(): Rejection[] {
     ...cuts('compared', comparedParts),
     ...cuts('page', page),
     ...cuts('refused', [part('kind', byte(3)), part('reason', byte(1))]),
+    ...cuts('views', views),
     rejection('kind 0', field('kind', byte(0)), 'unknown-value'),
-    rejection('kind 4', field('kind', byte(4)), 'unknown-value'),
+    rejection('kind 5', field('kind', byte(5)), 'unknown-value'),
     rejection('refused: reason 0', Buffer.from([3, 0]), 'unknown-value'),
     rejection('refused: reason 4', Buffer.from([3, 4]), 'unknown-value'),
     rejection('refused: a byte too many', Buffer.from([3, 1, 0]), 'trailing-bytes'),
     rejection('compared: a byte too many', withByte(comparedParts), 'trailing-bytes'),
     rejection('page: a byte too many', withByte(page), 'trailing-bytes'),
+    rejection('views: a byte too many', withByte(views), 'trailing-bytes'),
+    rejection(
+      'views: 1,025 views, and no bytes behind the count',
+      Buffer.concat([byte(4), varint(1_025)]),
+      'over-limit'
+    ),
+    rejection(
+      'views: 1,024 views, and no bytes behind the count',
+      Buffer.concat([byte(4), varint(1_024)]),
+      'truncated'
+    ),
+    ...badVarints('views', views, ['view count']),
     rejection('page: complete is 2', field('complete', byte(2)), 'unknown-value'),
     rejection('page: has_genesis is 2', field('log 0 has_genesis', byte(2)), 'unknown-value'),
     rejection(
@@ -322,6 +364,23 @@ function pageRequest(
     bytes_max: bytesMax,
     heads: heads.map(headFields),
     places: places.map(headFields)
+  }
+}
+
+function viewsRequest(name: string, set: typeof SET): object {
+  const { name: database, digest } = set
+  const frame = bytesOf(viewsRequestParts(set))
+  return { name, hex: hex(frame), type: 'views', database, digest: hex(digest) }
+}
+
+function viewsAnswer(name: string, views: typeof VIEWS): object {
+  return {
+    name,
+    hex: hex(bytesOf(viewsParts(views))),
+    type: 'views',
+    views: views.map(({ definition, contents }) => {
+      return { definition: hex(definition), contents: hex(contents) }
+    })
   }
 }
 

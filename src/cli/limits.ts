@@ -25,6 +25,9 @@ export const GET_KEYS = 1_000
 export const FEED_BACKOFF_MS_MIN = 250
 export const FEED_BACKOFF_MS_MAX = 10_000
 
+/** How often `view` asks again for a view that is being built, ms. */
+export const VIEW_POLL_MS = 500
+
 /** How long `status --watch` shows a status before it asks for the next one, ms. */
 export const STATUS_WATCH_MS = 1_000
 

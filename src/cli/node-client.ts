@@ -8,7 +8,7 @@ import { parseNodeUrl } from './addresses.ts'
 import { CommandFailure, EXIT } from './failure.ts'
 
 export interface NodeRequest {
-  readonly method?: 'GET' | 'PUT' | 'POST'
+  readonly method?: 'GET' | 'PUT' | 'POST' | 'DELETE'
   readonly contentType?: string
   readonly body?: string | Uint8Array
   readonly signal?: AbortSignal
@@ -110,7 +110,12 @@ export function databasePath(name: string, rest = ''): string {
   return `/db/${encodeURIComponent(name)}${rest}`
 }
 
+export function viewPath(database: string, view: string, rest = ''): string {
+  return databasePath(database, `/v/${encodeURIComponent(view)}${rest}`)
+}
+
 const USAGE_CODES: ReadonlySet<string> = new Set([
+  'ambiguous-query',
   'argument-invalid',
   'cursor-invalid',
   'name-invalid',

@@ -18,6 +18,10 @@ import { simulateCommand } from './commands/simulate.ts'
 import { startCommand } from './commands/start.ts'
 import { statusCommand } from './commands/status.ts'
 import { verifyCommand } from './commands/verify.ts'
+import { viewDefineCommand } from './commands/view-define.ts'
+import { viewRemoveCommand } from './commands/view-remove.ts'
+import { viewCommand } from './commands/view.ts'
+import { viewsCommand } from './commands/views.ts'
 import { describeFailure, EXIT, type ExitCode } from './failure.ts'
 import { createLog, type LogLevel } from './log.ts'
 import { applySettings } from './settings.ts'
@@ -70,6 +74,10 @@ const COMMANDS = [
   appendCommand,
   feedCommand,
   getCommand,
+  viewCommand,
+  viewsCommand,
+  viewDefineCommand,
+  viewRemoveCommand,
   dbsCommand,
   statusCommand,
   digestCommand,

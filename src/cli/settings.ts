@@ -22,8 +22,8 @@ export async function applySettings(
   const named = (command.opts()['config'] as string | undefined) ?? env['LATERBASE_CONFIG']
   const config = await loadConfig(named === '' ? undefined : named, process.cwd())
   for (const name of Object.keys(config?.entries ?? {})) {
-    if (!known.has(name)) {
-      const names = [...known].sort().join(', ')
+    if (!known.has(name) && !Object.hasOwn(ENTRIES, name)) {
+      const names = [...known, ...Object.keys(ENTRIES)].sort().join(', ')
       throw usageFailure(`${config?.file}: there is no option '${name}'; there are: ${names}`)
     }
   }
@@ -33,7 +33,25 @@ export async function applySettings(
     const value = fromEnvironment(options, env) ?? fromConfig(options, config)
     if (value !== undefined) command.setOptionValueWithSource(name, value, 'config')
   }
+  for (const [name, reader] of Object.entries(ENTRIES)) {
+    const entry = config?.entries[name]
+    if (config === undefined || entry === undefined || command.name() !== reader) continue
+    command.setOptionValueWithSource(name, { file: config.file, entry }, 'config')
+  }
   applyHttpAsUrl(command, config, env)
+}
+
+/** What stands in a configuration file besides options, which a command line has no words for. */
+export interface ConfigEntry {
+  readonly file: string
+  readonly entry: unknown
+}
+
+/** Each with the command that reads it, as a ConfigEntry among its options. */
+const ENTRIES: Readonly<Record<string, string>> = {
+  views: 'start',
+  schemas: 'start',
+  upcasters: 'start'
 }
 
 /** A client command of a configuration that moves the facade finds it there. */

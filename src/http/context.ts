@@ -16,6 +16,8 @@ export interface HttpContext {
   readonly pages: ByteBudget
   /** Places for longpoll, continuous and eventsource readers. */
   readonly feeds: Slots
+  /** Places for questions to views. */
+  readonly views: Slots
   /** Places for NDJSON streams. */
   readonly streams: Slots
 }

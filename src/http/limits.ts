@@ -37,6 +37,11 @@ export interface HttpLimits {
   readonly pageBatch: number
   readonly rangeScanMax: number
   readonly conflictsMax: number
+  readonly viewRowsMax: number
+  readonly viewsAskedMax: number
+  readonly viewMsDefault: number
+  readonly viewMsMin: number
+  readonly viewMsMax: number
   readonly feedsMax: number
   readonly feedChunkBytes: number
   readonly longpollMsDefault: number
@@ -114,7 +119,17 @@ export const HTTP_LIMITS: HttpLimits = {
   rangeScanMax: 10_000,
   /** Conflicting keys in one answer. */
   conflictsMax: 1_000,
-  /** Waiting and streaming readers of the changes feed at one time. */
+  /** Rows of a view in one answer; one that would have more is refused, because CouchDB has no bound. */
+  viewRowsMax: 10_000,
+  /** Questions to views that are answered, or wait, at one time: each may hold a page. */
+  viewsAskedMax: 128,
+  /** For a view to be built and to cover what it should: below the patience of common clients. */
+  viewMsDefault: 10_000,
+  /** A `timeout` below it would be over before a view that is ready has answered. */
+  viewMsMin: 100,
+  /** Below the time after which a socket on which nothing moves is closed. */
+  viewMsMax: 55_000,
+  /** Waiting and streaming readers of feeds at one time. */
   feedsMax: 256,
   /** Bytes handed to a socket at one time: what a reader that stopped reading costs, about. */
   feedChunkBytes: 64 * KIB,

@@ -8,15 +8,13 @@
 
 import type { FastifyReply, FastifyRequest } from 'fastify'
 
-import { isLaterbaseError } from '../errors.ts'
 import type { ChangesPage, Database } from '../node/laterbase.ts'
 import type { HttpContext } from './context.ts'
 import { monotonicMs, pause, within } from './deadline.ts'
 import type { FeedQuery } from './feed-query.ts'
+import { endOf, LiveStream, startStream } from './live-stream.ts'
 import { NDJSON_TYPE, SSE_TYPE } from './negotiate.ts'
-import { problemJson, toProblem } from './problem.ts'
 import { eventRow } from './rows.ts'
-import { StreamClosed, StreamWriter } from './stream-writer.ts'
 
 export interface FeedRequest {
   readonly context: HttpContext
@@ -32,7 +30,9 @@ export async function streamFeed(feed: FeedRequest): Promise<FastifyReply> {
     // A bad cursor is an ordinary problem answer: nothing is sent before this has been read.
     const first = await readBatch(feed, feed.query.since, 0)
     const format = feed.query.feed === 'continuous' ? CONTINUOUS : EVENT_SOURCE
-    start(reply, format, first)
+    // A feed that begins with nothing sends its cursor in a header: what `now` was, to come back with.
+    const cursor = first.changes.length === 0 ? { 'laterbase-lc': first.lastLc } : {}
+    startStream(reply, format.contentType, cursor)
     if (request.method === 'HEAD') reply.raw.end()
     else await new LiveFeed(feed, format, signal).run(first)
     return reply
@@ -73,21 +73,19 @@ class LiveFeed {
   readonly #query: FeedQuery
   readonly #format: FeedFormat
   readonly #signal: AbortSignal
-  readonly #writer: StreamWriter
+  readonly #stream: LiveStream
   #rowsSent = 0
   /** The cursor that the reader knows of. */
   #toldLc: string
   #rowSentMs = monotonicMs()
-  #writtenMs = monotonicMs()
 
   constructor(feed: FeedRequest, format: FeedFormat, signal: AbortSignal) {
-    const { stallMsMax } = feed.context.limits
     this.#feed = feed
     this.#query = feed.query
     this.#format = format
     this.#signal = signal
     this.#toldLc = feed.query.since
-    this.#writer = new StreamWriter(feed.reply.raw, { bufferBytesMax: 0, stallMsMax })
+    this.#stream = new LiveStream(feed.reply, feed.context.limits.stallMsMax)
   }
 
   /** Ends the answer, whatever happens. */
@@ -108,7 +106,7 @@ class LiveFeed {
     } catch (error) {
       ending = this.#endingFor(error, page)
     }
-    this.#writer.end(ending)
+    this.#stream.end(ending)
   }
 
   #isFull(): boolean {
@@ -122,14 +120,14 @@ class LiveFeed {
     for (const { lc, event } of page.changes) {
       chunk += this.#format.row(eventRow(event, options, lc), lc)
       if (chunk.length < feedChunkBytes) continue
-      await this.#write(chunk)
+      await this.#stream.write(chunk)
       chunk = ''
     }
-    if (chunk !== '') await this.#write(chunk)
-    if (page.changes.length > 0) this.#rowSentMs = this.#writtenMs
+    if (chunk !== '') await this.#stream.write(chunk)
+    if (page.changes.length > 0) this.#rowSentMs = this.#stream.writtenMs
     this.#rowsSent += page.changes.length
     this.#toldLc = page.changes.at(-1)?.lc ?? this.#toldLc
-    if (monotonicMs() >= this.#writtenMs + this.#query.heartbeatMs) await this.#beat(page)
+    if (monotonicMs() >= this.#stream.writtenMs + this.#query.heartbeatMs) await this.#beat(page)
   }
 
   /** True when there may be more after `page`; false when the client's `timeout` is over. */
@@ -139,12 +137,12 @@ class LiveFeed {
       const nowMs = monotonicMs()
       const endMs = this.#rowSentMs + timeoutMs
       if (nowMs >= endMs) return false
-      const waitMs = Math.min(this.#writtenMs + heartbeatMs, endMs) - nowMs
+      const waitMs = Math.min(this.#stream.writtenMs + heartbeatMs, endMs) - nowMs
       const isChanged = await within(Math.max(1, waitMs), this.#signal, (signal) =>
         this.#feed.database.changed(page.lastLc, { signal })
       )
       if (isChanged) return true
-      if (monotonicMs() >= this.#writtenMs + heartbeatMs) await this.#beat(page)
+      if (monotonicMs() >= this.#stream.writtenMs + heartbeatMs) await this.#beat(page)
     }
   }
 
@@ -152,25 +150,16 @@ class LiveFeed {
   async #beat(page: ChangesPage): Promise<void> {
     const isFiltered = Object.keys(this.#query.filter).length > 0
     const hasPassedOver = isFiltered && page.lastLc !== this.#toldLc
-    await this.#write(hasPassedOver ? this.#format.checkpoint(page) : this.#format.heartbeat)
+    await this.#stream.write(hasPassedOver ? this.#format.checkpoint(page) : this.#format.heartbeat)
     this.#toldLc = page.lastLc
   }
 
-  async #write(text: string): Promise<void> {
-    await this.#writer.write(text)
-    this.#writtenMs = monotonicMs()
-  }
-
   #endingFor(error: unknown, page: ChangesPage): string {
-    if (error instanceof StreamClosed) return ''
-    // The node or the server closes: an orderly end, with the cursor to come back with.
-    if (this.#signal.aborted || isLaterbaseError(error, 'LATERBASE_CLOSED')) {
-      return this.#format.checkpoint(page)
-    }
-    const { log } = this.#feed.context
-    const problem = toProblem(error)
-    if (problem.status >= 500) log('error', 'a feed failed', { error: String(problem.cause) })
-    return this.#format.problem(problemJson(problem, this.#feed.request.url))
+    const { context, request } = this.#feed
+    const end = endOf(error, { context, signal: this.#signal, url: request.url })
+    if (end.type === 'gone') return ''
+    // An orderly end says where to come back.
+    return end.type === 'closing' ? this.#format.checkpoint(page) : this.#format.problem(end.json)
   }
 }
 
@@ -179,22 +168,4 @@ function readBatch(feed: FeedRequest, since: string, rowsSent: number): Promise<
   const { pageBatch } = feed.context.limits
   const room = limit === undefined ? pageBatch : Math.min(pageBatch, limit - rowsSent)
   return feed.database.changesPage({ since, filter, limit: room })
-}
-
-/** A feed that begins with nothing sends its cursor in a header: what `now` was, to come back with. */
-function start(reply: FastifyReply, format: FeedFormat, first: ChangesPage): void {
-  reply.hijack()
-  const { raw } = reply
-  raw.socket?.setTimeout(0)
-  for (const [name, value] of Object.entries(reply.getHeaders())) {
-    if (value !== undefined) raw.setHeader(name, value)
-  }
-  raw.setHeader('content-type', format.contentType)
-  if (first.changes.length === 0) raw.setHeader('laterbase-lc', first.lastLc)
-  // It ends for a reason that concerns the connection: client or server go away.
-  raw.setHeader('connection', 'close')
-  // A proxy that gathers a stream into larger pieces would hold live rows back.
-  raw.setHeader('x-accel-buffering', 'no')
-  raw.writeHead(200)
-  raw.flushHeaders()
 }

@@ -11,9 +11,19 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 
 import type { NodeStatus } from '../node/laterbase.ts'
 import type { HttpContext } from './context.ts'
+import {
+  counter,
+  counters,
+  type Family,
+  familyText,
+  gauge,
+  gauges,
+  type Sample
+} from './metric-families.ts'
 import { negotiate } from './negotiate.ts'
 import { expectNoParameters } from './query.ts'
 import { asIs, type Route } from './route.ts'
+import { viewFamilies } from './view-metrics.ts'
 
 export const METRICS_ROUTE: Route = {
   path: '/metrics',
@@ -33,20 +43,12 @@ async function getMetrics(
 ): Promise<FastifyReply> {
   expectNoParameters(request.url)
   negotiate(request.headers.accept, [TEXT_TYPE, OPENMETRICS_TYPE])
-  const families = [...nodeFamilies(await node.status()), ...processFamilies()]
+  const families = [
+    ...nodeFamilies(await node.status()),
+    ...(await viewFamilies(node)),
+    ...processFamilies()
+  ]
   return reply.type(METRICS_TYPE).serializer(asIs).send(families.map(familyText).join(''))
-}
-
-interface Sample {
-  readonly value: number
-  readonly labels?: Readonly<Record<string, string>>
-}
-
-interface Family {
-  readonly name: string
-  readonly type: 'counter' | 'gauge'
-  readonly help: string
-  readonly samples: readonly Sample[]
 }
 
 function nodeFamilies(status: NodeStatus): readonly Family[] {
@@ -191,32 +193,4 @@ function openFiles(): readonly string[] | undefined {
   } catch {
     return undefined
   }
-}
-
-function gauge(name: string, help: string, value: number): Family {
-  return gauges(name, help, [{ value }])
-}
-
-function gauges(name: string, help: string, samples: readonly Sample[]): Family {
-  return { name, type: 'gauge', help, samples }
-}
-
-function counter(name: string, help: string, value: number): Family {
-  return counters(name, help, [{ value }])
-}
-
-function counters(name: string, help: string, samples: readonly Sample[]): Family {
-  return { name, type: 'counter', help, samples }
-}
-
-function familyText({ name, type, help, samples }: Family): string {
-  const lines = samples.map(({ value, labels = {} }) => {
-    const pairs = Object.entries(labels).map(([label, text]) => `${label}="${escaped(text)}"`)
-    return `${name}${pairs.length === 0 ? '' : `{${pairs.join(',')}}`} ${value}\n`
-  })
-  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`
-}
-
-function escaped(label: string): string {
-  return label.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
 }

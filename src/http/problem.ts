@@ -21,16 +21,21 @@ export const PROBLEMS = {
   'parameter-invalid': [400, 'A parameter cannot be read'],
   'parameter-unknown': [400, 'There is no such parameter'],
   'cross-origin': [403, 'Pages of other origins may not write'],
+  'scripts-disabled': [403, 'This node runs no scripts'],
   'database-unknown': [404, 'There is no such database here'],
   'event-unknown': [404, 'There is no such event here'],
   'view-unknown': [404, 'There is no such view here'],
+  'schema-unknown': [404, 'There is no such schema here'],
   'route-unknown': [404, 'There is nothing at this address'],
   'method-not-allowed': [405, 'The resource does not have this method'],
   'not-acceptable': [406, 'No representation fits the Accept header'],
   'body-timeout': [408, 'The request came too slowly'],
   'db-exists': [409, 'The database exists'],
   'key-conflict': [409, 'The key exists with other content'],
+  'view-behind': [409, 'The view does not cover that yet'],
+  'view-refused': [409, 'The definition of the view is not run here'],
   'log-replaced': [410, 'The cursor is of another store'],
+  'precondition-failed': [412, 'It is not as it was expected'],
   'too-large': [413, 'Larger than the limit'],
   'url-too-long': [414, 'The address is too long'],
   'media-type-unsupported': [415, 'The media type of the body is not supported'],
@@ -39,10 +44,10 @@ export const PROBLEMS = {
   'event-invalid': [422, 'An event breaks a rule'],
   'future-dated': [422, 'An event is dated in the future'],
   'view-invalid': [422, 'The definition of a view breaks a rule'],
+  'schema-invalid': [422, 'The schema breaks a rule'],
   'headers-too-large': [431, 'The headers are too large'],
   internal: [500, 'An error of this server'],
   'store-corrupt': [500, 'Stored bytes are damaged'],
-  'view-failed': [500, 'The view cannot be built or read'],
   busy: [503, 'Too much at once'],
   closing: [503, 'The node is closing'],
   'feeds-full': [503, 'Too many feeds at once'],
@@ -50,6 +55,7 @@ export const PROBLEMS = {
   'store-failed': [503, 'The store cannot be used now'],
   'sync-timeout': [503, 'Anti-entropy is still running'],
   'view-building': [503, 'The view is being built'],
+  'view-failed': [503, 'The view cannot be built or read now'],
   'disk-full': [507, 'The disk is full']
 } as const satisfies Record<string, readonly [status: number, title: string]>
 
@@ -78,11 +84,23 @@ const CODE_OF_ERROR: Record<ErrorCode, ProblemCode> = {
   LATERBASE_VIEW_UNKNOWN: 'view-unknown',
   LATERBASE_VIEW_BUILDING: 'view-building',
   LATERBASE_VIEW_FAILED: 'view-failed',
+  LATERBASE_SCHEMA_INVALID: 'schema-invalid',
+  LATERBASE_SCHEMA_UNKNOWN: 'schema-unknown',
   LATERBASE_PEER_UNREACHABLE: 'peer-unreachable',
   LATERBASE_CLOSED: 'closing'
 }
 
-export type Facts = Readonly<Record<string, string | number | boolean>>
+/** Facts that tell apart what has one code in the library. */
+const CODE_OF_MARK: Readonly<Record<string, ProblemCode>> = {
+  malformed: 'malformed-json',
+  refused: 'view-refused',
+  scripts_disabled: 'scripts-disabled'
+}
+
+/** Members of a problem beside those of RFC 9457. */
+export type Facts = Readonly<Record<string, Fact | Readonly<Record<string, Fact>>>>
+
+type Fact = string | number | boolean
 
 export interface HttpProblemOptions {
   readonly facts?: Facts
@@ -150,8 +168,11 @@ function instanceOf(url: string): string {
 }
 
 function ofLaterbaseError(error: LaterbaseError): HttpProblem {
-  const { malformed, ...facts } = error.facts
-  const code = malformed === true ? 'malformed-json' : CODE_OF_ERROR[error.code]
+  const marks = Object.keys(CODE_OF_MARK).filter((mark) => error.facts[mark] === true)
+  const code = CODE_OF_MARK[marks[0] ?? ''] ?? CODE_OF_ERROR[error.code]
+  const facts = Object.fromEntries(
+    Object.entries(error.facts).filter(([name]) => !marks.includes(name))
+  )
   const status = PROBLEMS[code][0]
   if (status >= 500) {
     const detail = FIXED_DETAILS[code] ?? INTERNAL_DETAIL
@@ -166,8 +187,7 @@ const FIXED_DETAILS: Partial<Record<ProblemCode, string>> = {
     'The store of this node cannot be read or written now; /_status says why. A write may be there ' +
     'all the same: send it again with the same `key`, or with `source` and `id`, and it is one event.',
   'disk-full': 'New events are refused until there is room; reads go on, and nothing is lost.',
-  'view-failed':
-    'What is known of the view says why; other views and the events are not concerned.',
+  'view-failed': 'It is tried again; other views and the events are not concerned.',
   'view-building': 'Ask again when it is built; events are written and read meanwhile.',
   'peer-unreachable': 'The connection to a peer broke.',
   closing: 'Ask again when the node is back.'

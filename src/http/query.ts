@@ -3,6 +3,8 @@
  * twice, is an error, because a misspelt one that is ignored changes an answer silently.
  */
 
+import type { Json } from '../node/laterbase.ts'
+import { findInexactNumber } from '../schema/exact-numbers.ts'
 import { NAME_CHARS_MAX } from './limits.ts'
 import { HttpProblem } from './problem.ts'
 
@@ -48,6 +50,21 @@ export class Query {
     const value = /^\d{1,12}$/.test(text) ? Number(text) : Number.NaN
     if (value >= bounds.min && value <= bounds.max) return value
     throw invalidParameter(name, `a whole number from ${bounds.min} to ${bounds.max} is expected`)
+  }
+
+  /** As CouchDB has the keys of views: a text stands in quotes. */
+  json(name: string): Json | undefined {
+    const text = this.#values.get(name)
+    if (text === undefined) return undefined
+    let value: Json
+    try {
+      value = JSON.parse(text) as Json
+    } catch {
+      throw invalidParameter(name, 'JSON is expected, so that a text stands in quotes')
+    }
+    const inexact = findInexactNumber(text)
+    if (inexact === undefined) return value
+    throw invalidParameter(name, inexact.detail)
   }
 
   flag(name: string): boolean | undefined {

@@ -10,6 +10,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Database, RecordedEvent } from '../node/laterbase.ts'
 import { answerFeed } from './changes-feed.ts'
 import type { HttpContext } from './context.ts'
+import { isNotModified } from './entity-tags.ts'
 import { eventsQuery, type KeysQuery, type RangeQuery } from './feed-query.ts'
 import { bodyType, JSON_TYPE, unsupported } from './negotiate.ts'
 import { HttpProblem } from './problem.ts'
@@ -53,15 +54,8 @@ async function readEvent(
   reply.header('laterbase-recorded', event.recorded)
   reply.header('laterbase-log', `${event.log}/${event.seq}`)
   if (event.conflict) reply.header('laterbase-conflict', 'true')
-  if (matches(request.headers['if-none-match'], etag)) return reply.code(304).send()
+  if (isNotModified(request.headers, etag)) return reply.code(304).send()
   return sendJson(reply, event.json)
-}
-
-/** If-None-Match, RFC 9110 §13.1.2: a list, compared weakly. */
-function matches(header: string | undefined, etag: string): boolean {
-  if (header === undefined) return false
-  if (header.trim() === '*') return true
-  return header.split(',').some((each) => each.trim().replace(/^W\//, '') === etag)
 }
 
 /** `{"keys": […]}`, for more keys than a URL holds. */

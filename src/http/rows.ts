@@ -15,11 +15,17 @@ export interface RowOptions {
   readonly oneLine: boolean
 }
 
-/** `{"lc","key","recorded","log","seq","event"}`; without `lc` outside the changes feed. */
+/**
+ * `{"lc","key","recorded","log","seq","event"}`; without `lc` outside the changes feed, with `schema_problems`
+ * where the event does not follow the schema of its type.
+ */
 export function eventRow(event: RecordedEvent, options: RowOptions, lc?: string): string {
   const cursor = lc === undefined ? '{' : `{"lc":"${lc}",`
   const place = `"recorded":"${event.recorded}","log":"${event.log}","seq":${event.seq}`
-  return `${cursor}"key":"${event.key}",${place},"event":${eventText(event, options)}}`
+  const { schemaProblems } = event
+  const label =
+    schemaProblems.length === 0 ? '' : `"schema_problems":${JSON.stringify(schemaProblems)},`
+  return `${cursor}"key":"${event.key}",${place},${label}"event":${eventText(event, options)}}`
 }
 
 /** Strong: the hash is of the content, and the one thing that may join it later is the mark. */

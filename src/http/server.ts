@@ -26,6 +26,8 @@ import { EVENT_ROUTES } from './read-routes.ts'
 import { addRoute, asIs } from './route.ts'
 import { Slots } from './slots.ts'
 import { StreamClosed } from './stream-writer.ts'
+import { SCHEMA_ROUTES } from './schema-routes.ts'
+import { VIEW_ROUTES } from './view-routes.ts'
 
 export interface HttpServerOptions {
   /** Address to listen on; default 127.0.0.1. Anything wider than loopback is open to the network. */
@@ -60,20 +62,20 @@ export async function createHttpServer(
     bodies: new BodyReader(limits),
     pages: new ByteBudget(limits.pagesBytesMax, retryAfterSeconds),
     feeds: new Slots(limits.feedsMax, { code: 'feeds-full', retryAfterSeconds }),
+    views: new Slots(limits.viewsAskedMax, { code: 'busy', retryAfterSeconds }),
     streams: new Slots(limits.streamsMax, { code: 'busy', retryAfterSeconds })
   }
   const app = createApp(context)
   const door = { rule: hostRule(host, hosts), isClosing: false }
   guard(app, context, door)
-  for (const route of [...NODE_ROUTES, METRICS_ROUTE, ...DATABASE_ROUTES, ...EVENT_ROUTES]) {
-    addRoute(app, context, route)
-  }
+  for (const route of ROUTES) addRoute(app, context, route)
   await app.listen({ host, port })
 
   let closed: Promise<void> | undefined
   const shutDown = async (): Promise<void> => {
     door.isClosing = true
     context.feeds.end()
+    context.views.end()
     context.streams.end()
     const cancel = after(limits.closeGraceMs, () => {
       app.server.closeAllConnections()
@@ -84,6 +86,15 @@ export async function createHttpServer(
   const close = (): Promise<void> => (closed ??= shutDown())
   return { url: urlOf(app), close, [Symbol.asyncDispose]: close }
 }
+
+const ROUTES = [
+  ...NODE_ROUTES,
+  METRICS_ROUTE,
+  ...DATABASE_ROUTES,
+  ...EVENT_ROUTES,
+  ...SCHEMA_ROUTES,
+  ...VIEW_ROUTES
+]
 
 function createApp(context: HttpContext): FastifyInstance {
   const { limits } = context

@@ -36,7 +36,9 @@ export function invalidEvents(problems: LaterbaseError['problems']): LaterbaseEr
 /** The error for a request that is refused whole: of the kind of its first fault, with all faults. */
 export function refusal(refused: readonly RefusedEnvelope[], ingress: Ingress): LaterbaseError {
   const { code, problem } = present(refused[0], 'a refused event')
-  const problems = refused.filter((other) => other.code === code).map((other) => other.problem)
+  const problems = refused
+    .filter((other) => other.code === code)
+    .flatMap((other) => [other.problem, ...(other.others ?? [])])
   const message = `${problem.pointer === '' ? 'event' : problem.pointer}: ${problem.detail}`
   if (code !== 'LATERBASE_FUTURE_DATED') return new LaterbaseError(code, message, { problems })
   const facts = {

@@ -4,19 +4,21 @@ import { present } from '../core/assert.ts'
 import { LaterbaseError } from '../errors.ts'
 import type { EventStore } from '../store/event-store.ts'
 import { createMemoryDerivedStore } from '../store/memory-derived-store.ts'
+import { AnswerSize } from '../views/answer-size.ts'
 import { EventsThatCount } from '../views/effective-events.ts'
 import { unlessAborted } from '../views/unless-aborted.ts'
 import { indexOf } from '../views/view-build.ts'
 import type { BuildReading, ViewBuild } from '../views/view-build.ts'
 import type { IndexAnswer, IndexRow } from '../views/view-index.ts'
 import type { ViewSlot } from '../views/view-slot.ts'
-import { EXPLAIN_EVENTS_MAX, VIEW_SCRATCH_EVENTS_MAX } from './limits.ts'
+import { EXPLAINED_EVENTS_MAX, EXPLAIN_EVENTS_MAX, VIEW_SCRATCH_EVENTS_MAX } from './limits.ts'
 import { recordedFirst } from './recorded-place.ts'
 import { causeAt, keyTextOf } from './view-causes.ts'
 import { viewChanges } from './view-changes.ts'
 import { planQuery } from './view-query.ts'
 import type { PlannedQuery } from './view-query.ts'
 import type { DatabaseViewSource } from './view-source.ts'
+import type { RecordedEvent } from './laterbase.ts'
 import type {
   View,
   ViewAnswer,
@@ -60,8 +62,14 @@ export class DatabaseView implements View {
     try {
       const plan = planQuery(query, build.program)
       const answer = await this.#answer(build, reading, plan)
+      if (query.explain === true) refuseToExplainMore(answer.rows)
       const rows: ViewRow[] = []
-      for (const row of answer.rows) rows.push(await this.#row(row, plan, query))
+      const size = new AnswerSize()
+      for (const row of answer.rows) {
+        const event = query.include_events === true ? await this.#event(row, size) : undefined
+        const events = query.explain === true ? await this.#explained(row.causes) : undefined
+        rows.push({ ...viewRow(row, plan), ...(event && { event }), ...events })
+      }
       const { totalRows, offset } = answer
       return {
         ...(totalRows !== undefined && { total_rows: totalRows }),
@@ -131,21 +139,11 @@ export class DatabaseView implements View {
     return index.query(memory, state, { ...plan, before: undefined, recordedBy: undefined })
   }
 
-  async #row(row: IndexRow, plan: PlannedQuery, query: ViewQuery): Promise<ViewRow> {
-    const { key, value, place, causes } = row
-    return {
-      ...(place !== undefined && plan.rowsAre === 'events' && { id: keyTextOf(place) }),
-      key,
-      value,
-      ...(query.include_events === true &&
-        place !== undefined && { event: await this.#event(place) }),
-      ...(query.explain === true && (await this.#explained(causes)))
-    }
-  }
-
-  async #event(place: Uint8Array): Promise<NonNullable<ViewRow['event']>> {
+  async #event({ place }: IndexRow, size: AnswerSize): Promise<RecordedEvent | undefined> {
+    if (place === undefined) return undefined
     const { source, store } = this.#init
     const event = present(await source.event(place), 'the event of a row')
+    size.addRow(event.value.length)
     return recordedFirst(store, event)
   }
 
@@ -159,6 +157,23 @@ export class DatabaseView implements View {
     }
     return { events, ...(places.length > EXPLAIN_EVENTS_MAX && { more_events: true }) }
   }
+}
+
+function viewRow({ key, value, place }: IndexRow, plan: PlannedQuery): ViewRow {
+  const isOfOne = place !== undefined && plan.rowsAre === 'events'
+  return { ...(isOfOne && { id: keyTextOf(place) }), key, value }
+}
+
+/** @throws LATERBASE_TOO_LARGE: each is looked up in its log */
+function refuseToExplainMore(rows: readonly IndexRow[]): void {
+  const count = rows.reduce((sum, { causes }) => sum + causes.length, 0)
+  if (count <= EXPLAINED_EVENTS_MAX) return
+  const message =
+    `an answer explains ${EXPLAINED_EVENTS_MAX} events at most, and this one has ${count}: ` +
+    'ask for fewer rows with limit'
+  throw new LaterbaseError('LATERBASE_TOO_LARGE', message, {
+    facts: { explained_events_max: EXPLAINED_EVENTS_MAX }
+  })
 }
 
 /** Of contents and definition: equal on two nodes that hold the same set. */

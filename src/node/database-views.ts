@@ -1,14 +1,19 @@
 /** The views of one database: functions of this program, and definitions that replicate. */
 
-import type { Hasher } from '../core/clock.ts'
+import type { Clock, Hasher, Rng } from '../core/clock.ts'
 import type { Json } from '../core/json.ts'
 import { LaterbaseError, isLaterbaseError } from '../errors.ts'
 import type { EventStore, KeyRange, StoredEvent } from '../store/event-store.ts'
 import type { AnyView, NativeView } from '../views/define-view.ts'
 import { nativeProgram } from '../views/native-program.ts'
 import type { ViewProgram } from '../views/program.ts'
+import { upcastProgram } from '../views/upcast-program.ts'
 import type { ViewBuild } from '../views/view-build.ts'
 import type { ViewDefinition } from '../views/view-definition.ts'
+import { TRIAL_EVENTS_MAX } from '../views/limits.ts'
+import { findDifference } from '../views/trial.ts'
+import { indexOf } from '../views/view-build.ts'
+import type { ViewIndex } from '../views/view-index.ts'
 import { ViewEngine } from '../views/view-engine.ts'
 import type { ViewSlot } from '../views/view-slot.ts'
 import type { DatabaseInit } from './database-init.ts'
@@ -16,7 +21,7 @@ import { isDatabaseName } from './database-registry.ts'
 import { DatabaseView, digestOf } from './database-view.ts'
 import { contentOf } from './definition-events.ts'
 import type { Definitions } from './definitions.ts'
-import { VIEW_FAULTS_SHOWN } from './limits.ts'
+import { VIEWS_NAMED_MAX, VIEW_FAULTS_SHOWN } from './limits.ts'
 import { healedScan } from './healed-read.ts'
 import { keyTextOf } from './view-causes.ts'
 import { DatabaseViewSource } from './view-source.ts'
@@ -48,41 +53,70 @@ export function openDatabaseViews(init: DatabaseInit, database: ViewedDatabase):
     init.log('warn', message, { database: name, ...fields })
   }
   const engine = new ViewEngine({ source, openStore, clock, log })
-  const compile = (definition: Json): Promise<ViewProgram> => init.viewCompiler.compile(definition)
+  const upcast = (program: ViewProgram): ViewProgram =>
+    upcastProgram(program, init.upcasters, hasher)
+  const compile = async (definition: Json): Promise<ViewProgram> =>
+    upcast(await init.viewCompiler.compile(definition))
   const followed = new ViewDefinitions({ engine, definitions, compile })
   const views = new DatabaseViews({
+    name,
     engine,
     source,
     store,
     hasher,
+    rng: init.rng,
+    clock,
     reached,
     definitions,
     followed,
     compile,
+    upcast,
     log
   })
-  for (const view of init.views) {
-    views.define(view).catch((error: unknown) => {
-      init.log('error', 'a view of the configuration is not used', {
-        database: name,
-        view: view.name,
-        reason: String(error)
-      })
-    })
-  }
+  defineConfigured(init, views)
   return views
 }
 
+/** What is wrong with one is said in the log: a database is of use without it. */
+function defineConfigured(init: DatabaseInit, views: DatabaseViews): void {
+  const defined = init.views.map((view) => [view.name, views.define(view)] as const)
+  const put = Object.entries(init.viewDefinitions).map(([name, definition]) => {
+    return [name, views.put(name, definition)] as const
+  })
+  for (const [view, done] of [...defined, ...put]) {
+    done.catch((error: unknown) => {
+      if (isLaterbaseError(error, 'LATERBASE_CLOSED')) return
+      const fields = { database: init.name, view, reason: String(error) }
+      init.log('error', 'a view of the configuration is not used', fields)
+    })
+  }
+}
+
 export interface DatabaseViewsInit {
+  /** Of the database. */
+  readonly name: string
   readonly engine: ViewEngine
   readonly source: DatabaseViewSource
   readonly store: EventStore
   readonly hasher: Hasher
+  readonly rng: Rng
+  readonly clock: Clock
   readonly reached: (cursor: string, signal: AbortSignal | undefined) => Promise<void>
   readonly definitions: Definitions
   readonly followed: ViewDefinitions
   readonly compile: (definition: Json) => Promise<ViewProgram>
+  /** With the upcasters of this program before it. */
+  readonly upcast: (program: ViewProgram) => ViewProgram
   readonly log: (message: string, fields: Readonly<Record<string, unknown>>) => void
+}
+
+/** What a view contains, in a word that is equal on all nodes. */
+export interface ViewContents {
+  readonly name: string
+  /** Of its functions: 64 hex digits. */
+  readonly hash: string
+  /** 32 hex digits. */
+  readonly digest: string
 }
 
 export class DatabaseViews implements Views {
@@ -110,12 +144,29 @@ export class DatabaseViews implements Views {
     return [...infos, ...refused.map(refusedInfo)].sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
+  /** Of views that answer nothing, for a person, in full sentences. */
+  warnings(): readonly string[] {
+    const { engine, followed, name: database } = this.#init
+    const failed = engine.names().flatMap((name) => {
+      const { failure } = engine.slot(name)
+      return failure === undefined ? [] : [{ name, ...failure }]
+    })
+    const refused = followed.refused().filter(({ name }) => !engine.has(name))
+    const all = [...failed, ...refused.map((each) => ({ ...each, isRefused: true }))]
+    return all.slice(0, VIEWS_NAMED_MAX).map(({ name, reason, isRefused }) => {
+      const fault = isRefused ? 'is not run here' : 'could not be built, and is tried again'
+      return `View ${name} of ${database} ${fault}: ${reason}`
+    })
+  }
+
   async get(name: string): Promise<View> {
     const { engine, followed } = this.#init
     await this.#followed()
     const refused = followed.refused().find((each) => each.name === name)
     if (refused !== undefined && !engine.has(name)) {
-      throw new LaterbaseError('LATERBASE_VIEW_FAILED', `view ${name}: ${refused.reason}`)
+      throw new LaterbaseError('LATERBASE_VIEW_FAILED', `view ${name}: ${refused.reason}`, {
+        facts: { refused: true }
+      })
     }
     return this.#view(engine.slot(name))
   }
@@ -124,8 +175,9 @@ export class DatabaseViews implements Views {
   async define(view: AnyView): Promise<View>
   async define(view: AnyView): Promise<View> {
     checkViewName(view.name)
-    const { engine, hasher } = this.#init
-    const program = nativeProgram(view as unknown as NativeView, hasher)
+    const { engine, hasher, upcast } = this.#init
+    const program = upcast(nativeProgram(view, hasher))
+    await this.#try(view.name, program)
     const slot = await engine.define(view.name, program, 'library')
     return this.#view(slot)
   }
@@ -138,7 +190,7 @@ export class DatabaseViews implements Views {
       throw new LaterbaseError('LATERBASE_VIEW_INVALID', message)
     }
     const content = definition as Json
-    await compile(content)
+    await this.#try(name, await compile(content))
     await definitions.put({ type: 'laterbase.view', name }, content)
     this.follow()
     await this.#followed()
@@ -166,9 +218,40 @@ export class DatabaseViews implements Views {
     await this.#followed()
   }
 
+  /** @throws LATERBASE_VIEW_INVALID with two rows that came of the same events */
+  async #try(name: string, program: ViewProgram): Promise<void> {
+    const { engine, source, rng, clock } = this.#init
+    if (await engine.isBuilt(name, program)) return
+    const events = await source.latest(TRIAL_EVENTS_MAX)
+    const createIndex = (): ViewIndex => indexOf(program)
+    const rows = await findDifference({ createIndex, events, rng, clock })
+    if (rows === undefined) return
+    const message =
+      `view ${name} is not a function of its events: of the same ones it made ${rows[0]} and ${rows[1]}. ` +
+      'Its functions must not use clocks, random numbers, or what they themselves change'
+    throw new LaterbaseError('LATERBASE_VIEW_INVALID', message)
+  }
+
   async #followed(): Promise<void> {
     if (this.#following === undefined) this.follow()
     await this.#following
+  }
+
+  /** Of the views that cover exactly what is held now. Nothing is brought up to date for it. */
+  contents(): readonly ViewContents[] {
+    const { engine, source } = this.#init
+    const head = source.head()
+    return engine.names().flatMap((name) => {
+      const { current } = engine.slot(name)
+      if (current === undefined || current.cursor !== head) return []
+      return [{ name, hash: current.program.hash, digest: current.state.digest }]
+    })
+  }
+
+  /** Hash of the functions that a name has now; undefined where there is no such view. */
+  hashOf(name: string): string | undefined {
+    const { engine } = this.#init
+    return engine.has(name) ? engine.slot(name).program.hash : undefined
   }
 
   /** Idempotent. */
@@ -193,7 +276,7 @@ export class DatabaseViews implements Views {
       reduce: program.type === 'map' ? program.reducer?.name : undefined,
       events: program.events,
       state: stateOf(slot),
-      reason: failure,
+      reason: failure?.reason,
       progress: done === undefined ? undefined : { done: Math.min(done, total), total },
       lc: current?.cursor,
       behind: current === undefined ? total : await source.behind(current.cursor),
@@ -228,7 +311,7 @@ function refusedInfo({ name, reason }: RefusedDefinition): ViewInfo {
 }
 
 function stateOf({ current, failure, done }: ViewSlot): ViewInfo['state'] {
-  if (failure !== undefined) return 'failed'
+  if (failure !== undefined) return failure.isRefused ? 'refused' : 'failed'
   if (current === undefined) return 'building'
   return done === undefined ? 'ready' : 'replacing'
 }

@@ -22,14 +22,15 @@ import {
   refuseConflicts
 } from './append-outcome.ts'
 import type { DatabaseInit } from './database-init.ts'
-import { headCursor, headVersion, readCursor } from './cursor.ts'
+import { headCursor, readCursor } from './cursor.ts'
+import { DatabaseSchemas } from './database-schemas.ts'
 import { Definitions } from './definitions.ts'
 import { readBound, readFilter, readKey } from './event-filter.ts'
 import { pendingEvents, readFeedPage } from './feed.ts'
 import type { FeedPage, FeedQuery } from './feed.ts'
 import { readEnvelopes } from './ingress.ts'
 import { LIVE_PAGE, PAGE_LIMIT } from './limits.ts'
-import { LogRumours, logStatuses } from './log-status.ts'
+import { LogRumours, storeStatus } from './log-status.ts'
 import { settle } from './position.ts'
 import type { ReaderPosition } from './position.ts'
 import type {
@@ -50,7 +51,7 @@ import { recordedAt, recordedFirst, recordedHere } from './recorded-place.ts'
 import { unlessAborted } from '../views/unless-aborted.ts'
 import { healedRead, healedScan } from './healed-read.ts'
 import { openDatabaseViews } from './database-views.ts'
-import type { DatabaseViews } from './database-views.ts'
+import type { DatabaseViews, ViewedDatabase } from './database-views.ts'
 import { createSignal } from './signal.ts'
 import type { Signal } from './signal.ts'
 
@@ -59,8 +60,9 @@ export class NodeDatabase implements Database {
   readonly store: EventStore
   /** Told after every batch that is on disk. */
   readonly committed: Signal
-  readonly views: DatabaseViews
   readonly definitions: Definitions
+  readonly schemas: DatabaseSchemas
+  readonly views: DatabaseViews
   readonly #init: DatabaseInit
   readonly #writer: GroupCommit
   readonly #rumours = new LogRumours()
@@ -97,18 +99,20 @@ export class NodeDatabase implements Database {
       hasher,
       clock: init.clock,
       trusts: init.trusts,
-      append: async (event) => present((await this.#write([event], true))[0], 'an outcome'),
-      changed: () => this.views.follow()
+      append: async (event) => present((await this.#write([event], true))[0], 'an outcome')
     })
+    const reading: ViewedDatabase['reading'] = (read) => this.#reading(read)
+    this.schemas = new DatabaseSchemas(init, this.definitions, reading)
     this.views = openDatabaseViews(init, {
       definitions: this.definitions,
       head: () => this.#head(),
       changed: (cursor, signal) => this.changed(cursor, { signal }),
-      reading: (read) => this.#reading(read),
+      reading,
       scan: (range) => this.#scanning(this.store.scan(range)),
       heal: (error) => this.#heal(error),
       reached: (cursor, signal) => this.#reached(cursor, signal)
     })
+    this.definitions.onChanged(() => this.views.follow())
     store.onReopened(() => {
       this.#onCommitted(undefined)
       // A write whose writer was told that it failed may be there after all: peers and we may differ.
@@ -163,7 +167,7 @@ export class NodeDatabase implements Database {
   async *conflicts(): AsyncGenerator<ConflictStatus> {
     for await (const key of this.#scanning(this.store.conflicts())) {
       const held = await this.#reading(() => this.store.getAll(key))
-      const events = held.map((event) => recordedHere(this.store, event))
+      const events = held.map((event) => recordedHere(this.store, event, this.schemas.labels()))
       yield { key: present(events[0], 'a conflict has events').key, events }
     }
   }
@@ -178,7 +182,7 @@ export class NodeDatabase implements Database {
       if (page === undefined) return
       for (const row of page.rows) {
         if (isAborted(signal)) return
-        yield { lc: row.lc, event: recordedAt(this.store, row) }
+        yield { lc: row.lc, event: recordedAt(this.store, row, this.schemas.labels()) }
       }
       since = page.position
       if (page.pending > 0) continue
@@ -197,7 +201,10 @@ export class NodeDatabase implements Database {
     }
     const page = await this.#reading(() => readFeedPage(this.store, query))
     return {
-      changes: page.rows.map((row) => ({ lc: row.lc, event: recordedAt(this.store, row) })),
+      changes: page.rows.map((row) => ({
+        lc: row.lc,
+        event: recordedAt(this.store, row, this.schemas.labels())
+      })),
       lastLc: page.lc,
       lastVersion: page.version,
       pending: page.pending
@@ -221,18 +228,11 @@ export class NodeDatabase implements Database {
   }
 
   async status(): Promise<DatabaseStatus> {
-    return {
-      name: this.name,
-      events: this.store.eventCount(),
-      commits: this.store.arrival(),
-      lc: this.#head(),
-      version: headVersion(this.store),
-      digest: this.digest(),
-      logs: logStatuses(this.store, { known: this.#rumours.known(), peerId: this.#init.peerId }),
-      diskBytes: await this.store.diskBytes(),
-      writeUnansweredMs: Number(this.store.refusal()?.facts['unanswered_ms'] ?? 0),
-      integrity: this.verification()
-    }
+    const { name, store } = this
+    const knowledge = { known: this.#rumours.known(), peerId: this.#init.peerId }
+    const held = await storeStatus(store, knowledge)
+    const [lc, digest, integrity] = [this.#head(), this.digest(), this.verification()]
+    return { name, ...held, lc, digest, integrity }
   }
 
   verification(): VerifyStatus {
@@ -285,16 +285,17 @@ export class NodeDatabase implements Database {
   }
 
   async #append(offered: unknown, options: AppendOptions): Promise<AppendResult> {
-    const envelopes = readEnvelopes(offered, options, this.#init)
+    const isArray = Array.isArray(offered)
+    const read = readEnvelopes(offered, options, this.#init)
+    const envelopes = await this.schemas.checked(read, isArray)
     const partial = options.onError === 'proceed'
     const refused = envelopes.filter((envelope) => envelope.type === 'refused')
     if (!partial && refused.length > 0) throw refusal(refused, this.#init)
     const accepted = envelopes.filter((envelope) => envelope.type === 'accepted')
     options.signal?.throwIfAborted()
     const outcomes = accepted.length === 0 ? [] : await this.#write(accepted, partial)
-    if (!partial) refuseConflicts(accepted, outcomes, Array.isArray(offered))
-    const results = appendResults(envelopes, outcomes, Array.isArray(offered))
-    return { lc: this.#head(), results }
+    if (!partial) refuseConflicts(accepted, outcomes, isArray)
+    return { lc: this.#head(), results: appendResults(envelopes, outcomes, isArray) }
   }
 
   #head(): string {
@@ -335,8 +336,8 @@ export class NodeDatabase implements Database {
 
   /** Waits for the store only for the few events that stand in several commits. */
   #recorded(event: StoredEvent): RecordedEvent | Promise<RecordedEvent> {
-    if (!event.repeated) return recordedHere(this.store, event)
-    return this.#reading(() => recordedFirst(this.store, event))
+    if (!event.repeated) return recordedHere(this.store, event, this.schemas.labels())
+    return this.#reading(() => recordedFirst(this.store, event, this.schemas.labels()))
   }
 
   /** Undefined once the database is closed: then a feed ends. */
@@ -363,7 +364,10 @@ export class NodeDatabase implements Database {
    */
   async #reading<T>(read: () => Promise<T>): Promise<T> {
     try {
-      return await healedRead(read, (error) => this.#heal(error))
+      return await healedRead(
+        () => this.schemas.load()?.then(read) ?? read(),
+        (error) => this.#heal(error)
+      )
     } catch (error) {
       throw this.#closed === undefined ? error : closedError(this.name, error)
     }

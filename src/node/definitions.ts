@@ -36,8 +36,6 @@ export interface DefinitionsInit {
   readonly trusts: (author: Uint8Array, definition: DefinitionEvent) => boolean
   /** Writes one event as a commit. */
   readonly append: (event: AppendEvent) => Promise<AppendOutcome>
-  /** Another may count now. */
-  readonly changed: () => void
 }
 
 export interface Definition {
@@ -54,6 +52,7 @@ export class Definitions {
   #isLoaded = false
   #reopenings = 0
   #last: Promise<unknown> = Promise.resolve()
+  readonly #listeners: (() => void)[] = []
 
   constructor(init: DefinitionsInit) {
     this.#init = init
@@ -61,7 +60,13 @@ export class Definitions {
       // A write that was said to have failed may be there after all.
       this.#reopenings += 1
       this.#isLoaded = false
+      this.#tell()
     })
+  }
+
+  /** Called whenever others may count than did before. */
+  onChanged(listener: () => void): void {
+    this.#listeners.push(listener)
   }
 
   /** Undefined once what is held is known, which it then stays. */
@@ -113,11 +118,11 @@ export class Definitions {
         if (mayDefine(event.key)) isNew = this.#take(event, origin.genesis.publicKey) || isNew
       }
     }
-    if (isNew) this.#init.changed()
+    if (isNew) this.#tell()
   }
 
   async #load(): Promise<void> {
-    const { store, changed } = this.#init
+    const { store } = this.#init
     const reopenings = this.#reopenings
     let read = 0
     for await (const events of store.scan({ ...DEFINITION_KEYS, chunk: DEFINITION_SCAN_CHUNK })) {
@@ -126,7 +131,11 @@ export class Definitions {
       if (read >= DEFINITION_SCAN_MAX) break
     }
     this.#isLoaded = reopenings === this.#reopenings
-    changed()
+    this.#tell()
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener()
   }
 
   async #takeStored(event: StoredEvent): Promise<void> {

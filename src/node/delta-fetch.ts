@@ -135,7 +135,7 @@ async function askPage(fetch: Fetch): Promise<LogPage> {
   const answer = decodeDeltaAnswer(frame)
   if (isRejected(answer)) throw new FaultyPeerError(`${answer.code}: ${answer.detail}`)
   if (answer.type === 'page') return answer
-  if (answer.type === 'compared') throw new FaultyPeerError('a comparison answers a page request')
+  if (answer.type !== 'refused') throw new FaultyPeerError(`${answer.type} answers a page request`)
   throw new LaterbaseError('LATERBASE_PEER_UNREACHABLE', `the peer refused: ${answer.reason}`)
 }
 

@@ -1,5 +1,5 @@
 /**
- * Answers of the delta protocol: digests, and pages of commits that the asker lacks. The page that
+ * Answers of the delta protocol: digests, of sets and of views, and pages of commits that the asker lacks. The page that
  * will be asked for next is made while the asker stores this one; otherwise the two would take turns.
  */
 
@@ -9,12 +9,13 @@ import type {
   DeltaAnswer,
   DeltaRequest,
   PageCommit,
-  PageLog
+  PageLog,
+  WireView
 } from '../../protocols/delta/codec.ts'
 import { encodeEvents } from '../../protocols/event/codec.ts'
 import { PAGE_COMMITS_MAX } from '../../protocols/limits.ts'
 import { isRejected } from '../../protocols/rejected.ts'
-import { present } from '../core/assert.ts'
+import { assertNever, present } from '../core/assert.ts'
 import { equalBytes } from '../core/bytes.ts'
 import { passed } from '../core/clock.ts'
 import type { Clock, Hasher, Timer } from '../core/clock.ts'
@@ -36,6 +37,8 @@ export interface ResponderInit {
   readonly digests: () => readonly DatabaseDigest[]
   readonly database: (name: string) => NodeDatabase | undefined
   readonly isUnopened: (name: string) => boolean
+  /** What views contain of exactly this set. */
+  readonly views: (set: DatabaseDigest) => readonly WireView[]
   readonly hasher: Hasher
   readonly clock: Clock
 }
@@ -96,17 +99,27 @@ export class DeltaResponder {
     if (isRejected(request)) {
       return { frame: refusal('request-invalid'), request: undefined, fault: request.detail }
     }
-    const answered =
-      request.type === 'compare'
-        ? encodeDeltaAnswer({ type: 'compared', digests: this.#init.digests() })
-        : await this.#answerPage(peer, request)
-    return { frame: answered, request, fault: undefined }
+    return { frame: await this.#answerTo(peer, request), request, fault: undefined }
   }
 
   /** The peer has gone: what was made ready for it is not wanted. */
   forget(peer: string): void {
     this.#take(peer)
     this.#turns.forget(peer)
+  }
+
+  async #answerTo(peer: string, request: DeltaRequest): Promise<Uint8Array> {
+    const { digests, views } = this.#init
+    switch (request.type) {
+      case 'compare':
+        return encodeDeltaAnswer({ type: 'compared', digests: digests() })
+      case 'views':
+        return encodeDeltaAnswer({ type: 'views', views: views(request) })
+      case 'page':
+        return this.#answerPage(peer, request)
+      default:
+        return assertNever(request)
+    }
   }
 
   #take(peer: string): PreparedPage | undefined {

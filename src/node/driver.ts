@@ -35,6 +35,7 @@ import { OneAtATime } from './one-at-a-time.ts'
 import { PageRoom } from './page-room.ts'
 import { WARNINGS_MAX } from './limits.ts'
 import type { Log } from './options.ts'
+import { ViewComparison } from './view-comparison.ts'
 
 /** The databases of a node, as replication sees them. */
 export interface DatabaseRegistry {
@@ -64,6 +65,7 @@ export class Driver {
   readonly #init: DriverInit
   readonly #state: SyncState = newSyncState()
   readonly #responder: DeltaResponder
+  readonly #views: ViewComparison
   readonly #closing = new AbortController()
   readonly #announcements: Announcements
   readonly #room = new PageRoom()
@@ -78,10 +80,17 @@ export class Driver {
 
   constructor(init: DriverInit) {
     this.#init = init
+    this.#views = new ViewComparison({
+      database: (name) => init.databases.get(name),
+      ask: (peer, request) => this.#request(peer, request, COMPARE_MS_MAX),
+      hasher: init.hasher,
+      log: init.log
+    })
     this.#responder = new DeltaResponder({
       digests: () => this.#digests(),
       database: (name) => init.databases.get(name),
       isUnopened: (name) => init.databases.isUnopened(name),
+      views: (set) => this.#views.viewsOf(set),
       hasher: init.hasher,
       clock: init.clock
     })
@@ -96,6 +105,7 @@ export class Driver {
       peerDisconnected: (peer) => {
         this.#seenDigests.delete(peer)
         this.#responder.forget(peer)
+        this.#views.forget(peer)
         this.#take({ type: 'peer-disconnected', peer })
       },
       peerSubscribed: (peer, database) => this.#take({ type: 'peer-subscribed', peer, database }),
@@ -159,7 +169,7 @@ export class Driver {
 
   /** In words for a person; what needs a look at this node or its peers. */
   warnings(): readonly string[] {
-    return [...this.#warnings]
+    return [...this.#warnings, ...this.#views.warnings()]
   }
 
   /** Whether this peer's set was equal to ours now when we last heard of it. */
@@ -230,13 +240,16 @@ export class Driver {
     answer: boolean
   ): Promise<void> {
     const unequal: string[] = []
+    const equal: string[] = []
     for (const { database: name, digest } of digests) {
       const database = await this.#adopt(name)
       if (database === undefined) continue
       this.#noteDigest(peer, name, digest)
-      if (!equalBytes(database.digestBytes(), digest)) unequal.push(name)
+      const those = equalBytes(database.digestBytes(), digest) ? equal : unequal
+      those.push(name)
     }
     this.#take({ type: 'compared', peer, unequal, answer })
+    if (this.#state.peers.has(peer)) await this.#views.compare(peer, equal)
   }
 
   /** One database that cannot be opened must not keep the others from being compared. */

@@ -5,6 +5,7 @@
 
 import type { Json } from '../core/json.ts'
 import type { ErrorCode, Problem } from '../errors.ts'
+import type { Schemas } from './schemas.ts'
 import type { Views } from './views.ts'
 
 export type { Json } from '../core/json.ts'
@@ -65,6 +66,12 @@ export interface RecordedEvent {
   readonly schema: string | undefined
   /** Key of the event that this one corrects, ULID text. */
   readonly corrects: string | undefined
+  /**
+   * What is wrong with it by the schema that its type has here now, by pointers into the event: empty where it
+   * follows, or where there is none. Looked at on first use. Events of others may be so, and such as are older
+   * than the schema.
+   */
+  readonly schemaProblems: readonly Problem[]
   /** The event as JSON text: `key`, `time`, then the members as stored. */
   readonly json: string
 }
@@ -212,6 +219,7 @@ export interface Database {
   readonly name: string
   /** What is made of its events. */
   readonly views: Views
+  readonly schemas: Schemas
 
   /**
    * Writes one or more events as one commit, all or nothing. Resolves when they are on disk.

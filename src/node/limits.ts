@@ -173,6 +173,9 @@ export const VIEW_SCAN_CHUNK = 1_000
 /** Events that a view names for one row that it explains: what a person reads. */
 export const EXPLAIN_EVENTS_MAX = 100
 
+/** Events that one answer names for all the rows that it explains: each is looked up in its log. */
+export const EXPLAINED_EVENTS_MAX = 2_000
+
 /** Events that a change of a row names as its causes. */
 export const CHANGE_CAUSES_MAX = 20
 
@@ -185,5 +188,11 @@ export const VIEW_CHANGES_MAX = 10_000
  */
 export const VIEW_SCRATCH_EVENTS_MAX = 200_000
 
+/** Pairs of a view and a peer whose contents differ that are named: of a view that is at fault, with every peer. */
+export const VIEWS_UNEQUAL_MAX = 64
+
 /** Faults of a view that are shown: enough to see what is wrong with its function. */
 export const VIEW_FAULTS_SHOWN = 10
+
+/** Views of a database that answer nothing and are named in the status. */
+export const VIEWS_NAMED_MAX = 10

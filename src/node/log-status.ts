@@ -1,10 +1,11 @@
-/** How far each log of a database is held, and how far any peer was seen to have it. */
+/** How far each log of a database is held, how far any peer was seen to have it, and what else its store knows. */
 
 import type { LogId } from '../core/commit.ts'
 import { stampMs } from '../core/hybrid-logical-clock.ts'
 import { formatTime } from '../schema/time.ts'
 import type { EventStore } from '../store/event-store.ts'
-import type { LogStatus } from './laterbase.ts'
+import { headVersion } from './cursor.ts'
+import type { DatabaseStatus, LogStatus } from './laterbase.ts'
 import { KNOWN_LOGS_MAX } from './limits.ts'
 
 export interface LogKnowledge {
@@ -36,8 +37,23 @@ export class LogRumours {
   }
 }
 
+/** Of the status of a database what its store knows. */
+export async function storeStatus(
+  store: EventStore,
+  knowledge: LogKnowledge
+): Promise<Omit<DatabaseStatus, 'name' | 'lc' | 'digest' | 'integrity'>> {
+  return {
+    events: store.eventCount(),
+    commits: store.arrival(),
+    version: headVersion(store),
+    logs: logStatuses(store, knowledge),
+    diskBytes: await store.diskBytes(),
+    writeUnansweredMs: Number(store.refusal()?.facts['unanswered_ms'] ?? 0)
+  }
+}
+
 /** One a branch of a log; and one a log that is known of but not held. */
-export function logStatuses(store: EventStore, { known, peerId }: LogKnowledge): LogStatus[] {
+function logStatuses(store: EventStore, { known, peerId }: LogKnowledge): LogStatus[] {
   const statuses = store.logs().map(({ tip, fork }): LogStatus => {
     const { id, genesis } = tip.origin
     const branches = store.branches(id)

@@ -1,7 +1,11 @@
 /** Options of `createLaterbase`, their defaults and their check. */
 
 import { LaterbaseError } from '../errors.ts'
+import type { StandardSchema } from '../schema/standard-schema.ts'
+import type { Upcaster } from '../schema/upcast.ts'
 import type { AnyView } from '../views/define-view.ts'
+import type { ViewDefinition } from '../views/view-definition.ts'
+import type { JsonSchema } from './schemas.ts'
 
 export interface LaterbaseOptions {
   /** Data directory; made when missing. */
@@ -33,6 +37,12 @@ export interface LaterbaseOptions {
   readonly viewScripts?: boolean
   /** By database, views of functions: defined when the database is opened or comes to be. */
   readonly views?: Readonly<Record<string, readonly AnyView[]>>
+  /** By database and name, definitions of views: put, where others are held, when the database is opened. */
+  readonly viewDefinitions?: Readonly<Record<string, Readonly<Record<string, ViewDefinition>>>>
+  /** By database and type of events, schemas: enforced from the start, as `schemas.define` does later. */
+  readonly schemas?: Readonly<Record<string, Readonly<Record<string, StandardSchema | JsonSchema>>>>
+  /** By database, what turns data of old events into the shape that its views see. */
+  readonly upcasters?: Readonly<Record<string, readonly Upcaster[]>>
   /** Where log lines go; default nowhere. */
   readonly log?: Log
 }
@@ -58,6 +68,9 @@ export interface ResolvedOptions {
   readonly trust: 'members' | readonly string[]
   readonly viewScripts: boolean
   readonly views: Readonly<Record<string, readonly AnyView[]>>
+  readonly viewDefinitions: Readonly<Record<string, Readonly<Record<string, ViewDefinition>>>>
+  readonly schemas: Readonly<Record<string, Readonly<Record<string, StandardSchema | JsonSchema>>>>
+  readonly upcasters: Readonly<Record<string, readonly Upcaster[]>>
   readonly log: Log
 }
 
@@ -102,6 +115,9 @@ export function resolveOptions(options: LaterbaseOptions, hostName: string): Res
     trust,
     viewScripts: options.viewScripts ?? false,
     views: options.views ?? {},
+    viewDefinitions: options.viewDefinitions ?? {},
+    schemas: options.schemas ?? {},
+    upcasters: options.upcasters ?? {},
     log: options.log ?? ((): void => undefined)
   }
 }

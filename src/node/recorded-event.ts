@@ -5,16 +5,22 @@ import { createHash } from 'node:crypto'
 import { formatEventKey, keyTimeMs } from '../core/event-key.ts'
 import { stampMs } from '../core/hybrid-logical-clock.ts'
 import { present } from '../core/assert.ts'
+import type { Problem } from '../errors.ts'
 import { parseStoredValue } from '../schema/envelope.ts'
 import { formatTime } from '../schema/time.ts'
 import type { StoredEvent } from '../store/event-store.ts'
 import type { Json, RecordedEvent } from './laterbase.ts'
+
+/** What is wrong with an event by the schema of its type. @param members of its value */
+export type Labels = (members: Readonly<Record<string, unknown>>) => readonly Problem[]
 
 export interface EventPlace {
   /** Id of the log that holds the event, 32 hex digits. */
   readonly log: string
   /** This node wrote it, so its value needs no look before it is shown. */
   readonly isOwn: boolean
+  /** Undefined where no type of events has a schema. */
+  readonly labels?: Labels | undefined
 }
 
 export function recordedEvent(stored: StoredEvent, place: EventPlace): RecordedEvent {
@@ -28,9 +34,12 @@ class LazyEvent implements RecordedEvent {
   #key: string | undefined
   #text: string | undefined
   #members: Readonly<Record<string, unknown>> | undefined
+  readonly #labels: Labels | undefined
+  #problems: readonly Problem[] | undefined
 
-  constructor(stored: StoredEvent, { log, isOwn }: EventPlace) {
+  constructor(stored: StoredEvent, { log, isOwn, labels }: EventPlace) {
     this.#stored = stored
+    this.#labels = labels
     this.log = log
     if (!isOwn) this.#checkForeign()
   }
@@ -101,6 +110,12 @@ class LazyEvent implements RecordedEvent {
     return this.#textMember('corrects')
   }
 
+  get schemaProblems(): readonly Problem[] {
+    if (this.#labels === undefined) return NONE
+    this.#problems ??= this.#labels(this.#parsed())
+    return this.#problems
+  }
+
   toJSON(): unknown {
     return JSON.parse(this.json)
   }
@@ -132,6 +147,8 @@ class LazyEvent implements RecordedEvent {
     this.#text = JSON.stringify(this.#members)
   }
 }
+
+const NONE: readonly Problem[] = []
 
 function toBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)

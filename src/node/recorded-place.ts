@@ -9,25 +9,39 @@ import type { EventStore, StoredEvent } from '../store/event-store.ts'
 import type { FeedRow } from './feed.ts'
 import type { RecordedEvent } from './laterbase.ts'
 import { recordedEvent } from './recorded-event.ts'
+import type { Labels } from './recorded-event.ts'
 
 /** With the place of the commit that brought it here: right where the place is not looked at. */
-export function recordedHere(store: EventStore, event: StoredEvent): RecordedEvent {
+export function recordedHere(
+  store: EventStore,
+  event: StoredEvent,
+  labels?: Labels
+): RecordedEvent {
   const { id } = present(store.logs()[event.log], 'a known log').tip.origin
-  return recordedEvent(event, { log: id, isOwn: id === store.ownLog.id })
+  return recordedEvent(event, { log: id, isOwn: id === store.ownLog.id, labels })
 }
 
 /** With the place at which a feed met it. */
-export function recordedAt(store: EventStore, row: Omit<FeedRow, 'lc'>): RecordedEvent {
+export function recordedAt(
+  store: EventStore,
+  row: Omit<FeedRow, 'lc'>,
+  labels?: Labels
+): RecordedEvent {
   const { event, log, seq, recorded } = row
-  return recordedEvent({ ...event, seq, recorded }, { log, isOwn: log === store.ownLog.id })
+  const place = { log, isOwn: log === store.ownLog.id, labels }
+  return recordedEvent({ ...event, seq, recorded }, place)
 }
 
 /**
  * With the place of the commit that was recorded first, whichever came here first: so every node
  * gives the same answer.
  */
-export async function recordedFirst(store: EventStore, event: StoredEvent): Promise<RecordedEvent> {
-  return recordedAt(store, await firstPlace(store, event))
+export async function recordedFirst(
+  store: EventStore,
+  event: StoredEvent,
+  labels?: Labels
+): Promise<RecordedEvent> {
+  return recordedAt(store, await firstPlace(store, event), labels)
 }
 
 /** When the first commit that holds an event was recorded, on whichever node. */
@@ -36,6 +50,10 @@ export async function firstRecorded(store: EventStore, event: StoredEvent): Prom
 }
 
 async function firstPlace(store: EventStore, event: StoredEvent): Promise<Omit<FeedRow, 'lc'>> {
+  if (!event.repeated) {
+    const { id } = present(store.logs()[event.log], 'a known log').tip.origin
+    return { event, log: id, seq: event.seq, recorded: event.recorded }
+  }
   let first: Omit<FeedRow, 'lc'> | undefined
   for (const place of await store.occurrences(event)) {
     const log = present(store.logs()[place.log], 'a known log')

@@ -141,3 +141,10 @@ function asLaterbaseError(error: unknown): LaterbaseError {
   if (isLaterbaseError(error)) return error
   return new LaterbaseError('LATERBASE_STORE_FAILED', String(error), { cause: error })
 }
+
+/** For a person, in full sentences. */
+export function unopenedWarnings(unopened: readonly UnopenedDatabase[]): readonly string[] {
+  return unopened.map(
+    ({ name, reason, wayOut }) => `Database ${name} is not open: ${reason}. ${wayOut}`
+  )
+}

@@ -104,6 +104,18 @@ export class DatabaseViewSource implements ViewSource {
     }
   }
 
+  async latest(count: number): Promise<readonly IndexedEvent[]> {
+    const latest: IndexedEvent[] = []
+    for await (const events of this.#init.scanning({ reverse: true, chunk: count })) {
+      const those = events.filter((event) => readDefinition(event) === undefined)
+      for (const event of those.slice(0, count - latest.length)) {
+        latest.push(await this.#indexed(event))
+      }
+      if (latest.length >= count) break
+    }
+    return latest.sort((a, b) => compareBytes(a.place, b.place))
+  }
+
   async eventsOf(key: EventKey): Promise<readonly IndexedEvent[]> {
     const events = await this.#init.reading(() => this.#init.store.getAll(key))
     return Promise.all(events.map(async (event) => this.#indexed(event)))

@@ -95,7 +95,10 @@ export interface ViewInfo {
   /** The reducer's name; undefined for none. */
   readonly reduce: string | undefined
   readonly events: 'recorded' | 'effective'
-  /** `building`: no answer yet; `replacing`: answers are of the definition before; `failed`: see `reason`. */
+  /**
+   * `building`: no answer yet; `replacing`: answers are of the definition before; `refused`: the definition is not
+   * run here, and `failed`: it could not be, and is tried again, both for the `reason` given.
+   */
   readonly state: 'building' | 'ready' | 'replacing' | 'refused' | 'failed'
   readonly reason: string | undefined
   /** Of the build that is under way: events looked at, of how many. */

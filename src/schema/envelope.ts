@@ -48,12 +48,16 @@ export interface AcceptedEnvelope {
   readonly hash: Uint8Array
   /** The key was minted here and now. */
   readonly fresh: boolean
+  /** The event's `type`. */
+  readonly eventType: string | undefined
 }
 
 export interface RefusedEnvelope {
   readonly type: 'refused'
   readonly code: ErrorCode
   readonly problem: Problem
+  /** More of the same kind. */
+  readonly others?: readonly Problem[]
   /** Of an event of the future: how far ahead of the node's clock, ms. */
   readonly aheadMs?: number
 }
@@ -101,6 +105,7 @@ const RESERVED_TYPES = 'laterbase.'
 interface Envelope {
   readonly key?: string
   readonly time?: string
+  readonly type?: string
   readonly source?: string
   readonly id?: string
   readonly corrects?: string
@@ -217,7 +222,8 @@ function readValue(
     return { type: 'refused', code: 'LATERBASE_TOO_LARGE', problem: { pointer, detail } }
   }
   const { key, fresh } = keyed
-  return { type: 'accepted', key, fresh, value, hash: keyed.hasher.sha256(value) }
+  const { type: eventType }: Envelope = envelope
+  return { type: 'accepted', key, fresh, value, hash: keyed.hasher.sha256(value), eventType }
 }
 
 function futureDated(pointer: string, aheadMs: number, context: EnvelopeContext): RefusedEnvelope {

@@ -8,6 +8,9 @@ export const ROW_VALUE_BYTES_MAX = 262_144
 /** Bytes of the reason that is kept for an event that a function failed for. */
 export const FAULT_BYTES_MAX = 500
 
+/** Bytes of the rows of one answer, as JSON, with the events that were asked for: it is held in memory as a whole. */
+export const ANSWER_BYTES_MAX = 33_554_432
+
 /** Rows read at a time for an answer: as many as a run or two of the tree has. */
 export const QUERY_CHUNK = 256
 
@@ -31,8 +34,8 @@ export const UPPER_RUNS_MAX = 16_384
 
 /** Rows that a map may emit for one event: a delivery note of thousands of lines is not yet a fault. */
 export const EMITS_MAX = 10_000
-/** Bytes of JSON of all that is emitted for one event, about: as many as a commit may have. */
-export const EMITTED_BYTES_MAX = 16 * 1_048_576
+/** Bytes of JSON of all that is emitted for one event, about: sixteen times what an event may have. */
+export const EMITTED_BYTES_MAX = 4 * 1_048_576
 /**
  * Bytes of JSON of an emitted value, of a state or of what a query answers of one. An event has a quarter of it;
  * a state is read, changed and written whole for each event that comes.
@@ -95,6 +98,56 @@ export const SCRIPT_EMITTED_CHARS_MAX = 1_048_576
 export const HEAVY_FUEL_MAX = 20 * CALL_FUEL
 export const FORGIVEN_FUEL = 50_000
 export const FORGIVEN_FUEL_PER_CHAR = 30
+
+/**
+ * Bytes of JSON of a fold's state, or of what a query answers of one. An event has a quarter of it; a state is read,
+ * changed and written whole when events come.
+ */
+export const STATE_BYTES_MAX = 1_048_576
+
+/**
+ * A run of a fold's rows has so many on average, or so many bytes where rows are large: what is read again for an
+ * event that comes late, and written in one record.
+ */
+export const RUN_ROWS = 64
+export const RUN_BYTES = 16_384
+
+/**
+ * Bytes of a state that is kept at the end of every run; of larger ones every second, fourth and so on is, so that
+ * states take no more room than rows.
+ */
+export const CHECKPOINT_BYTES = 2_048
+
+/** Records of a fold that are read at a time: some 16 KiB each. */
+export const PAGE_RECORDS = 64
+
+/** Newest states that are read at a time. */
+export const HEADS_AT_ONCE = 256
+
+/** States of the past that are made at a time: as many reads wait for the disk together. */
+export const PAST_STATES_AT_ONCE = 16
+
+/** Bytes of rows, states and aggregates that a build of a fold holds in memory until runs end. */
+export const BUILD_BYTES_MAX = 48 * 1_048_576
+
+/** Of these, what an aggregate takes besides its rows and its state, about. */
+export const AGGREGATE_BYTES = 1_024
+
+/** Bytes of events that it holds as objects before their functions are called, about: more are slow to collect. */
+export const BUILD_EVENTS_BYTES = 524_288
+
+/** Bytes that it writes at a time. */
+export const BUILD_WRITE_BYTES = 4 * 1_048_576
+
+/** Events of a sample over which a view is tried when it is defined. */
+export const TRIAL_EVENTS_MAX = 200
+
+/** Orders in which they come then, and how many come together at the most. */
+export const TRIAL_ORDERS = 3
+export const TRIAL_BATCH_EVENTS = 24
+
+/** Characters shown of a row that came out otherwise. */
+export const TRIAL_ROW_CHARS_MAX = 500
 
 assert(BATCH_FUEL * 4 <= CALL_FUEL, 'a batch says what each of its events does alone')
 assert(SANDBOX_BYTES * 2 <= SANDBOX_BYTES_MAX, 'a batch says what each of its events does alone')

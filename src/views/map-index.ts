@@ -6,14 +6,15 @@
 import { compareBytes, equalBytes } from '../core/bytes.ts'
 import { present } from '../core/assert.ts'
 import type { Json } from '../core/json.ts'
-import { decodeViewKey, encodeViewKey } from '../core/views/collation.ts'
+import { encodeViewKey } from '../core/views/collation.ts'
 import { TreeBuilder, changedRuns } from '../core/views/row-tree.ts'
 import type { Summaries, TreeChange, TreeReader } from '../core/views/row-tree.ts'
 import type { DerivedChange, DerivedReader } from '../store/derived-store.ts'
 import { BUILD_BATCH, ROW_VALUE_BYTES_MAX } from './limits.ts'
 import { queryMap } from './map-query.ts'
-import { MapRow, digestText, mapSummaries, rowKey, rowValue } from './map-rows.ts'
+import { EVENT_ROWS_MAX, digestText, mapSummaries, rowKey, rowValue } from './map-rows.ts'
 import type { MapSummary } from './map-rows.ts'
+import { touchedKeys } from './map-touched.ts'
 import type { Emitted, Fault, MapOutcome, MapProgram } from './program.ts'
 import { readAhead } from './read-ahead.ts'
 import {
@@ -33,7 +34,6 @@ import type {
   IndexState,
   IndexUpdate,
   IndexedEvent,
-  TouchedKey,
   ViewIndex
 } from './view-index.ts'
 import { readUpperRuns, withChanges, withUpperRuns } from './upper-runs.ts'
@@ -155,6 +155,9 @@ class MapIndex implements ViewIndex {
   /** Of an event of which one row cannot be kept none is. */
   #keptRows({ place, recorded }: IndexedEvent, outcome: MapOutcome): EventRows {
     if ('fault' in outcome) return outcome
+    if (outcome.rows.length > EVENT_ROWS_MAX) {
+      return { fault: `an event has at most ${EVENT_ROWS_MAX} rows` }
+    }
     const rows: { key: Uint8Array; value: Uint8Array }[] = []
     for (const [number, { key, value }] of outcome.rows.entries()) {
       const json = this.#checked(value)
@@ -170,7 +173,7 @@ class MapIndex implements ViewIndex {
     const problem = this.#program.reducer?.check(value)
     if (problem !== undefined) return { fault: problem }
     const json = JSON.stringify(value)
-    if (json.length <= ROW_VALUE_BYTES_MAX) return json
+    if (Buffer.byteLength(json) <= ROW_VALUE_BYTES_MAX) return json
     return { fault: `a value has at most ${ROW_VALUE_BYTES_MAX} bytes, as JSON` }
   }
 
@@ -217,41 +220,6 @@ function encoded(key: Json): { readonly bytes: Uint8Array } | Fault {
     if (error instanceof RangeError) return { fault: error.message }
     throw error
   }
-}
-
-/** Keys of rows that come or go, and whether what comes stands before what was there. */
-async function touchedKeys(
-  reader: DerivedReader,
-  change: IndexChange,
-  rows: readonly TreeChange[]
-): Promise<TouchedKey[]> {
-  const events = new Map(
-    [...change.put, ...change.drop].map((each) => [Buffer.from(each.place).toString('hex'), each])
-  )
-  const touched: { keyBytes: Uint8Array; causes: IndexedEvent[] }[] = []
-  for (const { key } of rows) {
-    const row = rowOf(key)
-    const last = touched.at(-1)
-    const isSame = last !== undefined && equalBytes(last.keyBytes, row.keyBytes)
-    const group = isSame ? last : { keyBytes: row.keyBytes, causes: [] }
-    if (!isSame) touched.push(group)
-    const cause = events.get(Buffer.from(row.eventPlace).toString('hex'))
-    if (cause !== undefined && group.causes.at(-1) !== cause) group.causes.push(cause)
-  }
-  const keys: TouchedKey[] = []
-  for (const { keyBytes, causes } of touched) {
-    const [last] = await reader.scan({ ...boundsOf(0, keyBytes), reverse: true, limit: 1 })
-    const lastPlace = last && rowOf(last.key.subarray(1)).eventPlace
-    const first = present(causes[0], 'a row has an event').place
-    const late = lastPlace !== undefined && compareBytes(lastPlace, first) > 0
-    keys.push({ key: decodeViewKey(keyBytes).value, keyBytes, causes, late })
-  }
-  return keys
-}
-
-/** For its key alone. */
-function rowOf(key: Uint8Array): MapRow {
-  return new MapRow({ key, value: key })
 }
 
 /** Gathers what is to be written; one batch is written while the next one is gathered. */

@@ -17,6 +17,7 @@ import type {
   TreeQuery,
   TreeReader
 } from '../core/views/row-tree.ts'
+import { AnswerSize, weightOf } from './answer-size.ts'
 import { QUERY_CHUNK } from './limits.ts'
 import { groupsIn } from './map-groups.ts'
 import type { Group } from './map-groups.ts'
@@ -36,6 +37,7 @@ export async function queryMap(asked: MapAsked): Promise<IndexAnswer> {
   if (query.reduce === 'rows') return answerRows(asked)
   const groups = query.reduce === 'all' ? wholeRanges(asked) : groupsOf(asked)
   const rows: IndexRow[] = []
+  const size = new AnswerSize()
   let [skipped, faults] = [0, 0]
   for await (const group of query.limit > 0 ? groups : []) {
     if (skipped < query.skip) {
@@ -43,6 +45,7 @@ export async function queryMap(asked: MapAsked): Promise<IndexAnswer> {
       continue
     }
     const { value, fault } = resultOf(group, asked)
+    size.addRow(weightOf(value))
     if (fault) faults += 1
     const causes = query.causes > 0 ? await causesIn(asked, group.bounds) : []
     rows.push({ key: group.key, value, place: undefined, causes })
@@ -101,6 +104,7 @@ async function countIn(asked: MapAsked, bounds: KeyBounds): Promise<number> {
 async function answerRows(asked: MapAsked): Promise<IndexAnswer> {
   const { query } = asked
   const rows: IndexRow[] = []
+  const size = new AnswerSize()
   let skipped = 0
   for (const range of query.ranges) {
     if (rows.length >= query.limit) break
@@ -111,6 +115,7 @@ async function answerRows(asked: MapAsked): Promise<IndexAnswer> {
       }
       if (rows.length >= query.limit) break
       const { key, value, eventPlace } = new MapRow(entry)
+      size.addRow(weightOf(value))
       rows.push({ key, value, place: eventPlace, causes: query.causes > 0 ? [eventPlace] : [] })
     }
   }
@@ -120,12 +125,14 @@ async function answerRows(asked: MapAsked): Promise<IndexAnswer> {
 
 /** Of one range: rows that come before it, and those skipped. */
 async function offsetOf(asked: MapAsked, skipped: number): Promise<number | undefined> {
-  const { ranges, descending } = asked.query
+  const { ranges, descending, skip, limit } = asked.query
   const [range] = ranges
   if (range === undefined || ranges.length > 1) return undefined
+  // Who asks for no row is told where it would be: nothing was read that could be skipped.
+  const passed = limit > 0 ? skipped : Math.min(skip, await countIn(asked, range))
   const edge = descending ? range.to : range.from
-  if (edge === undefined) return skipped
-  return skipped + (await countIn(asked, descending ? { from: edge } : { to: edge }))
+  if (edge === undefined) return passed
+  return passed + (await countIn(asked, descending ? { from: edge } : { to: edge }))
 }
 
 /** Rows that are wanted, in the order of the answer. */
@@ -134,7 +141,7 @@ async function* entriesIn(
   bounds: KeyBounds,
   expected: number
 ): AsyncGenerator<TreeEntry> {
-  const chunk = Math.min(Math.max(expected, 1), QUERY_CHUNK)
+  let chunk = Math.min(Math.max(expected, 1), QUERY_CHUNK)
   for (let rest: KeyBounds | undefined = bounds; rest !== undefined && isSome(rest);) {
     const entries = await tree.entries(0, {
       from: rest.from,
@@ -146,6 +153,8 @@ async function* entriesIn(
     const last = entries.at(-1)
     if (last === undefined || entries.length < chunk) return
     rest = query.descending ? { ...rest, to: last.key } : { ...rest, from: justAfter(last.key) }
+    // Few of them are wanted: not one by one through all the others.
+    chunk = Math.min(chunk * 4, QUERY_CHUNK)
   }
 }
 
@@ -153,7 +162,7 @@ async function* wholeRanges(asked: MapAsked): AsyncGenerator<Group> {
   const { ranges } = asked.query
   for (const range of ranges) {
     const summaries = await summariesOf(asked, range)
-    if (summaries.length > 0) yield { key: range.key ?? null, bounds: range, summaries }
+    if (summaries.length > 0) yield { key: null, bounds: range, summaries }
   }
 }
 

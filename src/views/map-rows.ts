@@ -19,12 +19,15 @@ import type { Summaries, TreeEntry } from '../core/views/row-tree.ts'
 import { PLACE_BYTES } from './view-index.ts'
 
 const NUMBER_BYTES = 2
+/** Rows of one event. */
+export const EVENT_ROWS_MAX = 2 ** (8 * NUMBER_BYTES)
 /** Bytes of a row's key behind the view key. */
 export const ROW_TAIL_BYTES = PLACE_BYTES + NUMBER_BYTES
 const STAMP_BYTES = 8
 
 export function rowKey(viewKey: Uint8Array, place: Uint8Array, number: number): Uint8Array {
-  const bytes = new Uint8Array(viewKey.length + ROW_TAIL_BYTES)
+  assert(number < EVENT_ROWS_MAX, 'the number of a row fits its bytes')
+  const bytes = Buffer.allocUnsafe(viewKey.length + ROW_TAIL_BYTES)
   bytes.set(viewKey)
   bytes.set(place, viewKey.length)
   bytes[viewKey.length + PLACE_BYTES] = number >> 8

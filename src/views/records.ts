@@ -27,7 +27,7 @@ assert(TREE_LEVELS_MAX < TAG.fault, 'a level is no other tag')
 
 export function tagged(tag: number, ...parts: readonly Uint8Array[]): Uint8Array {
   const length = parts.reduce((sum, part) => sum + part.length, 1)
-  const bytes = new Uint8Array(length)
+  const bytes = Buffer.allocUnsafe(length)
   bytes[0] = tag
   let at = 1
   for (const part of parts) {
@@ -64,7 +64,7 @@ export function putBelow(
 }
 
 function prefixed(prefix: Uint8Array, key: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(prefix.length + key.length)
+  const bytes = Buffer.allocUnsafe(prefix.length + key.length)
   bytes.set(prefix)
   bytes.set(key, prefix.length)
   return bytes

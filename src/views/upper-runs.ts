@@ -35,7 +35,7 @@ export function withChanges(
   changes: readonly TreeChange[]
 ): UpperRuns | undefined {
   const levels = new Map(runs)
-  for (let level = LOWEST; level < TREE_LEVELS_MAX; level += 1) {
+  for (let level = LOWEST; level <= TREE_LEVELS_MAX; level += 1) {
     const those = changes.filter((change) => change.level === level)
     if (those.length === 0) continue
     const entries = merged(levels.get(level) ?? [], those)

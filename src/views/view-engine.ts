@@ -52,6 +52,12 @@ export class ViewEngine {
     return this.#slots.has(name)
   }
 
+  /** There is a build of this program under that name, perhaps from before a restart. */
+  async isBuilt(name: string, program: ViewProgram): Promise<boolean> {
+    const catalog = await this.#open()
+    return catalog?.get(name)?.hash === program.hash
+  }
+
   /** Adds or replaces a view; its build goes on in the background. */
   async define(name: string, program: ViewProgram, origin: ViewOrigin): Promise<ViewSlot> {
     const held = this.#slots.get(name)
@@ -63,6 +69,7 @@ export class ViewEngine {
       {
         name,
         source: this.#init.source,
+        failed: (reason) => this.#init.log('a view cannot be built', { view: name, reason }),
         turn: (build) => this.#inTurn(build),
         later: (work) => this.#init.clock.setTimer(REOPEN_MS, work)
       },

@@ -17,6 +17,11 @@ export function viewEventText(event: ViewEvent): string {
   return event instanceof StoredViewEvent ? event.text() : JSON.stringify(event)
 }
 
+/** The same event as it was before a function had it: what functions do with its data does not show. */
+export function unreadEvent(event: ViewEvent): ViewEvent {
+  return event instanceof StoredViewEvent ? event.unread() : structuredClone(event)
+}
+
 type Members = Readonly<Record<string, unknown>>
 
 /** A class, because hundreds of thousands are made in a build, of which few members are read. */
@@ -82,6 +87,10 @@ class StoredViewEvent implements ViewEvent {
     // What begins otherwise, or is not an event's content, no honest node has stored.
     if (members === undefined || !text.startsWith('{')) return JSON.stringify(this)
     return `{"key":"${this.key}","time":"${this.time}",${text.slice(1)}`
+  }
+
+  unread(): ViewEvent {
+    return new StoredViewEvent(this.#key, this.#value)
   }
 
   /** For functions that keep or show an event whole. */

@@ -28,7 +28,12 @@ export interface IndexChange {
   /** In event order, each once. One that is in the index already may come again, with another recorded time. */
   readonly put: readonly IndexedEvent[]
   /** In event order; none of them is in `put`. One that is not in the index may be among them. */
-  readonly drop: readonly IndexedEvent[]
+  readonly drop: readonly DroppedEvent[]
+}
+
+export interface DroppedEvent extends IndexedEvent {
+  /** The event that put it out, such as one that corrects it. */
+  readonly by?: IndexedEvent | undefined
 }
 
 /** What is known of an index besides its records; plain JSON, written with them. */
@@ -55,9 +60,18 @@ export interface TouchedKey {
   readonly key: Json
   /** Encoded. */
   readonly keyBytes: Uint8Array
-  /** Events that were new in it, in event order. */
+  /** Events that are new in it, and those that put others out of it, in event order. */
   readonly causes: readonly IndexedEvent[]
-  /** One of them stands before another event that was in it already. */
+  /** What had been counted is another now: an event came before one that was in it already, or one went. */
+  readonly late: boolean
+  /** Of a map, event by event, in event order: those whose rows of this key came or went. */
+  readonly moved?: readonly MovedEvent[]
+}
+
+/** An event whose rows of one key came or went. */
+export interface MovedEvent {
+  readonly place: Uint8Array
+  readonly cause: IndexedEvent
   readonly late: boolean
 }
 

@@ -17,6 +17,8 @@ export interface SlotInit {
   readonly source: ViewSource
   /** One build at a time in a database: each goes through all events. */
   readonly turn: (build: () => Promise<void>) => Promise<void>
+  /** Told why a build could not be made. */
+  readonly failed: (reason: string) => void
   /** Another try after an error. */
   readonly later: (work: () => void) => Timer
 }
@@ -31,7 +33,7 @@ export class ViewSlot {
   #origin: ViewOrigin
   #current: ViewBuild | undefined
   #making: Making | undefined
-  #failure: string | undefined
+  #failure: Failure | undefined
   #retry: Timer | undefined
   readonly #watchers = new Set<Watcher>()
 
@@ -55,7 +57,7 @@ export class ViewSlot {
     return this.#current
   }
 
-  get failure(): string | undefined {
+  get failure(): Failure | undefined {
     return this.#failure
   }
 
@@ -112,10 +114,10 @@ export class ViewSlot {
     if (refusal === undefined) return
     if (this.#current === build) {
       this.#current = undefined
-      this.#failure = refusal
+      this.#failure = { reason: refusal, isRefused: true }
       build.drop()
     }
-    throw this.#failed(refusal)
+    throw this.#failed({ reason: refusal, isRefused: true })
   }
 
   /** Called with each batch that changes what is answered. */
@@ -190,7 +192,7 @@ export class ViewSlot {
       const build = await ViewBuild.make(init, abort.signal, (done) => {
         making.done = done
         const refusal = program.refusal()
-        if (refusal !== undefined) throw this.#failed(refusal)
+        if (refusal !== undefined) throw this.#failed({ reason: refusal, isRefused: true })
       })
       abort.signal.throwIfAborted()
       const before = catalog.get(this.name)
@@ -209,14 +211,23 @@ export class ViewSlot {
     const refusal = making.program.refusal()
     if (isLaterbaseError(error, 'LATERBASE_CLOSED')) return
     // What answered before goes on.
-    this.#failure = refusal ?? String(error)
+    const reason = refusal ?? String(error)
+    this.#failure = { reason, isRefused: refusal !== undefined }
+    this.#init.failed(reason)
     // What the text does it does again; what a disk or a peer does not give may be given later.
     if (refusal === undefined) this.#retry = this.#init.later(() => this.#start())
   }
 
-  #failed(reason: string): LaterbaseError {
-    return new LaterbaseError('LATERBASE_VIEW_FAILED', `view ${this.name}: ${reason}`)
+  #failed({ reason, isRefused }: Failure): LaterbaseError {
+    const options = isRefused ? { facts: { refused: true } } : {}
+    return new LaterbaseError('LATERBASE_VIEW_FAILED', `view ${this.name}: ${reason}`, options)
   }
+}
+
+/** Why nothing answers: the definition is not to be run any more, or what it takes to run it failed. */
+export interface Failure {
+  readonly reason: string
+  readonly isRefused: boolean
 }
 
 /** A build under way. */

@@ -13,6 +13,8 @@ export interface ViewSource {
   changes(cursor: string, eventsAtOnce: number): AsyncIterable<SourceBatch>
   /** Events in event order, each once. */
   scan(range: SourceRange): AsyncIterable<readonly IndexedEvent[]>
+  /** Those that happened last, in event order. */
+  latest(count: number): Promise<readonly IndexedEvent[]>
   /** All contents of a key, in event order. */
   eventsOf(key: EventKey): Promise<readonly IndexedEvent[]>
   /** Where a commit that holds an event stands: the one that was recorded first. */

@@ -5,8 +5,12 @@ import { expect, test } from 'vitest'
 
 import { encodeAnnouncement } from '../../protocols/announce/codec.ts'
 import { encodeDeltaRequest } from '../../protocols/delta/codec.ts'
-import { VERSION_HEADS_MAX } from '../../protocols/limits.ts'
+import type { DeltaAnswer } from '../../protocols/delta/codec.ts'
+import { VERSION_HEADS_MAX, VIEWS_MAX } from '../../protocols/limits.ts'
 import { emptyPage, incessantly, strangeDigests } from '../../scripts/hostile/members.ts'
+import { NodeDatabase } from '../../src/node/database.ts'
+import { systemHasher } from '../../src/node/system.ts'
+import { definitionOf } from '../../src/node/view-comparison.ts'
 import {
   SCALE,
   YARD,
@@ -90,6 +94,41 @@ test('a member that serves a commit with a wrong signature is cut off by all, an
   honest.checkUnharmed()
 })
 
+test('a member that claims other contents of views is named, and harms nobody', async () => {
+  const honest = await honestPair()
+  const definition = await currentView(honest)
+  const rogue = await rogueBeside(honest, ({ type }) => {
+    if (type === 'compare') return equalDigests(honest)
+    if (type === 'page') return emptyPage(true)
+    return { type: 'views', views: [{ definition, contents: randomBytes(16) }] }
+  })
+  await until(async () => {
+    const all = await Promise.all(honest.nodes.map((node) => node.status()))
+    return all.every(({ warnings }) => warnings.join().includes(rogue.transport.peerId))
+  })
+  // Twice for each state of a view, and no more.
+  await honest.converge(COMMITS)
+  expect(rogue.asked.views).toBe(2 * honest.nodes.length)
+  honest.checkUnharmed()
+})
+
+test('a member whose answer about views is too long is cut off by all', async () => {
+  const honest = await honestPair()
+  const definition = await currentView(honest)
+  const views = Array.from({ length: VIEWS_MAX + 1 }, () => {
+    return { definition, contents: randomBytes(16) }
+  })
+  const rogue = await rogueBeside(honest, ({ type }) => {
+    if (type === 'compare') return equalDigests(honest)
+    return type === 'page' ? emptyPage(true) : { type: 'views', views }
+  })
+  await until(() => rogue.left.length === honest.nodes.length)
+  for (const node of honest.nodes) {
+    expect((await node.status()).warnings.join()).not.toContain('view')
+  }
+  honest.checkUnharmed()
+})
+
 test('a member that announces commits that do not exist is asked for a few of them only', async () => {
   const honest = await honestPair()
   const rogue = await rogueBeside(honest, ({ type }) =>
@@ -118,3 +157,21 @@ test('a member that announces commits that do not exist is asked for a few of th
   }
   honest.checkUnharmed()
 })
+
+/** A view on both that covers all they hold; what names it among nodes. */
+async function currentView({ nodes }: Awaited<ReturnType<typeof honestPair>>): Promise<Uint8Array> {
+  let hash = ''
+  for (const node of nodes) {
+    const view = await node.database(YARD).views.define({ name: 'all', map: () => undefined })
+    await view.refresh()
+    hash = (await view.info()).hash
+  }
+  return definitionOf(hash, systemHasher)
+}
+
+/** What one of them, who are equal, has. */
+function equalDigests({ nodes }: Awaited<ReturnType<typeof honestPair>>): DeltaAnswer {
+  const database = nodes[0]?.database(YARD)
+  if (!(database instanceof NodeDatabase)) throw new Error('a database of a node')
+  return { type: 'compared', digests: [{ database: YARD, digest: database.digestBytes() }] }
+}

@@ -68,6 +68,15 @@ test.each(['Yard', '9yard', '-yard', '_yard', 'db', 'a.b', 'a%20b', 'a%2F..%2Fb'
   }
 )
 
+test('a database may be called as what every object of JavaScript has', async () => {
+  await using served = await serveNode()
+  const url = `${served.url}/db/constructor`
+  assert.equal((await ask(url, { method: 'PUT' })).status, 201)
+  assert.equal((await post(`${url}/e`, { data: 1 })).status, 201)
+  assert.deepEqual((await ask(`${url}/v`)).json(), { views: [] })
+  assert.equal((await ask(`${url}/v/constructor`)).json().code, 'view-unknown')
+})
+
 test('a name of 63 characters is taken and one of 64 is not', async () => {
   await using served = await serveNode()
   const url = `${served.url}/db/`

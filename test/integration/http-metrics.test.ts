@@ -16,6 +16,15 @@ test('every figure of /metrics is one line under its help and type, and true', a
   await database.append({ data: 3 })
   await untilEqual([a, b], 'stock')
   await b.database('stock').sync()
+  await b.database('stock').views.define({
+    name: 'twice',
+    map: ({ data }, emit) => {
+      if (data === 2) throw new Error('two')
+      emit(data)
+      emit(data)
+    }
+  })
+  await (await b.database('stock').views.get('twice')).refresh()
   await using server = await createHttpServer(b, { port: 0 })
   const answer = await fetch(`${server.url}/metrics`)
   expect(answer.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8')
@@ -39,6 +48,12 @@ test('every figure of /metrics is one line under its help and type, and true', a
   expect(samples.get('laterbase_events_missing{database="stock"}')).toBe(0)
   expect(samples.get('laterbase_peers_connected')).toBe(1)
   expect(samples.get('laterbase_peers_equal{database="stock"}')).toBe(1)
+  const view = '{database="stock",view="twice"}'
+  expect(samples.get(`laterbase_view_rows${view}`)).toBe(4)
+  expect(samples.get(`laterbase_view_faults${view}`)).toBe(1)
+  expect(samples.get(`laterbase_view_behind_events${view}`)).toBe(0)
+  expect(samples.get(`laterbase_view_built_ratio${view}`)).toBe(1)
+  expect(samples.get(`laterbase_view_failed${view}`)).toBe(0)
   expect(samples.get('laterbase_clock_wrong')).toBe(0)
   expect(samples.get('laterbase_fetches_total')).toBeGreaterThan(0)
   expect(samples.get('laterbase_peer_bytes_total{direction="in"}')).toBeGreaterThan(0)

@@ -40,6 +40,51 @@ test('every curl line of the README works against a node that was just started',
   assert.match(await firstOf(follow.replaceAll('http://127.0.0.1:8080', node.url), node.url), /B9/)
 })
 
+test('a pallet keyed in eight hours late corrects the past on two nodes, as the README says', async () => {
+  await using folder = await scratch()
+  await using here = await startNode(join(folder.path, 'a'))
+  const second = join(folder.path, 'b')
+  const { stdout: invitation } = await runCli(['invite', '--dir', join(folder.path, 'a')])
+  await runCli(['join', invitation.trim(), '--dir', second])
+  const [address = ''] = here.ready.addresses
+  await using there = await startNode(second, ['--peer', address])
+  await fetch(`${here.url}/db/depot`, { method: 'PUT' })
+  await vi.waitFor(
+    async () => assert.equal((await fetch(`${there.url}/db/depot`)).status, 200),
+    WAIT
+  )
+
+  const commands = await commandsOf('## A pallet keyed in eight hours late')
+  const places = `here=${here.url} there=${there.url}`
+  // The feed goes on for ever, and is of another test.
+  const script = [places, ...commands.slice(1, -1)].join(`\necho '${NEXT}'\n`)
+  const { stdout } = await promisify(execFile)('sh', ['-ec', script], { env: { PATH } })
+  const answers = stdout.split(NEXT).filter((text) => text.trim() !== '')
+  const rows = answers.map((text) => (JSON.parse(text) as { rows?: unknown }).rows)
+  const asked = rows.filter((each): each is Row[] => Array.isArray(each))
+  const values = asked.map((each) => each.map(({ key, value }) => `${key} ${value}`).join())
+  assert.lengthOf(answers, 9, 'three writes and six questions')
+  assert.deepEqual(values, ['A1 48', '', 'A1 72', 'A1 24', 'A1 48', 'A1 72'])
+  const causes = asked.at(-1)?.[0]?.events ?? []
+  assert.deepEqual(
+    causes.map(({ late_ms, peer }) => [Math.floor(late_ms / 3_600_000), peer]),
+    [
+      [8, there.ready.peerId],
+      [0, here.ready.peerId]
+    ]
+  )
+})
+
+interface Row {
+  readonly key: string
+  readonly value: number
+  readonly events?: readonly { readonly late_ms: number; readonly peer: string }[]
+}
+
+const NEXT = '-- next --'
+const WAIT = { timeout: 40_000, interval: 50 }
+const PATH = process.env['PATH'] ?? ''
+
 test('the README names every command and every option of start', async () => {
   const readme = await readFile(README, 'utf8')
   const section = sectionOf(readme, '## The command line')

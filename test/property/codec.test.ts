@@ -52,11 +52,12 @@ const requests: Codec<DeltaRequest> = {
       bytesMax: fc.maxSafeNat(),
       heads,
       places: heads
-    })
+    }),
+    fc.record({ type: fc.constant('views' as const), database: names, digest: bytes(32) })
   ),
   encode: encodeDeltaRequest,
   decode: decodeDeltaRequest,
-  openings: [Uint8Array.of(1), Uint8Array.of(2)]
+  openings: [Uint8Array.of(1), Uint8Array.of(2), Uint8Array.of(3)]
 }
 
 const pageLogs = fc.array(
@@ -103,11 +104,15 @@ const answers: Codec<DeltaAnswer> = {
       type: fc.constant('refused' as const),
       reason: fc.constantFrom(...REFUSAL_REASONS)
     }),
+    fc.record({
+      type: fc.constant('views' as const),
+      views: fc.array(fc.record({ definition: bytes(32), contents: bytes(16) }), { maxLength: 4 })
+    }),
     pages
   ),
   encode: encodeDeltaAnswer,
   decode: decodeDeltaAnswer,
-  openings: [Uint8Array.of(1), Uint8Array.of(2, 0, 1), Uint8Array.of(3)]
+  openings: [Uint8Array.of(1), Uint8Array.of(2, 0, 1), Uint8Array.of(3), Uint8Array.of(4)]
 }
 
 const headers: Codec<CommitHeader> = {

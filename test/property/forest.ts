@@ -8,7 +8,7 @@ import fc from 'fast-check'
 import { present } from '../../src/core/assert.ts'
 import type { Clock, Rng, Verifier } from '../../src/core/clock.ts'
 import { lastSeq, sealCommit } from '../../src/core/commit.ts'
-import type { Commit } from '../../src/core/commit.ts'
+import type { Commit, CommitEvent } from '../../src/core/commit.ts'
 import { emptyTip, tipAfter } from '../../src/core/log.ts'
 import type { LogTip } from '../../src/core/log.ts'
 import type { DatabaseInit } from '../../src/node/database-init.ts'
@@ -22,6 +22,7 @@ import { ViewCompiler } from '../../src/node/view-compiler.ts'
 import { systemClock, systemHasher, systemVerifier } from '../../src/node/system.ts'
 import type { EventStore } from '../../src/store/event-store.ts'
 import { createMemoryDerivedStore } from '../../src/store/memory-derived-store.ts'
+import { Upcasters } from '../../src/schema/upcast.ts'
 import { createMemoryStore } from '../../src/store/memory-store.ts'
 import { DATABASE, SIGNERS, clashingEvents, logOf, seededRng } from './arbitraries.ts'
 
@@ -33,10 +34,13 @@ interface ForkedPlan {
   readonly after: number
 }
 
-export function forests(maxLength = 14): fc.Arbitrary<Commit[]> {
+export function forests(
+  maxLength = 14,
+  events: fc.Arbitrary<CommitEvent> = clashingEvents()
+): fc.Arbitrary<Commit[]> {
   const plan = fc.record({
     signer: fc.integer({ min: 0, max: 1 }),
-    events: fc.array(clashingEvents(), { minLength: 1, maxLength: 3 }),
+    events: fc.array(events, { minLength: 1, maxLength: 3 }),
     laterBy: fc.integer({ min: 1, max: 3 }),
     after: fc.oneof({ weight: 2, arbitrary: fc.constant(0) }, fc.nat())
   })
@@ -161,6 +165,9 @@ export function databaseOn(
     clockAhead: () => undefined,
     ownLogClosed: () => undefined,
     views: [],
+    viewDefinitions: {},
+    schemas: [],
+    upcasters: new Upcasters([], systemHasher),
     viewCompiler: new ViewCompiler({ hasher: systemHasher, scripts: false }),
     openViews: async () => createMemoryDerivedStore(),
     log: () => undefined
@@ -189,6 +196,7 @@ export function responderOf(database: NodeDatabase, clock = systemClock): DeltaR
     digests: () => [{ database: database.name, digest: database.digestBytes() }],
     database: (name) => (name === database.name ? database : undefined),
     isUnopened: () => false,
+    views: () => [],
     hasher: systemHasher,
     clock
   })

@@ -1,7 +1,7 @@
 /**
  * For each limit the test that goes beyond it and sees what happens: a file, seen from the folder of all
- * tests, and a part of the test's name. `PACES` says how often or how long we ourselves do something: there is no
- * beyond.
+ * tests, and a part of the test's name. What has no beyond is in
+ * `limit-paces.ts`.
  */
 
 type Reached = Readonly<Record<string, string>>
@@ -35,8 +35,13 @@ const NDJSON = 'integration/http-ndjson.test.ts'
 const LIVE = 'integration/http-live-feed.test.ts'
 const FEED = 'integration/http-feed.test.ts'
 const HTTP = 'integration/http-caps.test.ts'
+const JSON_SCHEMA = 'property/json-schema.test.ts'
+const VIEWS = 'integration/http-view-refusals.test.ts'
+const WAITS = 'integration/http-view-waits.test.ts'
 const DEFINITIONS = 'property/definitions.test.ts'
 const HEALER = 'unit/healer.test.ts'
+const VIEW_CAPS = 'unit/view-caps.test.ts'
+const VIEW_PEERS = 'unit/view-comparison.test.ts'
 const TABLES = 'conformance/table-check.test.ts'
 
 const FLOOD = `${HOSTILE}: floods requests has its stream reset`
@@ -57,6 +62,7 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     VERSION_HEADS_MAX: '../protocols/delta/vectors/invalid.json: page: 15,001 heads',
     DATABASES_MAX: `${NODE}: no more databases than it may have`,
     NAME_BYTES_MAX: 'integration/http-databases.test.ts: a name of 63 characters is taken',
+    VIEWS_MAX: `${VIEW_PEERS}: no more views are told of than one answer may have`,
     PAGE_COMMITS_MAX: `${NODE}: a page ends at its number of commits`
   },
   'src/core/limits.ts': {
@@ -177,6 +183,7 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     DEFINITION_BYTES_MAX: `${DEFINITIONS}: that are too large are ordinary events`,
     DEFINITIONS_MAX: `${DEFINITIONS}: beyond their number count for the lowest names`,
     DEFINITION_SCAN_MAX: `${DEFINITIONS}: are looked for among so many events of 1970`,
+    VIEWS_UNEQUAL_MAX: `${VIEW_PEERS}: so many views that differ are named`,
     WARNINGS_MAX: `${NODE}: no more warnings are kept`,
     CLOCKS_AHEAD_MAX: `${NODE}: so many boxes with fast clocks`,
     FORKS_NAMED_MAX: `${NODE}: so many boxes with fast clocks, and so many forks`,
@@ -193,14 +200,30 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     HEAL_BYTES_MAX: `${HEALER}: commits of so many bytes are healed at a time`,
     HEALED_READ_ATTEMPTS_MAX:
       'property/healed-read.test.ts: meets more damage after each healing is tried so many times',
-    REFETCH_PAGES_MAX: `${SMALL}: a damaged stretch is asked for in so many pages`
+    REFETCH_PAGES_MAX: `${SMALL}: a damaged stretch is asked for in so many pages`,
+    CHANGE_CAUSES_MAX: `${VIEW_CAPS}: a change of a row names the last of its causes`,
+    EXPLAINED_EVENTS_MAX: `${VIEWS}: an answer explains so many events`,
+    EXPLAIN_EVENTS_MAX: `${VIEW_CAPS}: a row that more events made than are named`,
+    VIEW_CHANGES_MAX: `${VIEW_CAPS}: a reader of changes that stops reading`,
+    VIEW_FAULTS_SHOWN: `${VIEW_CAPS}: faults are counted, and so many of them shown`,
+    VIEW_SCRATCH_EVENTS_MAX: `${VIEW_CAPS}: what only all events can tell`
   },
   'src/schema/limits.ts': {
     JSON_DEPTH_MAX: 'property/canonical-json.test.ts: of nesting up to the limit is a text',
     MEMBER_CHARACTERS_MAX:
-      'property/envelope.test.ts: has texts beside its data that are at the limit of characters'
+      'property/envelope.test.ts: has texts beside its data that are at the limit of characters',
+    SCHEMA_DEPTH_MAX: `${JSON_SCHEMA}: is what is nested deeper than a schema may be`,
+    COMPILE_MS_MAX: `${JSON_SCHEMA}: is what takes too long to make a checker of`,
+    TAME_SCHEMA_CHARACTERS_MAX: `${JSON_SCHEMA}: of small words is not watched, and one that is large`,
+    CHECK_MS_MAX: `${JSON_SCHEMA}: a hostile schema is ended, and set aside`,
+    CHECK_OVERRUNS_MAX: `${JSON_SCHEMA}: a hostile schema is ended, and set aside`,
+    EVENT_PROBLEMS_MAX: `${JSON_SCHEMA}: tells no more of what is wrong than has room`
   },
   'src/views/limits.ts': {
+    ANSWER_BYTES_MAX: `${VIEWS}: what an answer holds of values, events and explanations`,
+    FAULT_BYTES_MAX: `${VIEW_CAPS}: faults are counted, and so many of them shown`,
+    ROW_VALUE_BYTES_MAX: 'property/view-map-index.test.ts: an index on disk answers as all rows do',
+    UPPER_RUNS_MAX: `${VIEW_CAPS}: a view with more runs than are kept in memory`,
     EMITS_MAX: `${DECLARATIVE}: that would make more rows, or more bytes of them`,
     EMITTED_BYTES_MAX: `${DECLARATIVE}: that would make more rows, or more bytes of them`,
     VALUE_BYTES_MAX: `${SCRIPT_VALUES}: what a text throws or emits`,
@@ -244,6 +267,10 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     pageEventsMax: BOUNDS,
     pageBytesMax: `${READS}: a page of large events ends early`,
     pagesBytesMax: `${HTTP}: that are being sent may weigh so much together`,
+    viewRowsMax: `${VIEWS}: of more rows or bytes than one may have`,
+    viewsAskedMax: `${WAITS}: questions beyond their number`,
+    viewMsMin: `${VIEWS}: that is misspelt or contradicts itself`,
+    viewMsMax: `${VIEWS}: that is misspelt or contradicts itself`,
     conflictsMax: `${HTTP}: conflicting keys are listed up to their number`,
     feedsMax: `${FEED}: beyond the number of feeds`,
     feedTimeoutMsMax: BOUNDS,
@@ -261,128 +288,4 @@ export const REACHED: Readonly<Record<string, Reached>> = {
       'integration/cli-input.test.ts: an event without end is refused by its line',
     REFUSALS_SHOWN_MAX: 'integration/cli-events.test.ts: of very many refused events the first'
   }
-}
-
-/** How much we do at a time, how often, and how long we wait: no peer or client can go beyond. */
-export const PACES: Readonly<Record<string, readonly string[]>> = {
-  'protocols/limits.ts': ['ANNOUNCED_KEYS_MAX'],
-  'src/core/limits.ts': ['RETRY_MS', 'RIPPLE_MS', 'RUN_BITS', 'TREE_LEVELS_MAX'],
-  'src/store/limits.ts': [
-    'WRITE_BUFFER_BYTES',
-    'TABLE_FILE_BYTES',
-    'CACHE_BYTES',
-    'SCAN_BYTES',
-    'SCAN_CHUNK',
-    'CHAINED_BATCH_BYTES_MAX',
-    'RANGE_READ_KEYS_MIN',
-    'RANGE_READ_WASTE',
-    'DISK_MEASURE_MS',
-    'DISK_FULL_MEASURE_MS',
-    'DISK_IDLE_MEASURE_MS',
-    'PROBE_BYTES',
-    'TABLES_CHECKED_BYTES_MAX',
-    'REOPEN_BYTES',
-    'REOPEN_MS',
-    'REOPEN_MS_MAX',
-    'REOPEN_STEADY_MS',
-    'REOPEN_DAMAGED_MS',
-    'TABLE_READ_BYTES',
-    'SALVAGE_COMMITS',
-    'SALVAGE_BYTES',
-    'COMMIT_LOG_BYTES_MIN',
-    'CHECK_BYTES_MAX',
-    'PROGRESS_MS'
-  ],
-  'src/p2p/limits.ts': [
-    'OUTBOUND_STREAMS_MAX',
-    'SEND_BYTES',
-    'ROUND_TRIPS_KEPT',
-    'GOSSIP_CHECK_MS',
-    'REJECTED_SCORE',
-    'SCORE_KEPT_MS',
-    'REJECTED_HALF_LIFE_MS',
-    'BOOK_SAVE_MS',
-    'REDIAL_MS',
-    'REFUSED_RETRY_MS',
-    'DIAL_GRACE_MS',
-    'FOUND_REDIAL_MS',
-    'DIAL_YOUNG_MS',
-    'LINGER_MS',
-    'DUPLICATE_MS',
-    'MDNS_QUIET_MS',
-    'MDNS_EAGER_MS',
-    'MDNS_ALONE_MS',
-    'MDNS_ASK_MS_MIN',
-    'MDNS_SILENT_MS',
-    'REFUSED_SHOWN_MS',
-    'TWIN_SHOWN_MS'
-  ],
-  'src/node/limits.ts': [
-    'READ_AHEAD_MIN',
-    'READ_AHEAD_MAX',
-    'PAGE_LIMIT',
-    'LIVE_PAGE',
-    'RELIST_MS',
-    'CLOSE_TOLD_MS',
-    'DEFINITION_SCAN_CHUNK',
-    'UNOPENED_RETRY_MS',
-    'UNOPENED_RETRY_MS_MAX',
-    'UNOPENED_REST_MS_MAX',
-    'CHECK_REST_MS'
-  ],
-  'src/views/limits.ts': ['BATCH_FUEL', 'BATCH_EVENTS', 'BATCH_CHARS', 'SANDBOX_BYTES'],
-  'src/http/limits.ts': [
-    'groupLingerMs',
-    'keysBatch',
-    'pageEventsDefault',
-    'pageBatch',
-    'feedChunkBytes',
-    'longpollMsDefault',
-    'heartbeatMsDefault',
-    'spuriousWakeMs',
-    'closeGraceMs',
-    'retryAfterSeconds',
-    'retryAfterFullSeconds',
-    'REQUEST_CHECK_MS'
-  ],
-  'src/cli/limits.ts': [
-    'PIECE_EVENTS_MAX',
-    'PIECE_BYTES_MAX',
-    'PIECE_LINGER_MS',
-    'PROGRESS_AFTER_MS',
-    'GET_KEYS',
-    'FEED_BACKOFF_MS_MIN',
-    'FEED_BACKOFF_MS_MAX',
-    'STATUS_WATCH_MS',
-    'VERIFY_POLL_MS',
-    'STOP_MS_MAX',
-    'ABORT_MS'
-  ]
-}
-
-/**
- * Maxima outside of the limits files, by file and name: what a format or a platform cannot say more than, or what
- * decides between two ways to the same. Nobody chose how much is too much, so there is nothing to reach.
- */
-export const FORMAT_BOUNDS: Readonly<Record<string, string>> = {
-  'protocols/wire.ts VARINT_BYTES_MAX':
-    'the bytes of the largest number that JavaScript has exactly',
-  'src/cli/addresses.ts PORT_MAX': 'ports have 16 bits',
-  'src/cli/commands/simulate.ts SEED_MAX': 'seeds have 32 bits',
-  'src/core/event-key.ts KEY_TIME_MS_MAX': 'the time in a ULID has 48 bits',
-  'src/core/hybrid-logical-clock.ts STAMP_MAX': 'stamps have 64 bits',
-  'src/core/sync/schedule.ts DOUBLINGS_MAX': 'keeps a power finite; the longest wait is a limit',
-  'src/core/views/distinct-count.ts HASHES_MAX': 'beyond them registers are shorter than a list',
-  'src/core/views/distinct-count.ts RANK_MAX': 'the bits of a hash that do not name a register',
-  'src/core/views/exact-sum.ts LAST_BIT_MAX': 'doubles have 64 bits',
-  'src/core/views/exact-sum.ts PARTIALS_MAX': 'beyond it the same sum is kept another way',
-  'src/core/views/exact-sum.ts SAFE_TEXT_LENGTH_MAX': 'the digits of 2^53',
-  'src/core/views/exact-sum.ts SMALL_EXPONENT_MAX': 'doubles have 64 bits',
-  'src/core/views/exact-sum.ts SQUARE_MAX': 'doubles have 64 bits',
-  'src/node/system.ts TIMER_MS_MAX': 'timers of Node.js have 31 bits',
-  'src/p2p/frames.ts PREFIX_BYTES_MAX': 'the bytes of a length below 2^28; the frame is a limit',
-  'src/views/engine-instance.ts HOST_PAGES_MAX':
-    'the most that the module says; the sandbox is a limit',
-  'src/schema/canonical-json.ts PLAIN_LENGTH_MAX': 'longer texts are written another way',
-  'src/schema/time.ts RFC_3339_MS_MAX': 'years have four digits'
 }

@@ -15,7 +15,8 @@ import * as p2p from '../../src/p2p/limits.ts'
 import * as schema from '../../src/schema/limits.ts'
 import * as store from '../../src/store/limits.ts'
 import * as views from '../../src/views/limits.ts'
-import { FORMAT_BOUNDS, PACES, REACHED } from './limits-reached.ts'
+import { FORMAT_BOUNDS, PACES } from './limit-paces.ts'
+import { REACHED } from './limits-reached.ts'
 
 const { HTTP_LIMITS, ...httpConstants } = http
 const LAYERS: Readonly<Record<string, object>> = {

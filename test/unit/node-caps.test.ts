@@ -309,7 +309,7 @@ test('a fetch names places of no more logs than it may, however many heads are c
   const placed: number[] = []
   transport.script = async (_peer, frame) => {
     const request = decodeDeltaRequest(frame)
-    if (isRejected(request) || request.type === 'compare') {
+    if (isRejected(request) || request.type !== 'page') {
       return encodeDeltaAnswer({
         type: 'compared',
         digests: [{ database: YARD, digest: bytesOf(1) }]

@@ -75,6 +75,7 @@ function responderOn(database: NodeDatabase): DeltaResponder {
     digests: () => [],
     database: () => database,
     isUnopened: () => false,
+    views: () => [],
     hasher: systemHasher,
     clock: systemClock
   })

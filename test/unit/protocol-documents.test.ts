@@ -8,6 +8,7 @@ import { COMMIT_DOMAIN, GENESIS_DOMAIN } from '../../protocols/commit/codec.ts'
 import {
   DELTA_PROTOCOL,
   REFUSAL_REASONS,
+  VIEW_DOMAIN,
   decodeDeltaAnswer,
   decodeDeltaRequest
 } from '../../protocols/delta/codec.ts'
@@ -39,8 +40,9 @@ describe('the README of the protocols', () => {
     const readme = await read('protocols/README.md')
     const perimeter = await read('src/p2p/perimeter.ts')
     const version = await read('src/core/version.ts')
-    const domains = [COMMIT_DOMAIN, GENESIS_DOMAIN, ...domainsIn(perimeter), ...domainsIn(version)]
-    expect(domains.length).toBe(5)
+    const inCodecs = [COMMIT_DOMAIN, GENESIS_DOMAIN, VIEW_DOMAIN]
+    const domains = [...inCodecs, ...domainsIn(perimeter), ...domainsIn(version)]
+    expect(domains.length).toBe(6)
     for (const domain of domains) expect(readme).toContain(`\`${domain.replace('\n', '\\n')}\``)
   })
 

@@ -15,6 +15,7 @@ import { verifySignatures } from '../../src/core/log.ts'
 import { formatDigest, fromWireHeads, versionDigest } from '../../src/core/version.ts'
 import { createInvitation, parseInvitation } from '../../src/node/invitation.ts'
 import { systemClock, systemHasher, systemVerifier } from '../../src/node/system.ts'
+import { definitionOf } from '../../src/node/view-comparison.ts'
 import { Perimeter } from '../../src/p2p/perimeter.ts'
 import { KnownLogs, checkAgainst } from '../../src/store/known-logs.ts'
 import { databaseOf } from '../property/forest.ts'
@@ -41,6 +42,10 @@ interface Valid {
       readonly first_seq: number
       readonly hash: string
     }[]
+  })[]
+  readonly definitions: readonly (NamedVector & {
+    readonly functions: string
+    readonly definition: string
   })[]
   readonly perimeters: readonly PerimeterVector[]
 }
@@ -129,6 +134,14 @@ describe('pages', () => {
       const receiver = await receiverAfter(vector)
       const taken = await receiver.take(vector.hex)
       expect(taken).toMatchObject({ type: 'rejected', code: vector.code })
+    })
+  }
+})
+
+describe('definitions of views', () => {
+  for (const vector of valid.definitions) {
+    test(`${vector.name}: have their name among nodes`, () => {
+      expect(hex(definitionOf(vector.functions, systemHasher))).toBe(vector.definition)
     })
   }
 })

@@ -67,7 +67,7 @@ export class SimNetwork {
   /** Bytes that pages are asked for, so that few events make many pages; undefined: as asked. */
   pageBytes: number | undefined
   /** Requests between honest boxes so far. */
-  readonly requests = { compare: 0, page: 0 }
+  readonly requests = { compare: 0, page: 0, views: 0 }
   /** Of all that was ever sent, byte for byte. */
   readonly sent = createHash('sha256')
   readonly #endpoints = new Map<string, Endpoint>()

@@ -125,6 +125,7 @@ export class Rogue implements Endpoint {
       return truth?.slice(0, Math.floor(truth.length * this.#fraction()))
     }
     if (request.type === 'compare') return this.#compared(request, lie) ?? truth
+    if (request.type === 'views') return this.#views(lie, truth)
     if (truth === undefined) return undefined
     this.#capture(request.database, truth)
     return this.#page(request, truth, lie)
@@ -145,6 +146,16 @@ export class Rogue implements Endpoint {
     return this.#network.world.chance(0.7)
       ? encodeDeltaAnswer({ type: 'compared', digests: unequal })
       : undefined
+  }
+
+  /** What views contain is a word that anybody can make up. */
+  #views(lie: Lie, truth: Uint8Array | undefined): Uint8Array | undefined {
+    const answer = truth === undefined ? undefined : decodeDeltaAnswer(truth)
+    if (lie !== 'false-digest' || answer?.type !== 'views') return truth
+    const views = answer.views.map(({ definition }) => {
+      return { definition, contents: this.#bytes(16, 16) }
+    })
+    return encodeDeltaAnswer({ type: 'views', views })
   }
 
   #page(request: PageRequest, truth: Uint8Array, lie: Lie): Uint8Array {

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 
 import { decodeAnnouncement } from '../../../protocols/announce/codec.ts'
 import { decodeDeltaRequest, encodeDeltaRequest } from '../../../protocols/delta/codec.ts'
+import type { DeltaRequest } from '../../../protocols/delta/codec.ts'
 import { isRejected } from '../../../protocols/rejected.ts'
 import { logId } from '../../../src/core/commit.ts'
 import type { LogId } from '../../../src/core/commit.ts'
@@ -18,10 +19,15 @@ import type {
 import type { Life } from './clocks.ts'
 import type { Endpoint, SimNetwork } from './network.ts'
 
-/** Page requests to one peer for one database that may be under way: one is being asked ahead. */
-const PAGES_IN_FLIGHT_MAX = 2
-/** Comparisons: a box that was held sees their deadlines late, and asks again before that. */
-const COMPARES_IN_FLIGHT_MAX = 4
+/**
+ * Requests to one peer that may be under way. Comparisons: a box that was held sees their deadlines late,
+ * and asks again before that. Pages of one database: one is being asked ahead.
+ */
+const IN_FLIGHT_MAX: Readonly<Record<DeltaRequest['type'], number>> = {
+  compare: 4,
+  page: 2,
+  views: 1
+}
 
 export interface TransportInit {
   readonly address: string
@@ -39,7 +45,7 @@ interface Link {
 
 interface Pending {
   readonly address: string
-  readonly kind: 'compare' | 'page'
+  readonly kind: DeltaRequest['type']
   readonly name: string
   readonly fail: () => void
 }
@@ -259,13 +265,14 @@ export class SimTransport implements Transport, Endpoint {
   }
 
   /** What a request asks, and the frame that asks it: for small pages, where the run wants those. */
-  #asked(frame: Uint8Array): { kind: 'compare' | 'page'; name: string; frame: Uint8Array } {
+  #asked(frame: Uint8Array): { kind: DeltaRequest['type']; name: string; frame: Uint8Array } {
     const request = decodeDeltaRequest(frame)
     if (isRejected(request)) {
       this.#network.ledger.violate('unexpected-failure', `${this.address}: ${request.detail}`)
       return { kind: 'compare', name: 'unreadable', frame }
     }
-    if (request.type === 'compare') return { kind: 'compare', name: 'compare', frame }
+    const { type } = request
+    if (type !== 'page') return { kind: type, name: type, frame }
     const { pageBytes } = this.#network
     const asked =
       pageBytes === undefined ? frame : encodeDeltaRequest({ ...request, bytesMax: pageBytes })
@@ -278,8 +285,7 @@ export class SimTransport implements Transport, Endpoint {
     this.#pending.add(pending)
     let alike = 0
     for (const other of this.#pending) if (other.name === pending.name) alike += 1
-    const max = pending.kind === 'compare' ? COMPARES_IN_FLIGHT_MAX : PAGES_IN_FLIGHT_MAX
-    if (alike > max) {
+    if (alike > IN_FLIGHT_MAX[pending.kind]) {
       ledger.violate('bounded', `${this.address} asks ${pending.name} ${alike} times at once`)
     }
   }

@@ -5,7 +5,7 @@ import { Option, type Command } from 'commander'
 import type { Log } from '../../node/options.ts'
 import { addUrlOption, createCommand, type OpenSession } from '../command.ts'
 import { CommandFailure } from '../failure.ts'
-import { FEED_BACKOFF_MS_MAX, FEED_BACKOFF_MS_MIN } from '../limits.ts'
+import { Backoff, isPassing, lineGroups } from '../live-answer.ts'
 import { databasePath, NodeClient, problemFailure, type Problem } from '../node-client.ts'
 import { writeOut } from '../terminal.ts'
 
@@ -50,14 +50,14 @@ interface Feed {
 /** @throws CommandFailure when the node refuses, or does not answer the first time */
 async function follow(feed: Feed, options: FeedOptions): Promise<void> {
   let lc = options.lc
-  let backoffMs = FEED_BACKOFF_MS_MIN
+  const backoff = new Backoff()
   let isFirst = true
   for (;;) {
     try {
       const part = await printPart(feed, { ...options, lc }, (at) => {
         lc = at
         isFirst = false
-        backoffMs = FEED_BACKOFF_MS_MIN
+        backoff.reset()
       })
       if (part === 'whole' && !options.live) return
       if (!options.live) {
@@ -66,22 +66,10 @@ async function follow(feed: Feed, options: FeedOptions): Promise<void> {
       isFirst = false
     } catch (error) {
       if (isFirst || !options.live || !isPassing(error)) throw error
-      feed.log('warn', 'the feed was cut; trying again', { lc, wait_ms: backoffMs })
+      feed.log('warn', 'the feed was cut; trying again', { lc, wait_ms: backoff.ms })
     }
-    await new Promise((resolve) => {
-      setTimeout(resolve, backoffMs)
-    })
-    backoffMs = Math.min(backoffMs * 2, FEED_BACKOFF_MS_MAX)
+    await backoff.wait()
   }
-}
-
-/** A node that restarts is waited for; one that says no is believed. */
-function isPassing(error: unknown): boolean {
-  if (error instanceof CommandFailure) {
-    return ['node-unreachable', 'closing', 'busy', 'feeds-full', 'feed-cut'].includes(error.code)
-  }
-  // `terminated`: the connection broke while the answer was read.
-  return error instanceof TypeError
 }
 
 /**
@@ -126,17 +114,4 @@ async function printPart(
 function cursorOf(line: string): string | undefined {
   const text = /^\{"(?:last_)?lc":("(?:[^"\\]|\\.)*")/.exec(line)?.[1]
   return text === undefined ? undefined : (JSON.parse(text) as string)
-}
-
-/** Whole lines, as many as came together. */
-async function* lineGroups(response: Response): AsyncGenerator<readonly string[]> {
-  if (response.body === null) return
-  const decoder = new TextDecoder()
-  let rest = ''
-  for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
-    const text = rest + decoder.decode(chunk, { stream: true })
-    const end = text.lastIndexOf('\n')
-    rest = text.slice(end + 1)
-    if (end !== -1) yield text.slice(0, end).split('\n')
-  }
 }

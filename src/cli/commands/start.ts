@@ -9,9 +9,12 @@ import type { Laterbase } from '../../node/laterbase.ts'
 import type { LaterbaseOptions, Log } from '../../node/options.ts'
 import { type HttpAddress, parseHttpAddress } from '../addresses.ts'
 import { addDirOption, createCommand, type OpenSession } from '../command.ts'
+import { configuredSchemas, configuredUpcasters } from '../config-schemas.ts'
+import { configuredViews } from '../config-views.ts'
 import { CommandFailure, EXIT } from '../failure.ts'
 import { commandName } from '../invocation.ts'
 import { ABORT_MS, STOP_MS_MAX } from '../limits.ts'
+import type { ConfigEntry } from '../settings.ts'
 import type { Terminal } from '../terminal.ts'
 import { welcome } from '../welcome.ts'
 
@@ -49,6 +52,12 @@ export function startCommand(openSession: OpenSession): Command {
         'peer ids whose views and schemas are used here as this node’s own are; members: of all'
       )
     )
+    .addOption(
+      new Option(
+        '--view-scripts',
+        'run JavaScript of views that were defined over HTTP or by others, in a sandbox'
+      ).default(false)
+    )
     .addOption(new Option('--name <name>', "a name for people, default the host's"))
     .action(async () => {
       const { terminal, log } = openSession(command)
@@ -65,7 +74,12 @@ interface StartOptions {
   readonly mdns: boolean
   readonly networkKeyFile?: string
   readonly trust?: readonly string[]
+  readonly viewScripts: boolean
   readonly name?: string
+  /** Of a configuration file only. */
+  readonly views?: ConfigEntry
+  readonly schemas?: ConfigEntry
+  readonly upcasters?: ConfigEntry
 }
 
 function checkedAddress(text: string): string {
@@ -108,13 +122,18 @@ async function start(options: StartOptions, terminal: Terminal, log: Log): Promi
 }
 
 async function nodeOptions(options: StartOptions, log: Log): Promise<LaterbaseOptions> {
-  const { dir, listen, peer = [], mdns, networkKeyFile, trust = [], name } = options
+  const { dir, listen, peer = [], mdns, networkKeyFile, trust = [], name, views } = options
+  const { schemas, upcasters } = options
   return {
     dir,
     listen,
     peers: peer,
     mdns,
     trust: trust.includes('members') ? 'members' : trust,
+    viewScripts: options.viewScripts,
+    ...(views && configuredViews(views.file, views.entry)),
+    ...(schemas && { schemas: configuredSchemas(schemas.file, schemas.entry) }),
+    ...(upcasters && { upcasters: configuredUpcasters(upcasters.file, upcasters.entry) }),
     log,
     ...(name !== undefined && { name }),
     ...(networkKeyFile !== undefined && { invitation: await readKeyFile(networkKeyFile) })

@@ -1,0 +1,250 @@
+/**
+ * Makes the index of a fold from all events, in their order: rows wait in memory until their run ends, so that a
+ * build writes few records and reads none. Where very many aggregates are under way at one time, those that have
+ * had no event for the longest are written out, and read again if one comes.
+ */
+
+import { assert, present } from '../core/assert.ts'
+import type { Json } from '../core/json.ts'
+import { encodeViewKey } from '../core/views/collation.ts'
+import { murmur3 } from '../core/views/murmur3.ts'
+import type { DerivedChange, DerivedReader } from '../store/derived-store.ts'
+import { aggregateBytes, bytesName } from './fold-aggregates.ts'
+import { FoldChanges } from './fold-changes.ts'
+import { checkpointBefore, rowsBehind } from './fold-read.ts'
+import { decodeHead, headKey } from './fold-records.ts'
+import type { FoldRow } from './fold-records.ts'
+import { endsRun, eventOf } from './fold-run.ts'
+import { FoldUnderWay, RowBuffers } from './fold-under-way.ts'
+import type { FoldWritten } from './fold-under-way.ts'
+import {
+  AGGREGATE_BYTES,
+  BUILD_BYTES_MAX,
+  BUILD_EVENTS_BYTES,
+  BUILD_WRITE_BYTES,
+  PAST_STATES_AT_ONCE
+} from './limits.ts'
+import type { Fault, FoldProgram, Outcome } from './program.ts'
+import { readAhead } from './read-ahead.ts'
+import { EMPTY_DIGEST } from './view-digest.ts'
+import type { IndexState, IndexedEvent } from './view-index.ts'
+
+export interface FoldBuildInit {
+  readonly program: FoldProgram
+  readonly events: AsyncIterable<readonly IndexedEvent[]>
+  readonly write: (changes: readonly DerivedChange[]) => Promise<void>
+  readonly reader: DerivedReader
+}
+
+export async function buildFold(init: FoldBuildInit): Promise<IndexState> {
+  const build = new FoldBuild(init)
+  try {
+    for await (const events of readAhead(init.events)) await build.add(events)
+    return await build.finish()
+  } finally {
+    await build.written()
+  }
+}
+
+class FoldBuild {
+  readonly #init: FoldBuildInit
+  readonly #changes = new FoldChanges({ height: 0, rows: 0, faults: 0, digest: EMPTY_DIGEST })
+  readonly #buffers = new RowBuffers()
+  readonly #underWay = new Map<AggregateName, FoldUnderWay>()
+  readonly #writtenOut = new WrittenOut()
+  #writing: Promise<void> = Promise.resolve()
+  #turn = 0
+  /** Of rows and states, and of events whose functions were not called yet. */
+  #heldBytes = 0
+  #eventsBytes = 0
+
+  constructor(init: FoldBuildInit) {
+    this.#init = init
+  }
+
+  async add(events: readonly IndexedEvent[]): Promise<void> {
+    this.#turn += 1
+    const outcomes = this.#init.program.keysOf(events.map(({ event }) => event))
+    if (!this.#writtenOut.isEmpty) await this.#readBack(outcomes)
+    for (let index = 0; index < events.length; index += 1) {
+      const outcome = outcomes[index]
+      if (outcome !== undefined) this.#addEvent(present(events[index], 'an event'), outcome)
+    }
+    if (this.#eventsBytes > BUILD_EVENTS_BYTES) this.#settle()
+    const held = this.#heldBytes + this.#underWay.size * AGGREGATE_BYTES
+    if (held > BUILD_BYTES_MAX) this.#writeOut()
+    if (this.#changes.bytes > BUILD_WRITE_BYTES) await this.#write()
+  }
+
+  async finish(): Promise<IndexState> {
+    for (const underWay of this.#underWay.values()) {
+      underWay.writeOut()
+      if (this.#changes.bytes > BUILD_WRITE_BYTES) await this.#write()
+    }
+    await this.#write()
+    await this.#writing
+    return this.#changes.state
+  }
+
+  /** Nothing is being written any more. */
+  async written(): Promise<void> {
+    await this.#writing.catch(() => undefined)
+  }
+
+  #addEvent(event: IndexedEvent, outcome: Outcome): void {
+    const name = 'value' in outcome ? nameOf(outcome.value) : undefined
+    let underWay = name === undefined ? undefined : this.#underWay.get(name)
+    if (underWay === undefined) {
+      const key = keyOf(outcome)
+      if ('fault' in key) {
+        this.#changes.noteFault(event.place, key.fault, true)
+        return
+      }
+      underWay = this.#underWay.get(key.name) ?? this.#begin(key)
+    }
+    underWay.add(event)
+    underWay.turn = this.#turn
+    // More than there is, when a run has ended: it is counted anew when functions are called.
+    this.#heldBytes += event.bytes.length
+    this.#eventsBytes += event.bytes.length * PARSED_FACTOR + EVENT_BYTES
+  }
+
+  #begin(key: AggregateKey, written?: FoldWritten): FoldUnderWay {
+    const begun = new FoldUnderWay({
+      program: this.#init.program,
+      changes: this.#changes,
+      buffers: this.#buffers,
+      aggregate: encodeViewKey(key.value),
+      written
+    })
+    this.#underWay.set(key.name, begun)
+    this.#heldBytes += begun.bytes
+    return begun
+  }
+
+  #settle(): void {
+    this.#heldBytes = this.#eventsBytes = 0
+    for (const underWay of this.#underWay.values()) {
+      underWay.settle()
+      this.#heldBytes += underWay.bytes
+    }
+  }
+
+  /** The half of all that is held, those that had no event for the longest. */
+  #writeOut(): void {
+    const oldest = [...this.#underWay].sort(([, a], [, b]) => a.turn - b.turn)
+    for (const [name, underWay] of oldest) {
+      const held = this.#heldBytes + this.#underWay.size * AGGREGATE_BYTES
+      if (held <= BUILD_BYTES_MAX / 2) return
+      this.#heldBytes -= underWay.bytes
+      underWay.writeOut()
+      this.#underWay.delete(name)
+      this.#writtenOut.add(underWay.aggregate)
+    }
+  }
+
+  /** Those of these keys that were written out. */
+  async #readBack(outcomes: readonly (Outcome | undefined)[]): Promise<void> {
+    const missing = new Map<AggregateName, AggregateKey>()
+    for (const outcome of outcomes) {
+      const key = outcome === undefined ? undefined : keyOf(outcome)
+      if (key === undefined || 'fault' in key || this.#underWay.has(key.name)) continue
+      if (this.#writtenOut.mayHave(encodeViewKey(key.value))) missing.set(key.name, key)
+    }
+    if (missing.size === 0) return
+    await this.#write()
+    await this.#writing
+    const all = [...missing.values()]
+    for (let at = 0; at < all.length; at += PAST_STATES_AT_ONCE) {
+      const some = all.slice(at, at + PAST_STATES_AT_ONCE)
+      const read = await Promise.all(some.map((key) => writtenOf(this.#init, key)))
+      for (const [index, written] of read.entries()) {
+        if (written !== undefined) this.#begin(present(some[index], 'a key'), written)
+      }
+    }
+  }
+
+  /** One batch is written while the next is put together. */
+  async #write(): Promise<void> {
+    const records = this.#changes.take()
+    await this.#writing
+    if (records.length === 0) return
+    this.#writing = this.#init.write(records)
+    // It is awaited before the next one, and fails there.
+    this.#writing.catch(() => undefined)
+  }
+}
+
+/** Tells aggregates apart: most keys are texts, which need not be encoded for that. */
+type AggregateName = string | number
+
+interface AggregateKey {
+  readonly name: AggregateName
+  readonly value: Json
+}
+
+function keyOf(outcome: Outcome): AggregateKey | Fault {
+  const aggregate = aggregateBytes(outcome)
+  if ('fault' in aggregate) return aggregate
+  assert('value' in outcome, 'what has bytes has a value')
+  const { value } = outcome
+  return { name: nameOf(value) ?? `\u0000${bytesName(aggregate)}`, value }
+}
+
+/** Undefined for one that has to be encoded. */
+function nameOf(key: Json): AggregateName | undefined {
+  if (typeof key === 'number') return key
+  return typeof key === 'string' && key.charCodeAt(0) !== 0 ? key : undefined
+}
+
+async function writtenOf(
+  { reader, program }: FoldBuildInit,
+  { value }: AggregateKey
+): Promise<FoldWritten | undefined> {
+  const aggregate = encodeViewKey(value)
+  const bytes = await reader.get(headKey(aggregate))
+  if (bytes === undefined) return undefined
+  const checkpoint = await checkpointBefore(reader, aggregate, undefined)
+  let base = checkpoint?.text ?? program.initial
+  let run: FoldRow[] = []
+  for await (const rows of rowsBehind(reader, aggregate, { behind: checkpoint?.place })) {
+    for (const row of rows) {
+      run.push(row)
+      if (!endsRun(row.place, row.bytes.length)) continue
+      base = program.apply(base, run.map(eventOf)).state
+      run = []
+    }
+  }
+  return { head: decodeHead(bytes), base, rows: run }
+}
+
+/** Which aggregates were written out: all that were, and a few that were not. */
+class WrittenOut {
+  #bits = new Uint8Array(0)
+
+  get isEmpty(): boolean {
+    return this.#bits.length === 0
+  }
+
+  add(aggregate: Uint8Array): void {
+    if (this.isEmpty) this.#bits = new Uint8Array(WRITTEN_OUT_BYTES)
+    const [at, bit] = this.#bitOf(aggregate)
+    this.#bits[at] = (this.#bits[at] ?? 0) | bit
+  }
+
+  mayHave(aggregate: Uint8Array): boolean {
+    const [at, bit] = this.#bitOf(aggregate)
+    return ((this.#bits[at] ?? 0) & bit) !== 0
+  }
+
+  #bitOf(aggregate: Uint8Array): [at: number, bit: number] {
+    const [hash] = murmur3(aggregate, 0)
+    return [(hash >>> 3) % WRITTEN_OUT_BYTES, 1 << (hash & 7)]
+  }
+}
+
+/** Of a million aggregates one in nine that was not written out counts as if. */
+const WRITTEN_OUT_BYTES = 1_048_576
+/** What an event takes as objects: about three times its text, and what is around it. */
+const PARSED_FACTOR = 3
+const EVENT_BYTES = 500

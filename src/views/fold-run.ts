@@ -1,0 +1,45 @@
+/**
+ * Runs of a fold's rows, each of which begins with a state's text. A hash of a row says whether a run ends with
+ * it, so that the same rows make the same runs, in whatever order they came: what a fold comes to depends on its
+ * rows alone, also where the functions see more of a state than its text says.
+ */
+
+import { eventKey, KEY_BYTES } from '../core/event-key.ts'
+import { murmur3 } from '../core/views/murmur3.ts'
+import { NO_SPAN } from './fold-records.ts'
+import type { FoldRow, RecordedSpan } from './fold-records.ts'
+import { CHECKPOINT_BYTES, RUN_BYTES, RUN_ROWS } from './limits.ts'
+import type { ViewEvent } from './program.ts'
+import { viewEvent } from './view-event.ts'
+
+/** Whether a run ends with this row. */
+export function endsRun(place: Uint8Array, bytes: number): boolean {
+  const [chance] = murmur3(place, 0)
+  return chance / 2 ** 32 < Math.max(1 / RUN_ROWS, bytes / RUN_BYTES)
+}
+
+/** Whether the state after the last row of a run is kept: one in 2^n of those that are 2^n times as large. */
+export function isKept(place: Uint8Array, text: string): boolean {
+  const bytes = Buffer.byteLength(text)
+  if (bytes <= CHECKPOINT_BYTES) return true
+  const [, chance] = murmur3(place, 0)
+  return bytes <= CHECKPOINT_BYTES * 2 ** Math.clz32(chance)
+}
+
+/** When rows were recorded, those of a span among them. */
+export function spanOf(
+  rows: readonly Pick<FoldRow, 'recorded'>[],
+  span: RecordedSpan = NO_SPAN
+): RecordedSpan {
+  let { first, last } = span
+  for (const { recorded } of rows) {
+    if (recorded < first) first = recorded
+    if (recorded > last) last = recorded
+  }
+  return { first, last }
+}
+
+/** As functions see it that have not seen it before. */
+export function eventOf({ place, bytes }: Pick<FoldRow, 'place' | 'bytes'>): ViewEvent {
+  return viewEvent(eventKey(place.subarray(0, KEY_BYTES)), bytes)
+}

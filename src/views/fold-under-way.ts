@@ -1,0 +1,240 @@
+/**
+ * An aggregate whose rows come in order, in a build: the rows of its open run, as they will be written, and its state.
+ *
+ * Events wait until several are there before functions are called: a state is parsed and written for each call.
+ */
+
+import type { FoldChanges } from './fold-changes.ts'
+import {
+  NO_SPAN,
+  checkpointKey,
+  decodeRows,
+  encodeCheckpoint,
+  placeAt,
+  rowBytes,
+  rowsKey,
+  setFailed,
+  writeRow
+} from './fold-records.ts'
+import type { FoldHead, FoldRow } from './fold-records.ts'
+import { endsRun, eventOf, isKept, spanOf } from './fold-run.ts'
+import type { FoldProgram, FoldStep, ViewEvent } from './program.ts'
+import type { IndexedEvent } from './view-index.ts'
+
+export interface FoldUnderWayInit {
+  readonly program: FoldProgram
+  readonly changes: FoldChanges
+  readonly buffers: RowBuffers
+  /** Its key, encoded. */
+  readonly aggregate: Uint8Array
+  readonly written?: FoldWritten | undefined
+}
+
+/** What was written of an aggregate before. */
+export interface FoldWritten {
+  readonly head: FoldHead
+  /** The state before the open run. */
+  readonly base: string
+  /** Of the open run. */
+  readonly rows: readonly FoldRow[]
+}
+
+export class FoldUnderWay {
+  /** When it had an event last. */
+  turn = 0
+  readonly #program: FoldProgram
+  readonly #changes: FoldChanges
+  readonly #buffers: RowBuffers
+  readonly aggregate: Uint8Array
+  readonly #writtenHead: FoldHead | undefined
+  /** The state before the open run, and the one behind those of its events that functions had. */
+  #base: string
+  #text: string
+  #isResumable = true
+  #recorded = NO_SPAN
+  #place: Uint8Array | undefined
+  /** The rows of the open run. */
+  #rows: Buffer = NO_ROWS
+  #bytes = 0
+  #count = 0
+  /** How many of them, the first ones, have records; and how many have such as are right. */
+  #held = 0
+  #written = 0
+  /** Events that functions did not have yet, and where their rows begin. */
+  #waiting: ViewEvent[] = []
+  #waitingAt: number[] = []
+
+  constructor({ program, changes, buffers, aggregate, written }: FoldUnderWayInit) {
+    this.#program = program
+    this.#changes = changes
+    this.#buffers = buffers
+    this.aggregate = aggregate
+    this.#writtenHead = written?.head
+    this.#base = written?.base ?? program.initial
+    this.#text = written?.head.text ?? program.initial
+    if (written === undefined) return
+    this.#isResumable = written.head.isResumable
+    this.#recorded = written.head.recorded
+    this.#place = written.head.place
+    for (const row of written.rows) this.#append(row)
+    this.#held = this.#written = this.#count
+  }
+
+  /** Of its rows and states in memory. */
+  get bytes(): number {
+    return this.#bytes + this.#text.length + this.#base.length
+  }
+
+  add({ place, recorded, bytes, event }: IndexedEvent): void {
+    this.#waiting.push(event)
+    this.#waitingAt.push(this.#bytes)
+    this.#append({ place, recorded, bytes, hasFailed: false })
+    this.#place = place
+    const { first, last } = this.#recorded
+    if (recorded < first || recorded > last) this.#recorded = spanOf([{ recorded }], this.#recorded)
+    if (endsRun(place, bytes.length)) this.#close(place)
+  }
+
+  /** Calls functions with the events that wait. */
+  settle(): void {
+    if (this.#waiting.length === 0) return
+    const isBegun = this.#waiting.length < this.#count
+    const isHeld = isBegun && !this.#isResumable
+    const step = isHeld ? undefined : this.#program.apply(this.#text, this.#waiting)
+    if (step === undefined || (isBegun && !step.isResumable)) this.#settleRun()
+    else this.#settleWaiting(step)
+    this.#waiting = []
+    this.#waitingAt = []
+  }
+
+  /** Writes what is in memory only. */
+  writeOut(): void {
+    this.settle()
+    for (const { at, row } of this.#decoded().slice(this.#written)) {
+      const bytes = this.#rows.subarray(at, at + rowBytes(row))
+      this.#changes.put(rowsKey(this.aggregate, row.place), bytes)
+    }
+    if (this.#place === undefined) return
+    this.#changes.setHead(this.aggregate, this.#writtenHead, {
+      place: this.#place,
+      openRows: this.#count,
+      recorded: this.#recorded,
+      isResumable: this.#isResumable,
+      text: this.#text
+    })
+  }
+
+  #append(row: FoldRow): void {
+    const bytes = this.#bytes + rowBytes(row)
+    if (bytes > this.#rows.length) this.#rows = this.#buffers.grow(this.#rows, this.#bytes, bytes)
+    writeRow(this.#rows, this.#bytes, row)
+    this.#bytes = bytes
+    this.#count += 1
+  }
+
+  #settleWaiting(step: FoldStep): void {
+    for (const { index, fault } of step.faults) {
+      const at = this.#waitingAt[index] ?? 0
+      setFailed(this.#rows, at, true)
+      this.#changes.noteFault(placeAt(this.#rows, at), fault, true)
+    }
+    this.#text = step.state
+    this.#isResumable = step.isResumable
+  }
+
+  /** The whole run again, because the state that it was at did not say all. */
+  #settleRun(): void {
+    const rows = this.#decoded()
+    const step = this.#program.apply(
+      this.#base,
+      rows.map(({ row }) => eventOf(row))
+    )
+    const faults = new Map(step.faults.map(({ index, fault }) => [index, fault]))
+    for (const [index, { at, row }] of rows.entries()) {
+      const fault = faults.get(index)
+      if (fault !== undefined) this.#changes.noteFault(row.place, fault, !row.hasFailed)
+      else if (row.hasFailed) this.#changes.forgetFault(row.place)
+      if ((fault !== undefined) === row.hasFailed) continue
+      setFailed(this.#rows, at, fault !== undefined)
+      this.#written = Math.min(this.#written, index)
+    }
+    this.#text = step.state
+    this.#isResumable = step.isResumable
+  }
+
+  /** Ends the open run with the row of a place. */
+  #close(place: Uint8Array): void {
+    this.settle()
+    const held = this.#held === 0 ? [] : this.#decoded().slice(0, this.#held)
+    for (const { row } of held) {
+      this.#changes.remove(rowsKey(this.aggregate, row.place))
+    }
+    this.#changes.put(
+      rowsKey(this.aggregate, place),
+      this.#buffers.copyOut(this.#rows, this.#bytes)
+    )
+    if (isKept(place, this.#text)) {
+      const checkpoint = { recorded: this.#recorded, text: this.#text }
+      const key = checkpointKey(this.aggregate, place)
+      this.#changes.put(key, encodeCheckpoint(checkpoint))
+      this.#recorded = NO_SPAN
+    }
+    this.#base = this.#text
+    this.#isResumable = true
+    this.#rows = NO_ROWS
+    this.#bytes = this.#count = this.#held = this.#written = 0
+  }
+
+  #decoded(): PlacedRow[] {
+    let at = 0
+    if (this.#count === 0) return []
+    return decodeRows(this.#rows.subarray(0, this.#bytes)).map((row) => {
+      const placed = { at, row }
+      at += rowBytes(row)
+      return placed
+    })
+  }
+}
+
+interface PlacedRow {
+  readonly at: number
+  readonly row: FoldRow
+}
+
+/**
+ * Buffers in which rows are put together, used again and again: each is memory outside of JavaScript's own, which
+ * is slow to get and to collect.
+ */
+export class RowBuffers {
+  /** By the power of two that is their length. */
+  readonly #free: Buffer[][] = []
+
+  /** A buffer for so many bytes, with those that are in the one before, which is given back. */
+  grow(from: Buffer, held: number, bytes: number): Buffer {
+    const size = Math.max(ROWS_SIZE_MIN, 32 - Math.clz32(bytes - 1))
+    const buffer = this.#free[size]?.pop() ?? Buffer.allocUnsafeSlow(2 ** size)
+    buffer.set(from.subarray(0, held))
+    this.#giveBack(from)
+    return buffer
+  }
+
+  /** The bytes of a buffer, which is given back. */
+  copyOut(from: Buffer, held: number): Buffer {
+    const copy = Buffer.from(from.subarray(0, held))
+    this.#giveBack(from)
+    return copy
+  }
+
+  #giveBack(buffer: Buffer): void {
+    if (buffer.length === 0) return
+    const free = (this.#free[31 - Math.clz32(buffer.length)] ??= [])
+    if (buffer.length <= FREE_BYTES_MAX && free.length < FREE_MAX) free.push(buffer)
+  }
+}
+
+const NO_ROWS = Buffer.alloc(0)
+/** A handful of events to begin with: 2^10 bytes. */
+const ROWS_SIZE_MIN = 10
+/** Buffers of one length that are kept, and up to which length: 2 MiB together. */
+const FREE_MAX = 16
+const FREE_BYTES_MAX = 65_536

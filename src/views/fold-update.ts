@@ -1,0 +1,134 @@
+/** Brings a fold up to date with events that come and go. */
+
+import { compareBytes, toHex } from '../core/bytes.ts'
+import { decodeViewKey } from '../core/views/collation.ts'
+import type { DerivedReader } from '../store/derived-store.ts'
+import { Groups, aggregateBytes } from './fold-aggregates.ts'
+import type { Group } from './fold-aggregates.ts'
+import { FoldChanges } from './fold-changes.ts'
+import { extend } from './fold-extend.ts'
+import type { FoldAggregate } from './fold-extend.ts'
+import { decodeHead, headKey } from './fold-records.ts'
+import type { FoldHead } from './fold-records.ts'
+import { replay } from './fold-replay.ts'
+import type { Replayed, RowChange } from './fold-replay.ts'
+import { eventOf } from './fold-run.ts'
+import type { FoldProgram } from './program.ts'
+import { TAG, tagged } from './records.ts'
+import type {
+  DroppedEvent,
+  IndexChange,
+  IndexState,
+  IndexUpdate,
+  IndexedEvent,
+  TouchedKey
+} from './view-index.ts'
+
+/** A fold, the state that is known of it, and where its records are read. */
+export interface FoldView {
+  readonly program: FoldProgram
+  readonly reader: DerivedReader
+  readonly state: IndexState
+}
+
+export async function updateFold(
+  { program, reader, state }: FoldView,
+  change: IndexChange,
+  isTouchedWanted: boolean
+): Promise<IndexUpdate> {
+  const changes = new FoldChanges(state)
+  const groups = await grouped({ program, reader, changes }, change)
+  const touched: TouchedKey[] = []
+  for (const group of groups) {
+    const { aggregate } = group
+    const bytes = await reader.get(headKey(aggregate))
+    const before = bytes === undefined ? undefined : decodeHead(bytes)
+    const init = { program, reader, changes, aggregate, head: before }
+    const replayed = await updated(init, group.events)
+    const { head } = replayed
+    if (head !== before) changes.setHead(aggregate, before, head)
+    if (isTouchedWanted && head?.text !== before?.text) {
+      touched.push(touch(group, replayed, before))
+    }
+  }
+  return { state: changes.state, changes: changes.take(), touched }
+}
+
+interface Change {
+  readonly event: DroppedEvent
+  readonly isDrop: boolean
+}
+
+type Scope = Pick<FoldAggregate, 'program' | 'reader' | 'changes'>
+
+/** What comes and goes by aggregate, in event order. What belongs to none because its key's function fails is noted. */
+async function grouped(scope: Scope, { put, drop }: IndexChange): Promise<Group<Change>[]> {
+  const all = [
+    ...put.map((event): Change => ({ event, isDrop: false })),
+    ...drop.map((event): Change => ({ event, isDrop: true }))
+  ].sort((a, b) => compareBytes(a.event.place, b.event.place))
+  const outcomes = scope.program.keysOf(all.map(({ event }) => eventOf(event)))
+  const groups = new Groups<Change>()
+  for (const [index, change] of all.entries()) {
+    const outcome = outcomes[index]
+    const aggregate = outcome === undefined ? undefined : aggregateBytes(outcome)
+    if (aggregate === undefined) continue
+    if (aggregate instanceof Uint8Array) groups.add(aggregate, change)
+    else await noteKeyFault(scope, change, aggregate.fault)
+  }
+  return groups.inOrder()
+}
+
+async function noteKeyFault(
+  { reader, changes }: Scope,
+  { event, isDrop }: Change,
+  fault: string
+): Promise<void> {
+  const isNoted = (await reader.get(tagged(TAG.fault, event.place))) !== undefined
+  if (!isDrop) changes.noteFault(event.place, fault, !isNoted)
+  else if (isNoted) changes.forgetFault(event.place)
+}
+
+async function updated(init: FoldAggregate, all: readonly Change[]): Promise<Replayed> {
+  const { head } = init
+  // What goes from behind the last row was not there.
+  const isThere = ({ event, isDrop }: Change): boolean => !isDrop || isUpTo(event, head)
+  const rows = all.filter(isThere).map(rowChange)
+  const [first] = rows
+  if (first === undefined) return { head, added: [], gone: [] }
+  if (!isUpTo(first, head)) {
+    const extended = await extend(init, rows)
+    const added = rows.map(({ place }) => place)
+    if (extended !== undefined) return { head: extended, added, gone: [] }
+  }
+  return replay(init, rows)
+}
+
+function isUpTo({ place }: Pick<RowChange, 'place'>, head: FoldHead | undefined): boolean {
+  return head !== undefined && compareBytes(place, head.place) <= 0
+}
+
+function rowChange({ event, isDrop }: Change): RowChange & { readonly hasFailed: false } {
+  const { place, recorded, bytes } = event
+  return { place, recorded, bytes, isDrop, hasFailed: false }
+}
+
+function touch(
+  { aggregate, events }: Group<Change>,
+  { added, gone }: Replayed,
+  before: FoldHead | undefined
+): TouchedKey {
+  const places = new Set([...added, ...gone].map(toHex))
+  const causes = new Map<string, IndexedEvent>()
+  for (const { event, isDrop } of events) {
+    if (!places.has(toHex(event.place))) continue
+    const cause = isDrop ? (event.by ?? event) : event
+    causes.set(toHex(cause.place), cause)
+  }
+  return {
+    key: decodeViewKey(aggregate).value,
+    keyBytes: aggregate,
+    causes: [...causes.values()].sort((a, b) => compareBytes(a.place, b.place)),
+    late: gone.length > 0 || added.some((place) => isUpTo({ place }, before))
+  }
+}

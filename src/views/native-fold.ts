@@ -1,0 +1,110 @@
+/**
+ * The fold of functions of this program over events, from a state's text to a state's text.
+ *
+ * States go from function to function as they are, and only the last is made a text: checking each would
+ * cost as much as all else. Where the last one is not exactly its text, all is done again with each state
+ * made JSON; so which events failed, and what came out, depends on nothing but the state at the beginning
+ * and the events. A function that throws may have changed its state by then: it is made again from the last
+ * one that is known.
+ */
+
+import type { Json } from '../core/json.ts'
+import { NotJsonError, faultOf, isExactJson, jsonCopy } from './function-value.ts'
+import { STATE_BYTES_MAX } from './limits.ts'
+import type { FoldStep, ViewEvent } from './program.ts'
+import { unreadEvent } from './view-event.ts'
+
+export type ApplyFunction = (state: unknown, event: ViewEvent) => unknown
+
+export function foldEvents(
+  apply: ApplyFunction,
+  state: string,
+  events: readonly ViewEvent[]
+): FoldStep {
+  return asTheyAre(apply, state, events) ?? madeJson(apply, state, events)
+}
+
+/** @throws NotJsonError */
+export function stateText(value: unknown): string {
+  return textOf(jsonCopy(returned(value), { bytes: STATE_BYTES_MAX }))
+}
+
+/** @throws NotJsonError */
+export function synchronous(value: unknown): unknown {
+  if (!(value instanceof Promise)) return value
+  // Nobody waits for it: that it fails must not end the process.
+  value.catch(() => undefined)
+  throw new NotJsonError('returned a promise: functions of views must be synchronous')
+}
+
+/** Undefined: the last state is not exactly its text. */
+function asTheyAre(
+  apply: ApplyFunction,
+  before: string,
+  events: readonly ViewEvent[]
+): FoldStep | undefined {
+  const faults: { index: number; fault: string }[] = []
+  const known: KnownState = { text: before, since: [] }
+  let state: unknown = JSON.parse(before)
+  for (const [index, event] of events.entries()) {
+    try {
+      state = returned(apply(state, event))
+      known.since.push(event)
+    } catch (error) {
+      faults.push({ index, ...faultOf(error) })
+      state = again(apply, known)
+      if (state === undefined) return undefined
+    }
+  }
+  const text = exactText(state)
+  return text === undefined ? undefined : { state: text, faults, isResumable: true }
+}
+
+/** A state, and the events that have changed it since. */
+interface KnownState {
+  text: string
+  since: ViewEvent[]
+}
+
+/** The state after events that did not fail before; undefined where one of them does now. */
+function again(apply: ApplyFunction, known: KnownState): unknown {
+  let state: unknown = JSON.parse(known.text)
+  try {
+    for (const event of known.since) state = returned(apply(state, unreadEvent(event)))
+  } catch {
+    return undefined
+  }
+  const text = exactText(state)
+  if (text !== undefined) Object.assign(known, { text, since: [] })
+  return state
+}
+
+function exactText(state: unknown): string | undefined {
+  if (!isExactJson(state)) return undefined
+  const text = JSON.stringify(state)
+  return Buffer.byteLength(text) > STATE_BYTES_MAX ? undefined : text
+}
+
+function madeJson(apply: ApplyFunction, before: string, events: readonly ViewEvent[]): FoldStep {
+  const faults: { index: number; fault: string }[] = []
+  let text = before
+  for (const [index, event] of events.entries()) {
+    try {
+      text = stateText(apply(JSON.parse(text), unreadEvent(event)))
+    } catch (error) {
+      faults.push({ index, ...faultOf(error) })
+    }
+  }
+  return { state: text, faults, isResumable: false }
+}
+
+function returned(state: unknown): unknown {
+  if (state === undefined) throw new NotJsonError('returned nothing: it must return the state')
+  return synchronous(state)
+}
+
+function textOf(value: Json): string {
+  const text = JSON.stringify(value)
+  if (Buffer.byteLength(text) > STATE_BYTES_MAX) throw new NotJsonError('larger than it may be')
+  return text
+}

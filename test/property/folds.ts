@@ -1,0 +1,168 @@
+/** Folds of all sorts, an index with what is in it, and what comes and goes. */
+
+import fc from 'fast-check'
+
+import { compareBytes, toHex } from '../../src/core/bytes.ts'
+import type { Json } from '../../src/core/json.ts'
+import { systemHasher } from '../../src/node/system.ts'
+import type { DerivedStore } from '../../src/store/derived-store.ts'
+import { createMemoryDerivedStore } from '../../src/store/memory-derived-store.ts'
+import { createFoldIndex } from '../../src/views/fold-index.ts'
+import { nativeProgram } from '../../src/views/native-program.ts'
+import type { FoldProgram, ViewEvent } from '../../src/views/program.ts'
+import { EMPTY_DIGEST } from '../../src/views/view-digest.ts'
+import type {
+  IndexChange,
+  IndexState,
+  IndexUpdate,
+  IndexedEvent,
+  ViewIndex
+} from '../../src/views/view-index.ts'
+import { foldEvents } from './fold-model.ts'
+
+type Apply = (state: never, event: ViewEvent & { readonly data: number }) => unknown
+
+interface Fold {
+  readonly initial: Json
+  readonly apply: Apply
+  readonly final?: (state: never) => unknown
+}
+
+interface Lines {
+  readonly lines: number[]
+}
+
+interface Kept {
+  last: Json
+  lines?: number[]
+  other?: number[] | undefined
+}
+
+/** Of states that are always exactly their JSON, whatever the functions do to them. */
+export const EXACT = {
+  /** A late event changes every state behind it. */
+  sum: { initial: 0, apply: (sum: number, { data }) => (sum * 3 + data) % 1_000_003 },
+  /** States up to the next event only. */
+  last: { initial: null, apply: (_: unknown, { data, key }) => [data, key] },
+  /** States for a while. */
+  window: {
+    initial: [],
+    apply: (state: number[], { data }) => [...state, data].slice(-4),
+    final: (state: number[]) => {
+      if (state.length === 2) throw new Error('two')
+      return state.join()
+    }
+  },
+  /** Large ones, not all of which are kept. */
+  list: { initial: [], apply: (state: number[], { data }) => [...state, data] },
+  /** Changes its state, and what it was given, also when it fails. */
+  careless: {
+    initial: { lines: [] },
+    apply: (state: Lines, { data }) => {
+      state.lines.push(data)
+      if (state.lines.length > 6) state.lines.shift()
+      if (data % 5 === 0) throw new Error(`not ${data} behind ${state.lines.join()}`)
+      return state
+    }
+  }
+} as const satisfies Record<string, Fold>
+
+const FOLDS: Readonly<Record<string, Fold>> = {
+  ...EXACT,
+  /** States that are not exactly their text, or not JSON at all. */
+  inexact: {
+    initial: { last: null },
+    apply: (kept: Kept, { data }) => {
+      const names = Object.keys(kept).length
+      if (data === 3) return { last: names, none: undefined }
+      if (data === 4) return { last: NaN, names }
+      if (data === 5) return { last: -0, names }
+      if (data === 6) return { last: () => names }
+      if (data === 7) kept.lines = [names]
+      if (data === 8) kept.other = kept.lines
+      if (data === 9) kept.other?.push(names)
+      if (data === 10) return undefined
+      if (data === 11) kept.last = Object.is(kept.last, -0)
+      return { ...kept, names }
+    }
+  }
+}
+
+/** Keys of aggregates, and two that are none: `none` and `faulty`. */
+export const SUBJECTS = ['a', 'a', 'b', 'c', 'list', 'number', 'zero', 'none', 'faulty']
+
+function keyOfEvent({ subject }: { readonly subject: string | undefined }): Json | undefined {
+  if (subject === 'none') return undefined
+  if (subject === 'list') return ['a', 1]
+  if (subject === 'number') return 7
+  if (subject === 'zero') return '\u0000'
+  if (subject === 'faulty') throw new Error('no key')
+  return subject
+}
+
+export function foldProgram(name: string): FoldProgram {
+  const { initial, ...fold } = FOLDS[name] ?? EXACT.sum
+  const view = { name, key: keyOfEvent, initial: () => initial, ...fold }
+  const program = nativeProgram(view, systemHasher)
+  if (program.type !== 'fold') throw new Error('a fold')
+  return program
+}
+
+export function foldNames(): fc.Arbitrary<string> {
+  return fc.constantFrom(...Object.keys(FOLDS))
+}
+
+/** An index, its records and what is in it. */
+export class HeldFold {
+  readonly events = new Map<string, IndexedEvent>()
+  readonly index: ViewIndex
+  readonly store: DerivedStore
+  state: IndexState = { height: 0, rows: 0, faults: 0, digest: EMPTY_DIGEST }
+
+  constructor(program: FoldProgram, store = createMemoryDerivedStore()) {
+    this.index = createFoldIndex(program)
+    this.store = store
+  }
+
+  async update(change: IndexChange): Promise<IndexUpdate> {
+    const options = { touched: true }
+    const update = await this.index.update(this.store, this.state, change, options)
+    await this.store.write(update.changes)
+    this.state = update.state
+    for (const event of change.put) this.events.set(toHex(event.place), event)
+    for (const event of change.drop) this.events.delete(toHex(event.place))
+    return update
+  }
+
+  async build(events: readonly IndexedEvent[], chunk: number): Promise<void> {
+    async function* chunks(): AsyncGenerator<IndexedEvent[]> {
+      for (let at = 0; at < events.length; at += chunk) yield events.slice(at, at + chunk)
+    }
+    this.state = await this.index.build(
+      chunks(),
+      (changes) => this.store.write(changes),
+      this.store
+    )
+    for (const event of events) this.events.set(toHex(event.place), event)
+  }
+
+  get inOrder(): IndexedEvent[] {
+    return [...this.events.values()].sort((a, b) => compareBytes(a.place, b.place))
+  }
+}
+
+/** Events that come and go at one time; what goes need not be there. */
+export function foldChanges(): fc.Arbitrary<IndexChange> {
+  return fc
+    .tuple(fc.array(foldEvents(SUBJECTS), { maxLength: 9 }), fc.array(fc.boolean()))
+    .map(([events, drops]): IndexChange => {
+      const sorted = events.toSorted((a, b) => compareBytes(a.place, b.place))
+      const each = sorted.filter(({ place }, index) => {
+        const before = sorted[index - 1]
+        return before === undefined || compareBytes(before.place, place) !== 0
+      })
+      const isDrop = (_: IndexedEvent, index: number): boolean => drops[index] === true
+      const put = each.filter((event, index) => !isDrop(event, index))
+      return { put, drop: each.filter(isDrop) }
+    })
+}

@@ -1,0 +1,317 @@
+/** The index of a fold answers as the fold from scratch does, whatever came and went, when and how. */
+
+import fc from 'fast-check'
+import { afterEach, expect, test, vi } from 'vitest'
+
+import { toHex } from '../../src/core/bytes.ts'
+import type { DerivedReader, DerivedStore } from '../../src/store/derived-store.ts'
+import { openDerivedStore } from '../../src/store/level-derived-store.ts'
+import { TAG } from '../../src/views/records.ts'
+import type { IndexAnswer, IndexChange, IndexedEvent } from '../../src/views/view-index.ts'
+import { createFolder } from '../conformance/stores.ts'
+import { makeSmall } from '../fixtures/small-limits.ts'
+import {
+  ALL,
+  foldAnswer,
+  foldEvent,
+  foldFaults,
+  indexQueries,
+  plainFold,
+  recordsOf
+} from './fold-model.ts'
+import { EXACT, HeldFold, foldChanges, foldNames, foldProgram } from './folds.ts'
+
+vi.mock('../../src/views/limits.ts', async (importActual) => {
+  const { smallable } = await import('../fixtures/small-limits.ts')
+  return smallable(await importActual())
+})
+
+const RUNS = Number(process.env['INDEX_RUNS'] ?? 150)
+
+/** Runs of three rows, states of which not all are kept, pages of two. */
+const SMALL = {
+  RUN_ROWS: 3,
+  CHECKPOINT_BYTES: 6,
+  PAGE_RECORDS: 2,
+  HEADS_AT_ONCE: 2,
+  PAST_STATES_AT_ONCE: 2
+}
+/** Builds that hold, call for and write a few rows at a time. */
+const SMALL_BUILDS = {
+  BUILD_BYTES_MAX: 2_500,
+  AGGREGATE_BYTES: 700,
+  BUILD_EVENTS_BYTES: 4_000,
+  BUILD_WRITE_BYTES: 300
+}
+
+const folder = createFolder()
+afterEach(() => folder.remove())
+
+test('an index answers every query as the fold from scratch, whatever came and went', async () => {
+  makeSmall(SMALL)
+  await fc.assert(
+    fc.asyncProperty(
+      foldNames(),
+      fc.array(foldChanges(), { maxLength: 8 }),
+      fc.array(indexQueries(), { minLength: 3, maxLength: 8 }),
+      async (name, updates, queries) => {
+        const held = new HeldFold(foldProgram(name))
+        for (const [index, update] of updates.entries()) {
+          await held.update(update)
+          await expectAnswers(held, name, [ALL, queries[index % queries.length] ?? ALL])
+        }
+        await expectAnswers(held, name, queries)
+      }
+    ),
+    { numRuns: RUNS }
+  )
+})
+
+test('an index has the records that a build of all its events makes', async () => {
+  makeSmall(SMALL)
+  await fc.assert(
+    fc.asyncProperty(
+      foldNames(),
+      fc.array(foldChanges(), { maxLength: 10 }),
+      async (name, updates) => {
+        const [held, built] = [new HeldFold(foldProgram(name)), new HeldFold(foldProgram(name))]
+        for (const update of updates) await held.update(update)
+        await built.build(held.inOrder, 100)
+        await expectSame(held, built)
+      }
+    ),
+    { numRuns: RUNS }
+  )
+})
+
+test('a build that writes out what it cannot hold has the records of one that holds all', async () => {
+  makeSmall(SMALL)
+  await fc.assert(
+    fc.asyncProperty(
+      foldNames(),
+      fc.array(foldChanges(), { minLength: 3, maxLength: 10 }),
+      fc.integer({ min: 1, max: 9 }),
+      async (name, updates, chunk) => {
+        const [held, built] = [new HeldFold(foldProgram(name)), new HeldFold(foldProgram(name))]
+        for (const update of updates) await held.update(update)
+        makeSmall(SMALL_BUILDS)
+        await built.build(held.inOrder, chunk)
+        await expectSame(held, built)
+      }
+    ),
+    { numRuns: RUNS }
+  )
+})
+
+test('what functions failed for is noted and counted exactly', async () => {
+  makeSmall(SMALL)
+  await fc.assert(
+    fc.asyncProperty(
+      foldNames(),
+      fc.array(foldChanges(), { maxLength: 10 }),
+      fc.nat(5),
+      async (name, updates, limit) => {
+        const program = foldProgram(name)
+        const held = new HeldFold(program)
+        for (const update of updates) await held.update(update)
+        const expected = foldFaults(program, held.inOrder)
+        expect(held.state.faults).toBe(expected.length)
+        const noted = async (limit: number): Promise<string[]> => {
+          const faults = await held.index.faults(held.store, limit)
+          return faults.map(({ place, fault }) => `${toHex(place)} ${fault}`)
+        }
+        expect(await noted(1_000)).toEqual(expected.toReversed())
+        expect(await noted(limit)).toEqual(expected.toReversed().slice(0, limit))
+      }
+    ),
+    { numRuns: RUNS }
+  )
+})
+
+test('an index names the keys whose answers are others now, by which events, and whether they came late', async () => {
+  makeSmall(SMALL)
+  await fc.assert(
+    fc.asyncProperty(
+      foldNames(),
+      fc.array(foldChanges(), { minLength: 1, maxLength: 6 }),
+      async (name, updates) => {
+        const held = new HeldFold(foldProgram(name))
+        for (const update of updates) {
+          const before = await statesOf(held)
+          const { touched } = await held.update(update)
+          const after = await statesOf(held)
+          const keys = [...new Set([...before.keys(), ...after.keys()])].sort()
+          const changed = keys.filter((key) => before.get(key)?.text !== after.get(key)?.text)
+          expect(touched.map(({ keyBytes }) => toHex(keyBytes))).toEqual(changed)
+          for (const { keyBytes, causes, late } of touched) {
+            const [old, now] = [before.get(toHex(keyBytes)), after.get(toHex(keyBytes))]
+            const added = placesBut(now?.places, old?.places)
+            const gone = placesBut(old?.places, now?.places)
+            const by = update.drop.filter(({ place }) => gone.includes(toHex(place)))
+            const expected = [...added, ...by.map((drop) => toHex((drop.by ?? drop).place))]
+            expect(causes.map(({ place }) => toHex(place))).toEqual([...new Set(expected)].sort())
+            const last = old?.places.at(-1) ?? ''
+            expect(late).toBe(gone.length > 0 || added.some((place) => place <= last))
+          }
+        }
+      }
+    ),
+    { numRuns: RUNS }
+  )
+})
+
+test('an index on disk answers as the fold from scratch', async () => {
+  makeSmall(SMALL)
+  await fc.assert(
+    fc.asyncProperty(
+      foldNames(),
+      fc.array(foldChanges(), { minLength: 2, maxLength: 6 }),
+      fc.array(indexQueries(), { minLength: 3, maxLength: 6 }),
+      async (name, updates, queries) => {
+        const store = await openDerivedStore(await folder.next())
+        const held = new HeldFold(foldProgram(name), store)
+        const [first, ...others] = updates
+        await held.build(withoutDrops(first), 4)
+        for (const update of others) await held.update(update)
+        await expectAnswers(held, name, [ALL, ...queries])
+        await store.close()
+      }
+    ),
+    { numRuns: Math.ceil(RUNS / 20) }
+  )
+})
+
+test('a thousand rows in runs as long as they are answer as the fold from scratch', async () => {
+  const events = Array.from({ length: 1_000 }, (_, number) => {
+    return foldEvent(number * 3, 0, BigInt(number * 7919) % 1_000n, {
+      subject: number % 4 === 0 ? 'b' : 'a',
+      data: (number * 31) % 12
+    })
+  })
+  const late = [150, 151, 1_502, 2_998, 5_000].map((timeMs) => {
+    return foldEvent(timeMs, 1, 2_000n, { subject: 'a', data: 2 })
+  })
+  for (const name of ['sum', 'window', 'list', 'careless', 'inexact']) {
+    const held = new HeldFold(foldProgram(name))
+    await held.build(events, 128)
+    for (const event of late) await held.update({ put: [event], drop: [] })
+    await held.update({ put: [], drop: events.slice(300, 320) })
+    const before = late[2]?.place
+    const queries = [ALL, { ...ALL, before }, { ...ALL, recordedBy: 900n }]
+    await expectAnswers(held, name, [...queries, { ...ALL, before, recordedBy: 700n }])
+    const rebuilt = new HeldFold(foldProgram(name))
+    await rebuilt.build(held.inOrder, 77)
+    await expectSame(held, rebuilt)
+  }
+})
+
+test('a late event reads and writes no more than a few runs where states come out as they were', async () => {
+  const events = Array.from({ length: 3_000 }, (_, number) => {
+    return foldEvent(number * 2, 0, 1n, { subject: 'a', data: number % 12 })
+  })
+  const costs: Record<string, { rows: number; writes: number }> = {}
+  for (const name of ['window', 'sum']) {
+    const held = new HeldFold(foldProgram(name))
+    await held.build(events, 1_000)
+    const put = [foldEvent(601, 0, 2n, { subject: 'a', data: 5 })]
+    const counting = countingReader(held.store)
+    const update = await held.index.update(counting.reader, held.state, { put, drop: [] })
+    costs[name] = { rows: counting.rowsBytes(), writes: update.changes.length }
+    expect(update.touched).toEqual([])
+  }
+  const all = events.reduce((sum, { bytes }) => sum + bytes.length, 0)
+  expect(costs['window']?.rows).toBeLessThan(all / 3)
+  expect(costs['window']?.writes).toBeLessThan(8)
+  expect(costs['sum']?.rows).toBeGreaterThan(all / 2)
+})
+
+test('an event that comes last reads no rows, and writes two records', async () => {
+  const events = Array.from({ length: 1_000 }, (_, number) => {
+    return foldEvent(number, 0, 1n, { subject: 'a', data: number % 12 })
+  })
+  const held = new HeldFold(foldProgram('sum'))
+  await held.build(events, 1_000)
+  const writes: number[] = []
+  for (let number = 0; number < 10; number += 1) {
+    const put = [foldEvent(2_000 + number, 0, 1n, { subject: 'a', data: 5 })]
+    const counting = countingReader(held.store)
+    const update = await held.index.update(counting.reader, held.state, { put, drop: [] })
+    if (update.changes.length === 2) expect(counting.rowsBytes()).toBe(0)
+    writes.push(update.changes.length)
+    await held.update({ put, drop: [] })
+  }
+  expect(writes.filter((count) => count === 2).length).toBeGreaterThan(5)
+})
+
+async function expectAnswers(
+  held: HeldFold,
+  name: string,
+  queries: readonly (typeof ALL)[]
+): Promise<void> {
+  const program = foldProgram(name)
+  for (const query of queries) {
+    const answer = await held.index.query(held.store, held.state, query)
+    expect(plain(answer)).toEqual(plain(foldAnswer(program, held.inOrder, query)))
+  }
+  const exact = Object.entries(EXACT).find(([exact]) => exact === name)?.[1]
+  if (exact === undefined) return
+  const { rows } = await held.index.query(held.store, held.state, ALL)
+  const expected = plainFold(program, held.inOrder, exact)
+  expect(rows.map(({ key, value }) => [key, value])).toEqual(expected)
+}
+
+async function expectSame(held: HeldFold, other: HeldFold): Promise<void> {
+  expect(await recordsOf(other.store)).toEqual(await recordsOf(held.store))
+  expect(other.state).toEqual(held.state)
+}
+
+/** With causes as text, for a comparison. */
+function plain({ rows, faults }: IndexAnswer): unknown {
+  return { rows: rows.map((row) => ({ ...row, causes: row.causes.map(toHex) })), faults }
+}
+
+interface Stated {
+  readonly text: string
+  readonly places: readonly string[]
+}
+
+/** By key, from the records. */
+async function statesOf({ index, store, state }: HeldFold): Promise<Map<string, Stated>> {
+  const { rows } = await index.query(store, state, ALL)
+  const heads = await store.scan({
+    from: Uint8Array.of(TAG.foldHead),
+    to: Uint8Array.of(TAG.foldHead + 1)
+  })
+  return new Map(
+    heads.map(({ key, value }, at) => {
+      const text = Buffer.from(value).toString('latin1')
+      const places = (rows[at]?.causes ?? []).map(toHex)
+      return [toHex(key.subarray(1)), { text: text.slice(TEXT_AT), places }]
+    })
+  )
+}
+
+/** Where the text of a state begins in a head. */
+const TEXT_AT = 45
+
+function placesBut(places: readonly string[] = [], others: readonly string[] = []): string[] {
+  return places.filter((place) => !others.includes(place))
+}
+
+function withoutDrops(change: IndexChange | undefined): readonly IndexedEvent[] {
+  return change?.put ?? []
+}
+
+function countingReader(store: DerivedStore): { reader: DerivedReader; rowsBytes: () => number } {
+  let bytes = 0
+  const reader: DerivedReader = {
+    get: (key) => store.get(key),
+    chunks: (range) => store.chunks(range),
+    scan: async (range) => {
+      const records = await store.scan(range)
+      for (const { key, value } of records) if (key[0] === TAG.foldRow) bytes += value.length
+      return records
+    }
+  }
+  return { reader, rowsBytes: () => bytes }
+}
