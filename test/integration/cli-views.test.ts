@@ -217,7 +217,7 @@ test('view-define says what is wrong with a definition', async () => {
     cli(['view-define', 'types', 'wrong'], { input })
   const wrong = await define('{"key":"data.x","reduce":"_avg","limit":1}')
   assert.equal(wrong.code, 1)
-  assert.match(wrong.stderr, /\/\w+ .*\(and 1 more\) \(view-invalid\)\n$/)
+  assert.match(wrong.stderr, /\/\w+:? .*\(and 1 more\) \(view-invalid\)\n$/)
   assert.match((await define('{')).stderr, /\(malformed-json\)/)
   const missing = await cli(['view-define', 'types', 'wrong', join(folder.path, 'none.json')])
   assert.match(missing.stderr, /\(file-unreadable\)/)
@@ -254,6 +254,8 @@ test('views of a configuration file that are wrong are named with what is wrong'
     ['{ "views": [] }', /laterbase\.config\.json: views: an object is expected/],
     ['{ "views": { "depot": 1 } }', /: views\.depot: an object is expected/],
     ['{ "views": { "depot": { "stock": [] } } }', /: views\.depot\.stock: an object is expected/],
+    ['{ "views": { "Depot": {} } }', /: views: 'Depot' is no name/],
+    ['{ "views": { "depot": { "Stock": {} } } }', /: views\.depot: 'Stock' is no name/],
     ['{ "view": {} }', /there is no option 'view'; there are: .*views/]
   ]
   for (const [text, reason] of wrong) {
@@ -262,6 +264,12 @@ test('views of a configuration file that are wrong are named with what is wrong'
     assert.equal(refused.code, 2, text)
     assert.match(refused.stderr, reason)
   }
+  const module = join(own.path, 'other.mjs')
+  await writeFile(module, 'export default { views: { depot: { stock: { mapp: () => 1 } } } }')
+  const start = ['start', '--dir', join(own.path, 'a'), '--config', module]
+  const refused = await runCli(start, { cwd: own.path })
+  assert.equal(refused.code, 2)
+  assert.match(refused.stderr, /other\.mjs: views\.depot\.stock: a view of functions has map, or/)
   await writeFile(file, '{ "views": {} }')
   const other = await runCli(['init', '--dir', join(own.path, 'b')], { cwd: own.path })
   assert.equal(other.code, 0, 'other commands take no notice of them')
