@@ -34,6 +34,7 @@ export const PROBLEMS = {
   'key-conflict': [409, 'The key exists with other content'],
   'view-behind': [409, 'The view does not cover that yet'],
   'view-refused': [409, 'The definition of the view is not run here'],
+  'changes-lost': [410, 'Changes of the view are gone'],
   'log-replaced': [410, 'The cursor is of another store'],
   'precondition-failed': [412, 'It is not as it was expected'],
   'too-large': [413, 'Larger than the limit'],
@@ -86,6 +87,7 @@ const CODE_OF_ERROR: Record<ErrorCode, ProblemCode> = {
   LATERBASE_VIEW_FAILED: 'view-failed',
   LATERBASE_SCHEMA_INVALID: 'schema-invalid',
   LATERBASE_SCHEMA_UNKNOWN: 'schema-unknown',
+  LATERBASE_CHANGES_LOST: 'changes-lost',
   LATERBASE_PEER_UNREACHABLE: 'peer-unreachable',
   LATERBASE_CLOSED: 'closing'
 }

@@ -77,11 +77,11 @@ export const BATCH_FUEL = 600_000
 export const BATCH_EVENTS = 128
 export const BATCH_CHARS = 49_152
 /**
- * Bytes of a sandbox's memory: 5 MiB of it are the engine's stack and constants. A batch has to do with what the
- * engine begins with, an event alone gets this.
+ * Bytes of a sandbox's memory, of which the engine's stack and constants have 5 MiB: of one that begins, which a batch
+ * has to do with, and of one for an event alone.
  */
+export const SANDBOX_BYTES = 8 * 1_048_576
 export const SANDBOX_BYTES_MAX = 32 * 1_048_576
-export const SANDBOX_BYTES = 16 * 1_048_576
 /**
  * Depth of calls, in bytes of stack as `metered-wasm.ts` counts them, which is twice what they take: a third of
  * the stack that Node.js gives a program. Room for functions of a view that nest a thousand deep.
@@ -98,12 +98,6 @@ export const SCRIPT_EMITTED_CHARS_MAX = 1_048_576
 export const HEAVY_FUEL_MAX = 20 * CALL_FUEL
 export const FORGIVEN_FUEL = 50_000
 export const FORGIVEN_FUEL_PER_CHAR = 30
-
-/**
- * Bytes of JSON of a fold's state, or of what a query answers of one. An event has a quarter of it; a state is read,
- * changed and written whole when events come.
- */
-export const STATE_BYTES_MAX = 1_048_576
 
 /**
  * A run of a fold's rows has so many on average, or so many bytes where rows are large: what is read again for an
@@ -138,6 +132,9 @@ export const BUILD_EVENTS_BYTES = 524_288
 
 /** Bytes that it writes at a time. */
 export const BUILD_WRITE_BYTES = 4 * 1_048_576
+
+/** Buffers of each of seven lengths that it uses again, up to 64 KiB: 2 MiB together. */
+export const ROW_BUFFERS = 16
 
 /** Events of a sample over which a view is tried when it is defined. */
 export const TRIAL_EVENTS_MAX = 200
