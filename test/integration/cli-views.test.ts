@@ -223,6 +223,23 @@ test('view-define says what is wrong with a definition', async () => {
   assert.match(missing.stderr, /\(file-unreadable\)/)
 })
 
+test('a node runs text of functions when it is started with --view-scripts, and not without', async () => {
+  const input = JSON.stringify({ language: 'javascript', map: '(event, emit) => emit(event.data)' })
+  const define = (url: string): Promise<CliResult> =>
+    runCli(['view-define', 'numbers', 'all', '--url', url], { input })
+  await cli(['append', 'numbers'], { input: '{"data":7}' })
+  assert.match((await define(node.url)).stderr, /\(scripts-disabled\)\n$/)
+  await using own = await scratch()
+  await using open = await startNode(join(own.path, 'a'), ['--view-scripts'])
+  await runCli(['append', 'numbers', '--url', open.url], { input: '{"data":7}' })
+  assert.equal((await define(open.url)).code, 0)
+  const rows = await runCli(['view', 'numbers', 'all', '--json', '--url', open.url])
+  assert.deepEqual(
+    jsonLines<Row>(rows).map(({ key }) => key),
+    [7]
+  )
+})
+
 test('definitions of a configuration file are put when their database comes to be, where others are held', async () => {
   await using own = await scratch()
   const dir = join(own.path, 'a')
