@@ -366,7 +366,7 @@ describe('at the very limit', () => {
         ['kept', 50_000]
       ]) {
         const [first, last, over] = [before, [kind, whole], [kind, stopped]].map((data) => {
-          return viewEventOf(data as Json)
+          return viewEventOf(data)
         }) as [ViewEvent, ViewEvent, ViewEvent]
         const program = await scriptMap(WORK)
         const [beginning] = program.map([first])
