@@ -32,7 +32,7 @@ import {
 import { METER_VERSION } from './metered-wasm.ts'
 import { ENGINE_SHA256, Engine, EngineError, loadEngineCode } from './quickjs-engine.ts'
 import type { CallLimits, EngineValue } from './quickjs-engine.ts'
-import { PRELUDE, PRELUDE_CALLS, SLOTS } from './sandbox-prelude.ts'
+import { ALL_EVENTS, PRELUDE, PRELUDE_CALLS, SLOTS } from './sandbox-prelude.ts'
 import type { WasmCode } from './web-assembly.ts'
 
 /** The texts of functions, by what they are for. */
@@ -177,9 +177,9 @@ export class Script {
       job.take(attempt.result, events.length)
       return undefined
     }
-    this.#heavyFuel += BATCH_FUEL
-    // After the last of them it was all together that took too much: half of them may not.
-    return attempt.stoppedAt < events.length ? attempt.stoppedAt : events.length >> 1
+    this.#heavyFuel += attempt.fuel
+    // Where it was all together that took too much, half of them may not.
+    return attempt.stoppedAt === ALL_EVENTS ? events.length >> 1 : attempt.stoppedAt
   }
 
   #runAlone(event: string, job: EventJob): void {
@@ -194,7 +194,7 @@ export class Script {
       job.take(attempt.result, 1)
     } else {
       this.#isWary = true
-      this.#heavyFuel += limits.fuel
+      this.#heavyFuel += attempt.fuel
       job.fail(STOPPED[attempt.stop])
     }
   }
@@ -203,7 +203,6 @@ export class Script {
     const engine = this.#engine
     this.#isFresh = false
     let isSound = false
-    let stoppedAt = 0
     try {
       const attempt = engine.attempt(limits, () => {
         const callee = engine.elementOf(this.#calls, PRELUDE_CALLS[call])
@@ -215,8 +214,10 @@ export class Script {
       })
       isSound = attempt.type === 'done'
       if (attempt.type === 'done') return attempt
-      stoppedAt = engine.wordAt(this.#placeAt)
-      return { ...attempt, stoppedAt }
+      return { ...attempt, stoppedAt: engine.wordAt(this.#placeAt) }
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error
+      return { type: 'stopped', stop: 'text', fuel: 0, stoppedAt: ALL_EVENTS }
     } finally {
       if (!isSound) this.#restore()
     }
@@ -236,7 +237,13 @@ export class Script {
 
 type ScriptAttempt =
   | { readonly type: 'done'; readonly result: string; readonly fuel: number }
-  | { readonly type: 'stopped'; readonly stop: Stop; readonly stoppedAt: number }
+  | {
+      readonly type: 'stopped'
+      readonly stop: Stop | 'text'
+      readonly fuel: number
+      /** The place of an event, or ALL_EVENTS. */
+      readonly stoppedAt: number
+    }
 
 const PLACE_BYTES = 8
 
@@ -266,10 +273,12 @@ function alone(chars: number): CallLimits {
   }
 }
 
-const STOPPED: Readonly<Record<Stop, string>> = {
+const STOPPED: Readonly<Record<Stop | 'text', string>> = {
   fuel: 'takes too long',
   depth: 'calls are nested too deep',
-  memory: 'takes too much memory'
+  memory: 'takes too much memory',
+  // As JSON that this program reads and the engine does not.
+  text: 'what is given cannot be read'
 }
 
 /** A batch would be of this event alone, and most often be stopped. */
