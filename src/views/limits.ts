@@ -130,6 +130,9 @@ export const AGGREGATE_BYTES = 1_024
 /** Bytes of events that it holds as objects before their functions are called, about: more are slow to collect. */
 export const BUILD_EVENTS_BYTES = 524_288
 
+/** Bytes of events, as objects, after which it counts what it holds, where no event waits. */
+export const BUILD_COUNTED_BYTES = 8 * 1_048_576
+
 /** Bytes that it writes at a time. */
 export const BUILD_WRITE_BYTES = 4 * 1_048_576
 
