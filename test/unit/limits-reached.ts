@@ -240,9 +240,9 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     CALL_DEPTH_BYTES_MAX: `${ATTACKS}: a text that takes too much`,
     ENGINE_STACK_BYTES: `${ATTACKS}: a text that takes too much`,
     SCRIPT_EMITTED_CHARS_MAX: `${SCRIPT_VALUES}: what a text throws or emits`,
-    HEAVY_FUEL_MAX: `${ATTACKS}: takes too long again and again is given up`,
-    FORGIVEN_FUEL: `${ATTACKS}: takes too long for an event in a thousand is not given up`,
-    FORGIVEN_FUEL_PER_CHAR: `${SCRIPTS}: may take more for an event that is large`
+    FUEL_DEBT_MAX: `${ATTACKS}: takes too long again and again is given up`,
+    MEAN_FUEL: `${ATTACKS}: takes too long for an event in a thousand is not given up`,
+    MEAN_FUEL_PER_CHAR: `${SCRIPTS}: may take more for an event that is large`
   },
   'src/http/limits.ts': {
     connectionsMax: `${HTTP}: a connection above their number is closed`,
