@@ -51,7 +51,12 @@ const FOLDERS = {
 /** In these folders only these files of another folder may be imported: the rest is its inside. */
 const FACES = {
   'src/http': {
-    'src/node': ['src/node/laterbase.ts', 'src/node/options.ts', 'src/node/views.ts'],
+    'src/node': [
+      'src/node/laterbase.ts',
+      'src/node/options.ts',
+      'src/node/schemas.ts',
+      'src/node/views.ts'
+    ],
     'src/schema': ['src/schema/exact-numbers.ts']
   }
 }

@@ -48,7 +48,11 @@ export interface ConfigEntry {
 }
 
 /** Each with the command that reads it, as a ConfigEntry among its options. */
-const ENTRIES: Readonly<Record<string, string>> = { views: 'start' }
+const ENTRIES: Readonly<Record<string, string>> = {
+  views: 'start',
+  schemas: 'start',
+  upcasters: 'start'
+}
 
 /** A client command of a configuration that moves the facade finds it there. */
 function applyHttpAsUrl(

@@ -26,6 +26,7 @@ import { EVENT_ROUTES } from './read-routes.ts'
 import { addRoute, asIs } from './route.ts'
 import { Slots } from './slots.ts'
 import { StreamClosed } from './stream-writer.ts'
+import { SCHEMA_ROUTES } from './schema-routes.ts'
 import { VIEW_ROUTES } from './view-routes.ts'
 
 export interface HttpServerOptions {
@@ -86,7 +87,14 @@ export async function createHttpServer(
   return { url: urlOf(app), close, [Symbol.asyncDispose]: close }
 }
 
-const ROUTES = [...NODE_ROUTES, METRICS_ROUTE, ...DATABASE_ROUTES, ...EVENT_ROUTES, ...VIEW_ROUTES]
+const ROUTES = [
+  ...NODE_ROUTES,
+  METRICS_ROUTE,
+  ...DATABASE_ROUTES,
+  ...EVENT_ROUTES,
+  ...SCHEMA_ROUTES,
+  ...VIEW_ROUTES
+]
 
 function createApp(context: HttpContext): FastifyInstance {
   const { limits } = context

@@ -14,6 +14,8 @@ import type { Laterbase } from './laterbase.ts'
 import { openKeptNodeStore } from './node-store-keeper.ts'
 import { resolveOptions } from './options.ts'
 import type { LaterbaseOptions, ResolvedOptions } from './options.ts'
+import { programDefinitions } from './program-definitions.ts'
+import type { ProgramDefinitions } from './program-definitions.ts'
 import { StoreKeeper } from './store-keeper.ts'
 import { createSigner, systemClock, systemHasher, systemRng, systemVerifier } from './system.ts'
 
@@ -26,17 +28,22 @@ import { createSigner, systemClock, systemHasher, systemRng, systemVerifier } fr
  */
 export async function createLaterbase(options: LaterbaseOptions): Promise<Laterbase> {
   const resolved = resolveOptions(options, hostname())
+  const defined = await programDefinitions(resolved, systemHasher)
   // Before an identity is made: of two that start at once one would go on under another than is kept.
   const lock = await lockDirectory(resolved.dir)
   try {
-    return await startLocked(resolved, lock)
+    return await startLocked(resolved, defined, lock)
   } catch (error) {
     await lock.release()
     throw error
   }
 }
 
-async function startLocked(resolved: ResolvedOptions, lock: DirectoryLock): Promise<Laterbase> {
+async function startLocked(
+  resolved: ResolvedOptions,
+  defined: ProgramDefinitions,
+  lock: DirectoryLock
+): Promise<Laterbase> {
   const directory = await openDataDirectory(resolved.dir, resolved.invitation)
   const dir = directory.path
   await mkdir(join(dir, DATABASES_FOLDER), { recursive: true })
@@ -60,6 +67,7 @@ async function startLocked(resolved: ResolvedOptions, lock: DirectoryLock): Prom
     if (!directory.hasStores) await markStores(dir)
     return await LaterbaseNode.start({
       options: resolved,
+      defined,
       dir,
       networkKey: directory.networkKey,
       nodeStore,

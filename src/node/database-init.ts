@@ -3,6 +3,7 @@
 import type { Commit, LogId } from '../core/commit.ts'
 import type { Clock, Hasher, Rng, Signer } from '../core/clock.ts'
 import type { DerivedStore } from '../store/derived-store.ts'
+import type { Upcasters } from '../schema/upcast.ts'
 import type { EventStore } from '../store/event-store.ts'
 import type { DefinitionEvent } from './definition-events.ts'
 import type { AnyView } from '../views/define-view.ts'
@@ -10,6 +11,7 @@ import type { ViewDefinition } from '../views/view-definition.ts'
 import type { NodeDatabase } from './database.ts'
 import type { VerifyStatus } from './laterbase.ts'
 import type { Log } from './options.ts'
+import type { OwnSchema } from './schema-table.ts'
 import type { ViewCompiler } from './view-compiler.ts'
 import type { RecordedClock } from './recorded-clock.ts'
 
@@ -42,6 +44,9 @@ export interface DatabaseInit {
   readonly views: readonly AnyView[]
   /** By name, definitions of views that are put when it is opened, where others are held. */
   readonly viewDefinitions: Readonly<Record<string, ViewDefinition>>
+  /** Of this program. */
+  readonly schemas: readonly OwnSchema[]
+  readonly upcasters: Upcasters
   readonly log: Log
   /** Somebody wrote on in the log of this node: it was closed, and a new one begun. */
   readonly ownLogClosed: (database: string, log: LogId) => void

@@ -16,7 +16,7 @@ import { checkEnvelopes, problemsOfEvent } from './event-checks.ts'
 import type { Entrance, Envelope } from './event-checks.ts'
 import type { EventInput } from './laterbase.ts'
 import type { Labels } from './recorded-event.ts'
-import { SchemaTable, invalidSchema } from './schema-table.ts'
+import { SchemaTable, compileSchema, invalidSchema, makeOwnSchema } from './schema-table.ts'
 import type { OwnSchema } from './schema-table.ts'
 import type {
   DataOf,
@@ -28,24 +28,21 @@ import type {
   Schemas
 } from './schemas.ts'
 
+type SchemasInit = Pick<DatabaseInit, 'clock' | 'hasher' | 'peerId' | 'schemas'>
 type Reading = Entrance['reading']
 
 export class DatabaseSchemas implements Schemas {
-  readonly #init: Pick<DatabaseInit, 'clock' | 'hasher' | 'peerId'>
+  readonly #init: SchemasInit
   readonly #definitions: Definitions
   readonly #table: SchemaTable
   readonly #reading: Reading
   readonly #labels: Labels
 
   /** @param reading waits until damage is healed, and ends when the database does */
-  constructor(
-    init: Pick<DatabaseInit, 'clock' | 'hasher' | 'peerId'>,
-    definitions: Definitions,
-    reading: Reading
-  ) {
+  constructor(init: SchemasInit, definitions: Definitions, reading: Reading) {
     this.#init = init
     this.#definitions = definitions
-    this.#table = new SchemaTable(definitions)
+    this.#table = new SchemaTable(definitions, init.schemas)
     this.#reading = reading
     this.#labels = (members) => problemsOfEvent(this.#table, members)
   }
@@ -83,7 +80,7 @@ export class DatabaseSchemas implements Schemas {
     { version }: SchemaOptions = {}
   ): Promise<EventType<DataOf<Schema>>> {
     checkNames(type, version)
-    await this.#table.define(type, version, schema)
+    this.#table.define(await makeOwnSchema(type, version, schema))
     const named = version === undefined ? { type } : { type, schema: version }
     return {
       type,
@@ -98,7 +95,7 @@ export class DatabaseSchemas implements Schemas {
     { version }: SchemaOptions = {}
   ): Promise<{ readonly schema: SchemaInfo; readonly created: boolean }> {
     checkNames(type, version)
-    const validator = await this.#table.compile(schema)
+    const validator = await compileSchema(schema)
     if ('problems' in validator) throw invalidSchema(validator.problems)
     const created = await this.#definitions.put(nameOf(type, version), schema)
     const entries = await this.#entries()
@@ -129,6 +126,10 @@ export class DatabaseSchemas implements Schemas {
 
   async remove(type: string, { version }: SchemaOptions = {}): Promise<void> {
     if (this.#table.undefine(type, version)) return
+    await this.removeDefinition(type, version === undefined ? {} : { version })
+  }
+
+  async removeDefinition(type: string, { version }: SchemaOptions = {}): Promise<void> {
     await this.#loaded()
     const removed = await this.#definitions.put(nameOf(type, version), undefined)
     if (!removed) this.#unknown(type)

@@ -7,6 +7,7 @@ import type { EventStore, KeyRange, StoredEvent } from '../store/event-store.ts'
 import type { AnyView, NativeView } from '../views/define-view.ts'
 import { nativeProgram } from '../views/native-program.ts'
 import type { ViewProgram } from '../views/program.ts'
+import { upcastProgram } from '../views/upcast-program.ts'
 import type { ViewBuild } from '../views/view-build.ts'
 import type { ViewDefinition } from '../views/view-definition.ts'
 import { TRIAL_EVENTS_MAX } from '../views/limits.ts'
@@ -50,7 +51,10 @@ export function openDatabaseViews(init: DatabaseInit, database: ViewedDatabase):
     init.log('warn', message, { database: name, ...fields })
   }
   const engine = new ViewEngine({ source, openStore, clock, log })
-  const compile = (definition: Json): Promise<ViewProgram> => init.viewCompiler.compile(definition)
+  const upcast = (program: ViewProgram): ViewProgram =>
+    upcastProgram(program, init.upcasters, hasher)
+  const compile = async (definition: Json): Promise<ViewProgram> =>
+    upcast(await init.viewCompiler.compile(definition))
   const followed = new ViewDefinitions({ engine, definitions, compile })
   const views = new DatabaseViews({
     name,
@@ -64,6 +68,7 @@ export function openDatabaseViews(init: DatabaseInit, database: ViewedDatabase):
     definitions,
     followed,
     compile,
+    upcast,
     log
   })
   defineConfigured(init, views)
@@ -98,6 +103,8 @@ export interface DatabaseViewsInit {
   readonly definitions: Definitions
   readonly followed: ViewDefinitions
   readonly compile: (definition: Json) => Promise<ViewProgram>
+  /** With the upcasters of this program before it. */
+  readonly upcast: (program: ViewProgram) => ViewProgram
   readonly log: (message: string, fields: Readonly<Record<string, unknown>>) => void
 }
 
@@ -166,8 +173,8 @@ export class DatabaseViews implements Views {
   async define(view: AnyView): Promise<View>
   async define(view: AnyView): Promise<View> {
     checkViewName(view.name)
-    const { engine, hasher } = this.#init
-    const program = nativeProgram(view, hasher)
+    const { engine, hasher, upcast } = this.#init
+    const program = upcast(nativeProgram(view, hasher))
     await this.#try(view.name, program)
     const slot = await engine.define(view.name, program, 'library')
     return this.#view(slot)
@@ -308,6 +315,7 @@ function stateOf({ current, failure, done }: ViewSlot): ViewInfo['state'] {
 
 async function lastFaultsOf(build: ViewBuild): Promise<ViewInfo['lastFaults']> {
   const reading = await build.read()
+  if (reading === undefined) return []
   try {
     const faults = await build.index.faults(reading.reader, VIEW_FAULTS_SHOWN)
     return faults.map(({ place, fault }) => {

@@ -29,7 +29,8 @@ import type {
 import { CLOCKS_AHEAD_MAX, FORKS_NAMED_MAX, OWN_LOGS_CLOSED_MAX } from './limits.ts'
 import { meterTransport } from './metered-transport.ts'
 import type { MeteredTransport } from './metered-transport.ts'
-import { type ResolvedOptions, viewsOf } from './options.ts'
+import type { ResolvedOptions } from './options.ts'
+import type { ProgramDefinitions } from './program-definitions.ts'
 import { createRecordedClock } from './recorded-clock.ts'
 import type { RecordedClock } from './recorded-clock.ts'
 import { trustOf } from './trust.ts'
@@ -39,6 +40,7 @@ import { VERSION } from './version.ts'
 
 export interface NodeInit {
   readonly options: ResolvedOptions
+  readonly defined: ProgramDefinitions
   readonly dir: string
   readonly networkKey: Uint8Array
   readonly nodeStore: NodeStore
@@ -284,13 +286,9 @@ export class LaterbaseNode implements Laterbase {
   #makeDatabase(name: string, store: EventStore): NodeDatabase {
     const { signer, hasher, rng, clock, options, peerIdOf } = this.#init
     if (store.found === 'restored') this.#noteRestored(name)
+    const parts = { name, store, signer, hasher, rng, clock }
     return new NodeDatabase({
-      name,
-      store,
-      signer,
-      hasher,
-      rng,
-      clock,
+      ...parts,
       recordedClock: this.#recordedClock,
       futureToleranceMs: options.futureToleranceMs,
       peerId: peerIdOf,
@@ -304,7 +302,7 @@ export class LaterbaseNode implements Laterbase {
       ownLogClosed: (database, log) => this.#noteOwnLogClosed(database, log),
       openViews: (anew) => this.#init.stores.openViews(name, anew),
       viewCompiler: this.#viewCompiler,
-      ...viewsOf(options, name),
+      ...this.#init.defined(name),
       log: options.log
     })
   }

@@ -1,8 +1,11 @@
 /** Options of `createLaterbase`, their defaults and their check. */
 
 import { LaterbaseError } from '../errors.ts'
+import type { StandardSchema } from '../schema/standard-schema.ts'
+import type { Upcaster } from '../schema/upcast.ts'
 import type { AnyView } from '../views/define-view.ts'
 import type { ViewDefinition } from '../views/view-definition.ts'
+import type { JsonSchema } from './schemas.ts'
 
 export interface LaterbaseOptions {
   /** Data directory; made when missing. */
@@ -36,6 +39,10 @@ export interface LaterbaseOptions {
   readonly views?: Readonly<Record<string, readonly AnyView[]>>
   /** By database and name, definitions of views: put, where others are held, when the database is opened. */
   readonly viewDefinitions?: Readonly<Record<string, Readonly<Record<string, ViewDefinition>>>>
+  /** By database and type of events, schemas: enforced from the start, as `schemas.define` does later. */
+  readonly schemas?: Readonly<Record<string, Readonly<Record<string, StandardSchema | JsonSchema>>>>
+  /** By database, what turns data of old events into the shape that its views see. */
+  readonly upcasters?: Readonly<Record<string, readonly Upcaster[]>>
   /** Where log lines go; default nowhere. */
   readonly log?: Log
 }
@@ -62,6 +69,8 @@ export interface ResolvedOptions {
   readonly viewScripts: boolean
   readonly views: Readonly<Record<string, readonly AnyView[]>>
   readonly viewDefinitions: Readonly<Record<string, Readonly<Record<string, ViewDefinition>>>>
+  readonly schemas: Readonly<Record<string, Readonly<Record<string, StandardSchema | JsonSchema>>>>
+  readonly upcasters: Readonly<Record<string, readonly Upcaster[]>>
   readonly log: Log
 }
 
@@ -107,18 +116,8 @@ export function resolveOptions(options: LaterbaseOptions, hostName: string): Res
     viewScripts: options.viewScripts ?? false,
     views: options.views ?? {},
     viewDefinitions: options.viewDefinitions ?? {},
+    schemas: options.schemas ?? {},
+    upcasters: options.upcasters ?? {},
     log: options.log ?? ((): void => undefined)
   }
 }
-
-/** What the options say of the views of one database, which may be called `constructor`. */
-export function viewsOf(
-  { views, viewDefinitions }: Pick<ResolvedOptions, 'views' | 'viewDefinitions'>,
-  database: string
-): { readonly views: readonly AnyView[]; readonly viewDefinitions: DefinitionsByName } {
-  const own = <Value>(values: Readonly<Record<string, Value>>): Value | undefined =>
-    Object.hasOwn(values, database) ? values[database] : undefined
-  return { views: own(views) ?? [], viewDefinitions: own(viewDefinitions) ?? {} }
-}
-
-type DefinitionsByName = Readonly<Record<string, ViewDefinition>>

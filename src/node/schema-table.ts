@@ -4,7 +4,6 @@
  */
 
 import { toHex } from '../core/bytes.ts'
-import type { Json } from '../core/json.ts'
 import { LaterbaseError } from '../errors.ts'
 import type { Problem } from '../errors.ts'
 import { loadJsonSchema } from '../schema/json-schema.ts'
@@ -38,12 +37,12 @@ export class SchemaTable {
   #counting: Map<string, Map<Version, Definition>> | undefined
   /** By hash of the definition. */
   #made = new Map<string, MadeSchema>()
-  #compiler: JsonSchemaCompiler | undefined
   #isReady = false
   #changes = 0
 
-  constructor(definitions: Definitions) {
+  constructor(definitions: Definitions, own: readonly OwnSchema[]) {
     this.#definitions = definitions
+    for (const each of own) this.define(each)
     definitions.onChanged(() => {
       this.#isReady = false
       this.#changes += 1
@@ -81,20 +80,10 @@ export class SchemaTable {
     return this.#own.get(type)?.get(version)
   }
 
-  /** @throws LATERBASE_SCHEMA_INVALID */
-  async define(
-    type: string,
-    version: Version,
-    schema: StandardSchema | JsonSchema
-  ): Promise<OwnSchema> {
-    const isStandard = isStandardSchema(schema)
-    const validator = isStandard ? standardValidator(schema) : await this.compile(schema)
-    if ('problems' in validator) throw invalidSchema(validator.problems)
-    const json = isStandard ? undefined : schema
-    const own = { type, version, json, made: new SchemaInUse(validator) }
+  define(own: OwnSchema): void {
+    const { type, version } = own
     const versions = this.#own.get(type) ?? new Map<Version, OwnSchema>()
     this.#own.set(type, versions.set(version, own))
-    return own
   }
 
   /** Whether there was one. */
@@ -105,17 +94,12 @@ export class SchemaTable {
     return was
   }
 
-  async compile(schema: unknown): Promise<Validator | InvalidSchema> {
-    this.#compiler ??= await loadJsonSchema()
-    return this.#compiler.compile(schema as Json)
-  }
-
   /** Of a definition that counts. */
   madeOf({ event }: Definition): MadeSchema {
     const name = toHex(event.hash)
     const held = this.#made.get(name)
     if (held !== undefined) return held
-    const validator = this.#compiler?.compile(contentOf(event) ?? null)
+    const validator = compiler?.compile(contentOf(event) ?? null)
     if (validator === undefined) return { problems: [{ pointer: '', detail: 'not looked at yet' }] }
     const made = 'problems' in validator ? validator : new SchemaInUse(validator)
     this.#made.set(name, made)
@@ -135,7 +119,7 @@ export class SchemaTable {
       const changes = this.#changes
       await this.#definitions.load()
       const counting = this.#definitions.list('laterbase.schema')
-      if (counting.length > 0) this.#compiler ??= await loadJsonSchema()
+      if (counting.length > 0) await loadCompiler()
       if (changes !== this.#changes) continue
       this.#take(counting)
       this.#isReady = true
@@ -155,6 +139,31 @@ export class SchemaTable {
     }
     this.#made = made
   }
+}
+
+/** One for the program: it knows the drafts, which takes it a tenth of a second. */
+let compiler: JsonSchemaCompiler | undefined
+
+async function loadCompiler(): Promise<JsonSchemaCompiler> {
+  compiler ??= await loadJsonSchema()
+  return compiler
+}
+
+export async function compileSchema(schema: JsonSchema): Promise<Validator | InvalidSchema> {
+  return (await loadCompiler()).compile(schema)
+}
+
+/** @throws LATERBASE_SCHEMA_INVALID */
+export async function makeOwnSchema(
+  type: string,
+  version: Version,
+  schema: StandardSchema | JsonSchema
+): Promise<OwnSchema> {
+  const isStandard = isStandardSchema(schema)
+  const validator = isStandard ? standardValidator(schema) : await compileSchema(schema)
+  if ('problems' in validator) throw invalidSchema(validator.problems)
+  const json = isStandard ? undefined : schema
+  return { type, version, json, made: new SchemaInUse(validator) }
 }
 
 export function invalidSchema(problems: readonly Problem[]): LaterbaseError {

@@ -92,4 +92,6 @@ export interface Schemas {
   ): Promise<{ readonly schema: SchemaInfo; readonly created: boolean }>
   /** Of `define`: here; of `put`: everywhere. @throws LATERBASE_SCHEMA_UNKNOWN */
   remove(type: string, options?: SchemaOptions): Promise<void>
+  /** Of `put` only. @throws LATERBASE_SCHEMA_UNKNOWN */
+  removeDefinition(type: string, options?: SchemaOptions): Promise<void>
 }

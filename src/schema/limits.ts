@@ -16,8 +16,11 @@ export const MEMBER_CHARACTERS_MAX = 2_048
 
 /** Nesting of a JSON Schema: its checker is made by recursion. */
 export const SCHEMA_DEPTH_MAX = 128
-/** How long the making of a checker may take, ms; that of GS1 for EPCIS takes some 300 when the program is cold. */
-export const COMPILE_MS_MAX = 5_000
+/**
+ * How long the making of a checker may take, ms: that of GS1's schema for EPCIS takes some 300 on a fast box
+ * that does nothing else.
+ */
+export const COMPILE_MS_MAX = 10_000
 /**
  * Characters of a schema that is not watched while it is used, where it has no keyword that can take long: on
  * the largest event it takes some hundred milliseconds then.

@@ -177,7 +177,7 @@ const CALLS = {
 /** Files, a timer, leaving the process, functions of the host and modules. */
 const UNUSED_IMPORTS = ['b', 'c', 'd', 'g', 'h', 'j', 'l', 'o', 'q', 'r', 's', 't']
 
-const WASM_PAGE_BYTES = 65_536
+export const WASM_PAGE_BYTES = 65_536
 /** Of which an image is made: a divisor of the memory. */
 const IMAGE_PAGE_BYTES = 16_384
 const ZEROS = Buffer.alloc(IMAGE_PAGE_BYTES)

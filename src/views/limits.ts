@@ -77,11 +77,11 @@ export const BATCH_FUEL = 600_000
 export const BATCH_EVENTS = 128
 export const BATCH_CHARS = 49_152
 /**
- * Bytes of a sandbox's memory: 5 MiB of it are the engine's stack and constants. A batch has to do with what the
- * engine begins with, an event alone gets this.
+ * Bytes of a sandbox's memory, of which the engine's stack and constants have 5 MiB: of one that begins, which a batch
+ * has to do with, and of one for an event alone.
  */
+export const SANDBOX_BYTES = 8 * 1_048_576
 export const SANDBOX_BYTES_MAX = 32 * 1_048_576
-export const SANDBOX_BYTES = 16 * 1_048_576
 /**
  * Depth of calls, in bytes of stack as `metered-wasm.ts` counts them, which is twice what they take: a third of
  * the stack that Node.js gives a program. Room for functions of a view that nest a thousand deep.

@@ -22,6 +22,7 @@ import {
   GLOBALS,
   HEADER_BYTES,
   IF,
+  IMPORTS,
   LOOP,
   MEMORY_COPY,
   MEMORY_FILL,
@@ -45,12 +46,17 @@ export const METER_EXPORTS = { fuel: 'meter_fuel', depth: 'meter_depth', stack: 
 /** What the meters begin with. */
 export const METER_FULL = 0x7f_ff_ff_ff
 
-/** The module, with the meters full. Its global 0 must be the stack pointer, as of clang. */
-export function meteredWasm(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+/**
+ * The module, with the meters full. Its global 0 must be the stack pointer, as of clang.
+ *
+ * @param memoryPages that its memory has at the least, of 64 KiB: as many as it was built with, or less
+ */
+export function meteredWasm(bytes: Uint8Array, memoryPages: number): Uint8Array<ArrayBuffer> {
   const wasm = readModule(bytes)
   const module = { ...wasm, nesting: nestingFunctions(wasm.bodies, wasm.importedFunctions) }
   const written = [...module.sections].map(([id, section]) => {
-    return sectionBytes(id, rewritten(module, id, section))
+    const content = id === IMPORTS ? imports(module, section, memoryPages) : section
+    return sectionBytes(id, rewritten(module, id, content))
   })
   return joined([bytes.subarray(0, HEADER_BYTES), ...written])
 }
@@ -110,6 +116,11 @@ function rewritten(module: MeteredModule, id: number, section: Uint8Array): Uint
     default:
       return section
   }
+}
+
+function imports(module: MeteredModule, section: Uint8Array, memoryPages: number): Uint8Array {
+  const { at, end } = module.memoryPages
+  return joined([section.subarray(0, at), numberBytes(memoryPages), section.subarray(end)])
 }
 
 const I32 = 0x7f

@@ -13,9 +13,9 @@ import { createRequire } from 'node:module'
 import { assert } from '../core/assert.ts'
 import { toHex } from '../core/bytes.ts'
 import type { Hasher } from '../core/clock.ts'
-import { EngineInstance } from './engine-instance.ts'
+import { EngineInstance, WASM_PAGE_BYTES } from './engine-instance.ts'
 import type { EngineImage, Stop } from './engine-instance.ts'
-import { ENGINE_STACK_BYTES, SANDBOX_BYTES_MAX } from './limits.ts'
+import { ENGINE_STACK_BYTES, SANDBOX_BYTES, SANDBOX_BYTES_MAX } from './limits.ts'
 import { METER_FULL, meteredWasm } from './metered-wasm.ts'
 import { WebAssembly } from './web-assembly.ts'
 import type { WasmCode } from './web-assembly.ts'
@@ -30,7 +30,7 @@ export async function loadEngineCode(hasher: Hasher): Promise<WasmCode> {
   const path = require.resolve('@jitl/quickjs-wasmfile-release-sync/wasm')
   const bytes = await readFile(path)
   assert(toHex(hasher.sha256(bytes)) === ENGINE_SHA256, 'the engine is the one that is known')
-  return WebAssembly.compile(meteredWasm(bytes))
+  return WebAssembly.compile(meteredWasm(bytes, SANDBOX_BYTES / WASM_PAGE_BYTES))
 }
 
 /** A value of the engine's JavaScript: where it stands in its memory. Whoever got it frees it. */

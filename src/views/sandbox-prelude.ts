@@ -36,52 +36,80 @@ export const PRELUDE = String.raw`(buffer) => {
   const Promised = Promise
   const at = new Int32Array(buffer)
   const functions = []
-  let rows = ''
+  let rows = []
   let emitted = 0
+  let room = 0
   let problem = ''
 
-  const write = (value, depth) => {
+  const tooLarge = () => {
+    throw new TypeError('larger than it may be')
+  }
+
+  /** As JSON has it, and nobody else's. One function, because an event may be nested as deep as calls may, nearly. */
+  const copy = (value, depth) => {
     switch (typeof value) {
       case 'string':
-        if (value.length > ${VALUE_BYTES_MAX}) throw new TypeError('larger than it may be')
-        return stringify(value)
+        room -= value.length + 2
+        if (room < 0) tooLarge()
+        return value
       case 'number':
         if (value - value !== 0) throw new TypeError(value + ' is not JSON')
-        return '' + value
+        room -= 1
+        // A sum with 0 makes 0 of -0, which JSON does not have.
+        return value + 0
       case 'boolean':
-        return value ? 'true' : 'false'
+        room -= 4
+        return value
       case 'undefined':
-        return 'null'
+        room -= 4
+        return null
       case 'object': {
-        if (value === null) return 'null'
+        room -= 2
+        if (room < 0) tooLarge()
+        if (value === null) return null
         if (depth >= ${JSON_DEPTH_MAX}) throw new TypeError('nested more than ${JSON_DEPTH_MAX} deep')
-        let text = ''
         if (isArray(value)) {
+          const elements = []
           for (let index = 0; index < value.length; index += 1) {
-            text += (index === 0 ? '' : ',') + write(value[index], depth + 1)
-            if (text.length > ${VALUE_BYTES_MAX}) throw new TypeError('larger than it may be')
+            const element = value[index]
+            if (typeof element === 'string') {
+              room -= element.length + 2
+              elements[index] = element
+            } else {
+              elements[index] = copy(element, depth + 1)
+            }
+            if (room < 0) tooLarge()
           }
-          return '[' + text + ']'
+          return elements
         }
         const prototype = getPrototypeOf(value)
         if (prototype !== plain && prototype !== null) {
-          if (typeof value.toJSON === 'function') return write(value.toJSON(), depth + 1)
+          if (typeof value.toJSON === 'function') return copy(value.toJSON(), depth + 1)
           const name = tagOf(value).slice(8, -1)
           const what = name === 'Object' ? 'an instance of a class' : 'a ' + name
           throw new TypeError(what + ' is not JSON: give a plain object or a text')
         }
+        const members = {}
         const names = keys(value)
         for (let index = 0; index < names.length; index += 1) {
-          const member = value[names[index]]
+          const name = names[index]
+          const member = value[name]
           if (member === undefined) continue
-          text += (text === '' ? '' : ',') + stringify(names[index]) + ':' + write(member, depth + 1)
-          if (text.length > ${VALUE_BYTES_MAX}) throw new TypeError('larger than it may be')
+          room -= name.length + 3
+          const copied = copy(member, depth + 1)
+          if (name === '__proto__') define(members, name, copied)
+          else members[name] = copied
         }
-        return '{' + text + '}'
+        if (room < 0) tooLarge()
+        return members
       }
       default:
         throw new TypeError('a ' + typeof value + ' is not JSON')
     }
+  }
+
+  const define = (object, name, value) => {
+    defineProperty(object, name, { value, enumerable: true, writable: true, configurable: true })
   }
 
   const synchronous = (value) => {
@@ -91,10 +119,9 @@ export const PRELUDE = String.raw`(buffer) => {
     return value
   }
 
-  const written = (value) => {
-    const text = write(synchronous(value), 0)
-    if (text.length > ${VALUE_BYTES_MAX}) throw new TypeError('larger than it may be')
-    return text
+  const copyOf = (value) => {
+    room = ${VALUE_BYTES_MAX}
+    return copy(synchronous(value), 0)
   }
 
   /** In a line; what is thrown may be anything. */
@@ -116,9 +143,9 @@ export const PRELUDE = String.raw`(buffer) => {
     try {
       emitted += 1
       if (emitted > ${EMITS_MAX}) throw new TypeError('emits more than ${EMITS_MAX} rows')
-      const row = write(key, 0) + ',' + write(value, 0)
-      rows += rows === '' ? row : ',' + row
-      if (rows.length > ${SCRIPT_EMITTED_CHARS_MAX}) throw new TypeError('emits more than it may')
+      const at = rows.length
+      rows[at] = copy(key, 0)
+      rows[at + 1] = copy(value, 0)
     } catch (error) {
       // A function that catches what is thrown here has failed all the same.
       if (problem === '') problem = describe(error)
@@ -130,22 +157,21 @@ export const PRELUDE = String.raw`(buffer) => {
     at[0] = 0
     const events = parse(text)
     const call = functions[${SLOTS.map}]
-    let outcomes = '['
     for (let index = 0; index < events.length; index += 1) {
       at[0] = index
-      rows = ''
+      rows = []
       emitted = 0
+      room = ${SCRIPT_EMITTED_CHARS_MAX}
       problem = ''
       try {
         synchronous(call(events[index], emit))
       } catch (error) {
         if (problem === '') problem = describe(error)
       }
-      const outcome = problem === '' ? '[' + rows + ']' : stringify(problem)
-      outcomes += index === 0 ? outcome : ',' + outcome
-      events[index] = undefined
+      events[index] = problem === '' ? rows : problem
     }
-    return outcomes + ']'
+    at[0] = events.length
+    return stringify(events)
   }
 
   /** Of each event its key in an array, 0 for none, or a text: what failed. */
@@ -153,20 +179,17 @@ export const PRELUDE = String.raw`(buffer) => {
     at[0] = 0
     const events = parse(text)
     const call = functions[${SLOTS.key}]
-    let outcomes = '['
     for (let index = 0; index < events.length; index += 1) {
       at[0] = index
-      let outcome = '0'
       try {
         const key = call(events[index])
-        if (key !== undefined) outcome = '[' + written(key) + ']'
+        events[index] = key === undefined ? 0 : [copyOf(key)]
       } catch (error) {
-        outcome = stringify(describe(error))
+        events[index] = describe(error)
       }
-      outcomes += index === 0 ? outcome : ',' + outcome
-      events[index] = undefined
     }
-    return outcomes + ']'
+    at[0] = events.length
+    return stringify(events)
   }
 
   /** States go from event to event as JSON, so that it does not matter where a batch ends. */
@@ -174,25 +197,26 @@ export const PRELUDE = String.raw`(buffer) => {
     at[0] = 0
     const given = parse(text)
     const call = functions[${SLOTS.apply}]
-    let state = given[0]
-    let faults = ''
+    let state = parse(given[0])
+    const faults = []
     for (let index = 1; index < given.length; index += 1) {
       at[0] = index - 1
       try {
-        const next = call(parse(state), given[index])
+        const next = call(copyOf(state), given[index])
         if (next === undefined) throw new TypeError('returned nothing: it must return the state')
-        state = written(next)
+        state = copyOf(next)
       } catch (error) {
-        faults += (faults === '' ? '' : ',') + '[' + (index - 1) + ',' + stringify(describe(error)) + ']'
+        faults.push([index - 1, describe(error)])
       }
       given[index] = undefined
     }
-    return '[' + stringify(state) + ',[' + faults + ']]'
+    at[0] = given.length - 1
+    return stringify([stringify(state), faults])
   }
 
   const once = (call) => {
     try {
-      return '[' + written(call()) + ']'
+      return stringify([copyOf(call())])
     } catch (error) {
       return stringify(describe(error))
     }

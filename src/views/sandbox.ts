@@ -178,7 +178,8 @@ export class Script {
       return undefined
     }
     this.#heavyFuel += BATCH_FUEL
-    return Math.min(attempt.stoppedAt, events.length - 1)
+    // After the last of them it was all together that took too much: half of them may not.
+    return attempt.stoppedAt < events.length ? attempt.stoppedAt : events.length >> 1
   }
 
   #runAlone(event: string, job: EventJob): void {

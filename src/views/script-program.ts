@@ -16,6 +16,7 @@ import type {
   ViewEvent
 } from './program.ts'
 import type { Script, ScriptCall } from './sandbox.ts'
+import { viewEventText } from './view-event.ts'
 
 type Identity = Pick<MapProgram, 'hash' | 'events'>
 
@@ -96,7 +97,7 @@ function outcomesOf<Made>(
   read: (answered: Answered) => Made | { readonly fault: string }
 ): (Made | { readonly fault: string })[] {
   const outcomes: (Made | { readonly fault: string })[] = []
-  script.run(events.map(textOf), {
+  script.run(events.map(viewEventText), {
     call,
     text: (texts) => `[${texts.join(',')}]`,
     take: (answer) => {
@@ -110,7 +111,7 @@ function outcomesOf<Made>(
 function apply(script: Script, before: string, events: readonly ViewEvent[]): FoldStep {
   const faults: { index: number; fault: string }[] = []
   let [state, done] = [before, 0]
-  script.run(events.map(textOf), {
+  script.run(events.map(viewEventText), {
     call: 'apply',
     text: (texts) => `[${[JSON.stringify(state), ...texts].join(',')}]`,
     take: (answer, count) => {
@@ -140,8 +141,4 @@ function outcomeOf(script: Script, call: ScriptCall, text: string): Outcome {
   if ('fault' in outcome) return outcome
   const answered = JSON.parse(outcome.answer) as [Json] | string
   return typeof answered === 'string' ? { fault: answered } : { value: answered[0] }
-}
-
-function textOf(event: ViewEvent): string {
-  return JSON.stringify(event)
 }

@@ -12,6 +12,11 @@ export function viewEvent(key: EventKey, value: Uint8Array): ViewEvent {
   return new StoredViewEvent(key, value)
 }
 
+/** As `JSON.stringify` writes it, but that numbers stay as they were written. */
+export function viewEventText(event: ViewEvent): string {
+  return event instanceof StoredViewEvent ? event.text() : JSON.stringify(event)
+}
+
 /** The same event as it was before a function had it: what functions do with its data does not show. */
 export function unreadEvent(event: ViewEvent): ViewEvent {
   return event instanceof StoredViewEvent ? event.unread() : structuredClone(event)
@@ -72,6 +77,16 @@ class StoredViewEvent implements ViewEvent {
 
   get datacontenttype(): string | undefined {
     return this.#text('datacontenttype')
+  }
+
+  /** The stored text with the key and the time before it: put together, not written anew. */
+  text(): string {
+    const stored = Buffer.from(this.#value.buffer, this.#value.byteOffset, this.#value.length)
+    const text = stored.toString()
+    const members = parseStoredValue(text)
+    // What begins otherwise, or is not an event's content, no honest node has stored.
+    if (members === undefined || !text.startsWith('{')) return JSON.stringify(this)
+    return `{"key":"${this.key}","time":"${this.time}",${text.slice(1)}`
   }
 
   unread(): ViewEvent {

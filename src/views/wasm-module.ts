@@ -12,7 +12,7 @@ import { assert, present } from '../core/assert.ts'
 export const HEADER_BYTES = 8
 /** Ids of sections. */
 export const TYPES = 1
-const IMPORTS = 2
+export const IMPORTS = 2
 export const FUNCTIONS = 3
 export const GLOBALS = 6
 export const EXPORTS = 7
@@ -33,6 +33,8 @@ export interface WasmModule {
   /** The type of each function that is not imported. */
   readonly functionTypes: readonly number[]
   readonly globals: number
+  /** Where the imports say how many pages memory has at the least. */
+  readonly memoryPages: { readonly at: number; readonly end: number }
   readonly bodies: readonly FunctionBody[]
 }
 
@@ -61,11 +63,13 @@ export function readModule(bytes: Uint8Array): WasmModule {
   while (!reader.atEnd) sections.set(reader.byte(), reader.bytes(reader.number()))
   const section = (id: number): WasmReader =>
     new WasmReader(present(sections.get(id), 'a section is there'))
+  const imports = readImports(section(IMPORTS))
   return {
     bytes,
     sections,
     types: section(TYPES).vector(readType),
-    importedFunctions: countImportedFunctions(section(IMPORTS)),
+    importedFunctions: imports.functions,
+    memoryPages: imports.memoryPages,
     functionTypes: section(FUNCTIONS).vector((functions) => functions.number()),
     globals: section(GLOBALS).number(),
     bodies: section(CODE).vector((code) => readBody(code.bytes(code.number())))
@@ -82,22 +86,30 @@ function readType(reader: WasmReader): FunctionType {
 
 export const NO_RESULT = 0x40
 
-function countImportedFunctions(reader: WasmReader): number {
-  const kinds = reader.vector((imports) => {
+interface Imports {
+  readonly functions: number
+  readonly memoryPages: { readonly at: number; readonly end: number }
+}
+
+function readImports(reader: WasmReader): Imports {
+  let [functions, at, end] = [0, 0, 0]
+  reader.vector((imports) => {
     imports.bytes(imports.number())
     imports.bytes(imports.number())
     const kind = imports.byte()
     if (kind === 0) {
+      functions += 1
       imports.number()
     } else {
       assert(kind === 2, 'functions and a memory are imported')
       const hasMaximum = (imports.byte() & 1) === 1
+      at = imports.at
       imports.number()
+      end = imports.at
       if (hasMaximum) imports.number()
     }
-    return kind
   })
-  return kinds.filter((kind) => kind === 0).length
+  return { functions, memoryPages: { at, end } }
 }
 
 function readBody(bytes: Uint8Array): FunctionBody {
@@ -144,61 +156,80 @@ function readOpcode(reader: WasmReader): number {
 }
 
 function skipImmediates(reader: WasmReader, opcode: number): void {
-  if (hasNoImmediates(opcode)) return
-  if (opcode >= 0x28 && opcode <= 0x3e) {
-    reader.number()
-    reader.number()
-    return
-  }
-  switch (opcode) {
-    case BLOCK:
-    case LOOP:
-    case IF:
-    case 0x0c: // br
-    case 0x0d: // br_if
-    case 0x20: // local.get
-    case 0x21: // local.set
-    case 0x22: // local.tee
-    case 0x23: // global.get
-    case 0x24: // global.set
-    case 0x3f: // memory.size
-    case 0x40: // memory.grow
-    case 0x41: // i32.const
-    case 0x42: // i64.const
-    case MEMORY_FILL:
+  switch (immediatesOf(opcode)) {
+    case NONE:
+      return
+    case ONE_NUMBER:
       reader.skipNumber()
       return
-    case 0x0e: // br_table
-      reader.vector((labels) => labels.number())
-      reader.number()
+    case TWO_NUMBERS:
+      reader.skipNumber()
+      reader.skipNumber()
       return
-    case CALL_INDIRECT:
-    case MEMORY_COPY:
-      reader.number()
-      reader.number()
+    case LABELS:
+      for (let labels = reader.number(); labels >= 0; labels -= 1) reader.skipNumber()
       return
-    case 0x43: // f32.const
-      reader.bytes(4)
+    case FOUR_BYTES:
+      reader.at += 4
       return
-    case 0x44: // f64.const
-      reader.bytes(8)
-      return
-    case 0xfc08: // memory.init
-      reader.number()
-      reader.number()
-      return
-    case 0xfc09: // data.drop
-      reader.number()
+    case EIGHT_BYTES:
+      reader.at += 8
       return
     default:
       throw new Error(`unknown instruction ${opcode.toString(16)} at ${reader.at}`)
   }
 }
 
-function hasNoImmediates(opcode: number): boolean {
-  if (opcode >= 0x45 && opcode <= 0xc4) return true
-  if (opcode >= 0xfc00 && opcode <= 0xfc07) return true
-  return [0x00, 0x01, 0x05, END, RETURN, 0x1a, 0x1b].includes(opcode)
+/** What stands after an opcode. */
+const UNKNOWN = 0
+const NONE = 1
+const ONE_NUMBER = 2
+const TWO_NUMBERS = 3
+const LABELS = 4
+const FOUR_BYTES = 5
+const EIGHT_BYTES = 6
+
+function immediatesOf(opcode: number): number | undefined {
+  return opcode < 0x100 ? IMMEDIATES[opcode] : LONG_IMMEDIATES[opcode - 0xfc00]
+}
+
+const IMMEDIATES = tableOf({
+  // unreachable, nop, else, end, return, drop, select
+  [NONE]: [[0x00, 0x01], [0x05], [END], [RETURN], [0x1a, 0x1b], [0x45, 0xc4]],
+  // blocks, br, br_if, locals and globals, memory.size and grow, integers
+  [ONE_NUMBER]: [
+    [BLOCK, IF],
+    [0x0c, 0x0d],
+    [0x20, 0x24],
+    [0x3f, 0x42]
+  ],
+  // loads and stores
+  [TWO_NUMBERS]: [[CALL_INDIRECT], [0x28, 0x3e]],
+  // br_table
+  [LABELS]: [[0x0e]],
+  // f32.const
+  [FOUR_BYTES]: [[0x43]],
+  // f64.const
+  [EIGHT_BYTES]: [[0x44]]
+})
+
+/** Of opcodes after 0xfc. */
+const LONG_IMMEDIATES = tableOf({
+  // numbers made integers
+  [NONE]: [[0x00, 0x07]],
+  // data.drop, memory.fill
+  [ONE_NUMBER]: [[0x09], [0x0b]],
+  // memory.init, memory.copy
+  [TWO_NUMBERS]: [[0x08], [0x0a]]
+})
+
+/** @param kinds opcodes, from and to, by what stands after them */
+function tableOf(kinds: Readonly<Record<number, readonly (readonly number[])[]>>): Uint8Array {
+  const table = new Uint8Array(0x100).fill(UNKNOWN)
+  for (const [kind, ranges] of Object.entries(kinds)) {
+    for (const [from = 0, to = from] of ranges) table.fill(Number(kind), from, to + 1)
+  }
+  return table
 }
 
 /** Numbers, bytes and vectors of the format, one after the other. */
@@ -216,7 +247,8 @@ export class WasmReader {
   }
 
   byte(): number {
-    const byte = present(this.#bytes[this.at], 'a module is whole')
+    const byte = this.#bytes[this.at]
+    assert(byte !== undefined, 'a module is whole')
     this.at += 1
     return byte
   }

@@ -3,7 +3,14 @@
 import { describe, expect, test } from 'vitest'
 
 import { survives } from '../fixtures/attacks.ts'
-import { scriptFold, scriptMap, scriptProblems, viewEventOf } from '../fixtures/scripts.ts'
+import type { Json } from '../../src/core/json.ts'
+import {
+  onlyOutcome,
+  scriptFold,
+  scriptMap,
+  scriptProblems,
+  viewEventOf
+} from '../fixtures/scripts.ts'
 
 /** What is thrown or emitted is looked at outside of the function. */
 const STRANGE = {
@@ -64,7 +71,7 @@ const STRANGE = {
   ],
   'a message without end': ['throw new Error("ab".repeat(1e5))', `Error: ${'ab'.repeat(146)}a`],
   'a huge value': ['emit(1, "x".repeat(2e6))', 'TypeError: larger than it may be'],
-  'many large values': ['for (;;) emit(1, "x".repeat(3e5))', 'TypeError: emits more than it may']
+  'many large values': ['for (;;) emit(1, "x".repeat(3e5))', 'TypeError: larger than it may be']
 } as const
 
 describe('what a text throws or emits', () => {
@@ -90,6 +97,13 @@ describe('what a text throws or emits', () => {
     ]
     expect(outcome).toEqual({ rows })
   })
+})
+
+test('data that is nested as deep as an event may be is emitted', async () => {
+  const program = await scriptMap('(event, emit) => emit(1, event.data)')
+  let deep: Json = 1
+  for (let level = 0; level < 511; level += 1) deep = level % 2 === 0 ? [deep] : { deep }
+  expect(onlyOutcome(program, viewEventOf(deep))).toEqual({ rows: [{ key: 1, value: deep }] })
 })
 
 describe('a text that is not one function', () => {

@@ -72,7 +72,7 @@ async function instantiate(bytes: Uint8Array): Promise<Metered> {
 }
 
 const plain = await instantiate(MODULE)
-const metered = await instantiate(meteredWasm(MODULE))
+const metered = await instantiate(meteredWasm(MODULE, 1))
 
 function taken(name: string, value: number): { fuel: number; depth: number; result: number } {
   metered.fuel.value = METER_FULL
@@ -150,7 +150,7 @@ describe('a metered module', () => {
     const bytes = MODULE.slice()
     // The last but one: of `half`, which gets its number.
     bytes[bytes.length - 3] = 0xfd
-    expect(() => meteredWasm(bytes)).toThrow('unknown instruction fd')
+    expect(() => meteredWasm(bytes, 1)).toThrow('unknown instruction fd')
   })
 })
 

@@ -205,8 +205,11 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     CHANGE_CAUSES_MAX: `${VIEW_CAPS}: a change of a row names the last of its causes`,
     EXPLAINED_EVENTS_MAX: `${VIEWS}: an answer explains so many events`,
     EXPLAIN_EVENTS_MAX: `${VIEW_CAPS}: a row that more events made than are named`,
+    VIEW_CHANGES_BYTES_MAX: `${VIEW_CAPS}: a reader of large changes that stops reading`,
     VIEW_CHANGES_MAX: `${VIEW_CAPS}: a reader of changes that stops reading`,
     VIEW_FAULTS_SHOWN: `${VIEW_CAPS}: faults are counted, and so many of them shown`,
+    VIEWS_NAMED_MAX:
+      'integration/http-view-definitions.test.ts: are named in the status, up to a number',
     VIEW_SCRATCH_EVENTS_MAX: `${VIEW_CAPS}: what only all events can tell`
   },
   'src/schema/limits.ts': {

@@ -5,6 +5,7 @@ import type { Signer } from '../../../src/core/clock.ts'
 import { LaterbaseNode } from '../../../src/node/node.ts'
 import type { NodeDatabase } from '../../../src/node/database.ts'
 import { resolveOptions } from '../../../src/node/options.ts'
+import { programDefinitions } from '../../../src/node/program-definitions.ts'
 import type { LogId } from '../../../src/core/commit.ts'
 import type { StoreBatch } from '../../../src/store/event-store.ts'
 import { Life, WallClock, processClock } from './clocks.ts'
@@ -107,6 +108,7 @@ export class Box {
     try {
       const node = await LaterbaseNode.start({
         options: this.#options(),
+        defined: await programDefinitions(this.#options(), simHasher),
         dir: this.name,
         networkKey: new Uint8Array(32),
         nodeStore: this.disk.nodeStore(life),

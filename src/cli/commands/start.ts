@@ -9,6 +9,7 @@ import type { Laterbase } from '../../node/laterbase.ts'
 import type { LaterbaseOptions, Log } from '../../node/options.ts'
 import { type HttpAddress, parseHttpAddress } from '../addresses.ts'
 import { addDirOption, createCommand, type OpenSession } from '../command.ts'
+import { configuredSchemas, configuredUpcasters } from '../config-schemas.ts'
 import { configuredViews } from '../config-views.ts'
 import { CommandFailure, EXIT } from '../failure.ts'
 import { commandName } from '../invocation.ts'
@@ -77,6 +78,8 @@ interface StartOptions {
   readonly name?: string
   /** Of a configuration file only. */
   readonly views?: ConfigEntry
+  readonly schemas?: ConfigEntry
+  readonly upcasters?: ConfigEntry
 }
 
 function checkedAddress(text: string): string {
@@ -120,6 +123,7 @@ async function start(options: StartOptions, terminal: Terminal, log: Log): Promi
 
 async function nodeOptions(options: StartOptions, log: Log): Promise<LaterbaseOptions> {
   const { dir, listen, peer = [], mdns, networkKeyFile, trust = [], name, views } = options
+  const { schemas, upcasters } = options
   return {
     dir,
     listen,
@@ -128,6 +132,8 @@ async function nodeOptions(options: StartOptions, log: Log): Promise<LaterbaseOp
     trust: trust.includes('members') ? 'members' : trust,
     viewScripts: options.viewScripts,
     ...(views && configuredViews(views.file, views.entry)),
+    ...(schemas && { schemas: configuredSchemas(schemas.file, schemas.entry) }),
+    ...(upcasters && { upcasters: configuredUpcasters(upcasters.file, upcasters.entry) }),
     log,
     ...(name !== undefined && { name }),
     ...(networkKeyFile !== undefined && { invitation: await readKeyFile(networkKeyFile) })

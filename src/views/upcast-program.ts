@@ -1,0 +1,128 @@
+/**
+ * A program that sees events in their newest shape. Where an upcaster fails for an event, it is a fault of that
+ * event. What a view is follows from its upcasters too, so they are in the hash of the program.
+ */
+
+import { toHex } from '../core/bytes.ts'
+import type { Hasher } from '../core/clock.ts'
+import type { Upcasters } from '../schema/upcast.ts'
+import type { Fault, FoldProgram, MapProgram, ViewEvent, ViewProgram } from './program.ts'
+
+/** The program itself where there are no upcasters. */
+export function upcastProgram(
+  program: ViewProgram,
+  upcasters: Upcasters,
+  hasher: Hasher
+): ViewProgram {
+  if (upcasters.hash === undefined) return program
+  const hash = toHex(hasher.sha256(Buffer.from(`${program.hash} ${upcasters.hash}`)))
+  return program.type === 'map'
+    ? upcastMap(program, upcasters, hash)
+    : upcastFold(program, upcasters, hash)
+}
+
+function upcastMap(program: MapProgram, upcasters: Upcasters, hash: string): MapProgram {
+  const { type, events: counted, reducer } = program
+  return {
+    type,
+    hash,
+    events: counted,
+    reducer,
+    refusal: () => program.refusal(),
+    map: (events) => {
+      const { seen, places, faults } = upcastEvents(events, upcasters)
+      return spread(events.length, { made: program.map(seen), places, faults })
+    }
+  }
+}
+
+function upcastFold(program: FoldProgram, upcasters: Upcasters, hash: string): FoldProgram {
+  const { type, events: counted, initial } = program
+  return {
+    type,
+    hash,
+    events: counted,
+    initial,
+    refusal: () => program.refusal(),
+    keysOf: (events) => {
+      const { seen, places, faults } = upcastEvents(events, upcasters)
+      return spread(events.length, { made: program.keysOf(seen), places, faults })
+    },
+    apply: (state, events) => {
+      const { seen, places, faults } = upcastEvents(events, upcasters)
+      const step = program.apply(state, seen)
+      const own = [...faults].map(([index, { fault }]) => ({ index, fault }))
+      const others = step.faults.map(({ index, fault }) => ({ index: places[index] ?? 0, fault }))
+      return { ...step, faults: [...own, ...others].sort((a, b) => a.index - b.index) }
+    },
+    result: (state) => program.result(state)
+  }
+}
+
+interface Upcasted {
+  /** Those that could be upcast, or need not be. */
+  readonly seen: readonly ViewEvent[]
+  /** Where each of them had stood. */
+  readonly places: readonly number[]
+  /** By place, why the others could not. */
+  readonly faults: ReadonlyMap<number, Fault>
+}
+
+function upcastEvents(events: readonly ViewEvent[], upcasters: Upcasters): Upcasted {
+  const seen: ViewEvent[] = []
+  const places: number[] = []
+  const faults = new Map<number, Fault>()
+  for (const [index, event] of events.entries()) {
+    try {
+      seen.push(upcastEvent(event, upcasters))
+      places.push(index)
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      faults.set(index, { fault: `upcaster: ${reason}` })
+    }
+  }
+  return { seen, places, faults }
+}
+
+/** An event is looked at by several functions, and what they get is made once. */
+const made = new WeakMap<Upcasters, WeakMap<ViewEvent, ViewEvent>>()
+
+function upcastEvent(event: ViewEvent, upcasters: Upcasters): ViewEvent {
+  // A correction without data takes an event back: it has no shape.
+  if (event.data === null && event.corrects !== undefined) return event
+  const known = made.get(upcasters) ?? new WeakMap<ViewEvent, ViewEvent>()
+  made.set(upcasters, known)
+  const held = known.get(event)
+  if (held !== undefined) return held
+  const newest = upcasters.upcast(event)
+  const { key, time, type, subject, source, id, corrects, data_base64, datacontenttype } = event
+  const upcast =
+    newest === undefined
+      ? event
+      : { key, time, type, subject, source, id, corrects, data_base64, datacontenttype, ...newest }
+  known.set(event, upcast)
+  return upcast
+}
+
+function spread<Outcome>(
+  length: number,
+  {
+    made: outcomes,
+    places,
+    faults
+  }: {
+    readonly made: readonly Outcome[]
+    readonly places: readonly number[]
+    readonly faults: ReadonlyMap<number, Fault>
+  }
+): readonly (Outcome | Fault)[] {
+  if (faults.size === 0) return outcomes
+  const all: (Outcome | Fault)[] = Array.from({ length }, (_, index) => {
+    return faults.get(index) ?? { fault: 'nothing was answered' }
+  })
+  for (const [at, place] of places.entries()) {
+    const outcome = outcomes[at]
+    if (at < outcomes.length) all[place] = outcome as Outcome
+  }
+  return all
+}
