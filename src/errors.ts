@@ -52,6 +52,8 @@ export const ERROR_CODES = [
   'LATERBASE_SCHEMA_INVALID',
   /** The database has no schema of that type and version. */
   'LATERBASE_SCHEMA_UNKNOWN',
+  /** Changes of a view that a reader was to follow are gone: the view is asked anew, and followed from there. */
+  'LATERBASE_CHANGES_LOST',
   /** A peer did not answer, or the connection to it broke. */
   'LATERBASE_PEER_UNREACHABLE',
   /** The node was closed, or is closing. */

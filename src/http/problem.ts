@@ -34,6 +34,7 @@ export const PROBLEMS = {
   'key-conflict': [409, 'The key exists with other content'],
   'view-behind': [409, 'The view does not cover that yet'],
   'view-refused': [409, 'The definition of the view is not run here'],
+  'changes-lost': [410, 'Changes of the view are gone'],
   'log-replaced': [410, 'The cursor is of another store'],
   'precondition-failed': [412, 'It is not as it was expected'],
   'too-large': [413, 'Larger than the limit'],
@@ -86,16 +87,17 @@ const CODE_OF_ERROR: Record<ErrorCode, ProblemCode> = {
   LATERBASE_VIEW_FAILED: 'view-failed',
   LATERBASE_SCHEMA_INVALID: 'schema-invalid',
   LATERBASE_SCHEMA_UNKNOWN: 'schema-unknown',
+  LATERBASE_CHANGES_LOST: 'changes-lost',
   LATERBASE_PEER_UNREACHABLE: 'peer-unreachable',
   LATERBASE_CLOSED: 'closing'
 }
 
 /** Facts that tell apart what has one code in the library. */
-const CODE_OF_MARK: Readonly<Record<string, ProblemCode>> = {
-  malformed: 'malformed-json',
-  refused: 'view-refused',
-  scripts_disabled: 'scripts-disabled'
-}
+const CODE_OF_FACT: readonly (readonly [name: string, value: unknown, code: ProblemCode])[] = [
+  ['malformed', true, 'malformed-json'],
+  ['refused', true, 'view-refused'],
+  ['scripts', 'disabled', 'scripts-disabled']
+]
 
 /** Members of a problem beside those of RFC 9457. */
 export type Facts = Readonly<Record<string, Fact | Readonly<Record<string, Fact>>>>
@@ -168,10 +170,10 @@ function instanceOf(url: string): string {
 }
 
 function ofLaterbaseError(error: LaterbaseError): HttpProblem {
-  const marks = Object.keys(CODE_OF_MARK).filter((mark) => error.facts[mark] === true)
-  const code = CODE_OF_MARK[marks[0] ?? ''] ?? CODE_OF_ERROR[error.code]
+  const told = CODE_OF_FACT.find(([name, value]) => error.facts[name] === value)
+  const code = told?.[2] ?? CODE_OF_ERROR[error.code]
   const facts = Object.fromEntries(
-    Object.entries(error.facts).filter(([name]) => !marks.includes(name))
+    Object.entries(error.facts).filter(([name]) => name !== told?.[0])
   )
   const status = PROBLEMS[code][0]
   if (status >= 500) {

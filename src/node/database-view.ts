@@ -24,6 +24,7 @@ import type {
   ViewAnswer,
   ViewCause,
   ViewChange,
+  ViewChangesOptions,
   ViewInfo,
   ViewQuery,
   ViewQueryOptions,
@@ -55,10 +56,17 @@ export class DatabaseView implements View {
   async query(query: ViewQuery = {}, { signal }: ViewQueryOptions = {}): Promise<ViewAnswer> {
     const { slot } = this.#init
     // What is wrong with the question does not wait for a build.
-    planQuery(query, slot.program)
+    planQuery(query, slot.current?.program ?? slot.program)
     if (query.min_lc !== undefined) await this.#init.reached(query.min_lc, signal)
-    const build = await this.#build(query, signal)
-    const reading = await build.read()
+    for (;;) {
+      const build = await this.#build(query, signal)
+      const reading = await build.read()
+      // Else it was replaced meanwhile: the one that came in its place answers.
+      if (reading !== undefined) return this.#answered(query, build, reading)
+    }
+  }
+
+  async #answered(query: ViewQuery, build: ViewBuild, reading: BuildReading): Promise<ViewAnswer> {
     try {
       const plan = planQuery(query, build.program)
       const answer = await this.#answer(build, reading, plan)
@@ -84,9 +92,10 @@ export class DatabaseView implements View {
     }
   }
 
-  changes({ signal }: ViewQueryOptions = {}): AsyncIterable<ViewChange> {
+  changes({ signal, since }: ViewChangesOptions = {}): AsyncIterable<ViewChange> {
     const { slot, source } = this.#init
-    return viewChanges({ slot, source, signal })
+    const digest = (build: ViewBuild): string => digestOf(build, build)
+    return viewChanges({ slot, source, since, digest, signal })
   }
 
   async refresh({ signal }: ViewQueryOptions = {}): Promise<void> {
@@ -118,10 +127,11 @@ export class DatabaseView implements View {
     // Which events were corrected by then, and what one cursor covered, only the events can tell.
     const isTold = plan.heldBy === undefined && !(isPast && reading.corrections > 0)
     if (isTold) return build.index.query(reading.reader, reading.state, plan)
-    return this.#fromScratch(build, plan)
+    return this.#fromScratch(build, plan, reading.cursor)
   }
 
-  async #fromScratch(build: ViewBuild, plan: PlannedQuery): Promise<IndexAnswer> {
+  /** @param upTo what the answer covers */
+  async #fromScratch(build: ViewBuild, plan: PlannedQuery, upTo: string): Promise<IndexAnswer> {
     const { source } = this.#init
     if (source.eventCount() > VIEW_SCRATCH_EVENTS_MAX) {
       const message =
@@ -131,7 +141,7 @@ export class DatabaseView implements View {
     }
     const { before, heldBy, recordedBy } = plan
     const counting = new EventsThatCount(build.program, source)
-    const counted = await counting.all(undefined, { before, heldBy, recordedBy })
+    const counted = await counting.all(undefined, { before, upTo, heldBy, recordedBy })
     const memory = createMemoryDerivedStore()
     const index = indexOf(build.program)
     const write = memory.write.bind(memory)

@@ -12,8 +12,6 @@ import type { ViewBuild } from '../views/view-build.ts'
 import type { ViewDefinition } from '../views/view-definition.ts'
 import { TRIAL_EVENTS_MAX } from '../views/limits.ts'
 import { findDifference } from '../views/trial.ts'
-import { indexOf } from '../views/view-build.ts'
-import type { ViewIndex } from '../views/view-index.ts'
 import { ViewEngine } from '../views/view-engine.ts'
 import type { ViewSlot } from '../views/view-slot.ts'
 import type { DatabaseInit } from './database-init.ts'
@@ -223,8 +221,7 @@ export class DatabaseViews implements Views {
     const { engine, source, rng, clock } = this.#init
     if (await engine.isBuilt(name, program)) return
     const events = await source.latest(TRIAL_EVENTS_MAX)
-    const createIndex = (): ViewIndex => indexOf(program)
-    const rows = await findDifference({ createIndex, events, rng, clock })
+    const rows = await findDifference({ program, events, rng, clock })
     if (rows === undefined) return
     const message =
       `view ${name} is not a function of its events: of the same ones it made ${rows[0]} and ${rows[1]}. ` +
@@ -318,6 +315,7 @@ function stateOf({ current, failure, done }: ViewSlot): ViewInfo['state'] {
 
 async function lastFaultsOf(build: ViewBuild): Promise<ViewInfo['lastFaults']> {
   const reading = await build.read()
+  if (reading === undefined) return []
   try {
     const faults = await build.index.faults(reading.reader, VIEW_FAULTS_SHOWN)
     return faults.map(({ place, fault }) => {

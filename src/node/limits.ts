@@ -181,6 +181,8 @@ export const CHANGE_CAUSES_MAX = 20
 
 /** Changes of a view that wait for one reader: who is further behind asks the view, and begins anew. */
 export const VIEW_CHANGES_MAX = 10_000
+/** Characters of JSON of these: a row's value has up to 256 KiB. */
+export const VIEW_CHANGES_BYTES_MAX = 16_777_216
 
 /**
  * Events of a database of which a view can still be asked what no index tells, such as what one cursor covered:

@@ -5,7 +5,7 @@
 
 import { present } from '../core/assert.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
-import type { EventStore, StoredEvent } from '../store/event-store.ts'
+import type { EventStore, Occurrence, StoredEvent } from '../store/event-store.ts'
 import type { FeedRow } from './feed.ts'
 import type { RecordedEvent } from './laterbase.ts'
 import { recordedEvent } from './recorded-event.ts'
@@ -44,18 +44,30 @@ export async function recordedFirst(
   return recordedAt(store, await firstPlace(store, event), labels)
 }
 
-/** When the first commit that holds an event was recorded, on whichever node. */
-export async function firstRecorded(store: EventStore, event: StoredEvent): Promise<Stamp> {
-  return (await firstPlace(store, event)).recorded
+/**
+ * When the first commit that holds an event was recorded, on whichever node.
+ *
+ * @param isMeant of the places that are looked at, of which there is one; default all
+ */
+export async function firstRecorded(
+  store: EventStore,
+  event: StoredEvent,
+  isMeant?: (place: Occurrence) => boolean
+): Promise<Stamp> {
+  return (await firstPlace(store, event, isMeant)).recorded
 }
 
-async function firstPlace(store: EventStore, event: StoredEvent): Promise<Omit<FeedRow, 'lc'>> {
+async function firstPlace(
+  store: EventStore,
+  event: StoredEvent,
+  isMeant: (place: Occurrence) => boolean = () => true
+): Promise<Omit<FeedRow, 'lc'>> {
   if (!event.repeated) {
     const { id } = present(store.logs()[event.log], 'a known log').tip.origin
     return { event, log: id, seq: event.seq, recorded: event.recorded }
   }
   let first: Omit<FeedRow, 'lc'> | undefined
-  for (const place of await store.occurrences(event)) {
+  for (const place of (await store.occurrences(event)).filter(isMeant)) {
     const log = present(store.logs()[place.log], 'a known log')
     const [commit] = await store.commits(log, place.seq - 1, 1)
     const { recorded } = present(commit, 'an occurrence is in a commit')

@@ -56,29 +56,44 @@ export class ViewDefinitions {
       this.#used.delete(name)
       if (this.#isOurs(name)) await engine.remove(name)
     }
-    this.#refused.clear()
-    for (const event of held) await this.#use(event)
+    // One by one, as questions come meanwhile: a view that is refused is so at each moment.
+    const refused = new Set<string>()
+    for (const event of held) {
+      const reason = await this.#use(event)
+      if (reason !== undefined) refused.add(event.of.name)
+    }
+    for (const name of this.#refused.keys()) if (!refused.has(name)) this.#refused.delete(name)
     await engine.forgetUndefined()
   }
 
-  /** Of a name that this program has functions for, the functions count. */
-  async #use(event: DefinitionEvent): Promise<void> {
+  /**
+   * Of a name that this program has functions for, the functions count.
+   *
+   * @returns why it is not used, if it is not
+   */
+  async #use(event: DefinitionEvent): Promise<string | undefined> {
     const { engine, compile } = this.#init
     const { name } = event.of
     if (engine.has(name) && !this.#isOurs(name)) {
-      this.#refused.set(name, 'this program has functions of its own under that name')
-      return
+      return this.#refuse(name, 'this program has functions of its own under that name')
     }
-    if (this.#used.get(name) === event && engine.has(name)) return
+    if (this.#used.get(name) === event && engine.has(name)) return undefined
     try {
       const program = await compile(contentOf(event) ?? null)
       await engine.define(name, program, 'definition')
       this.#used.set(name, event)
+      return undefined
     } catch (error) {
       if (!(error instanceof LaterbaseError)) throw error
-      this.#refused.set(name, error.message)
+      const reason = this.#refuse(name, error.message)
       if (engine.has(name)) await engine.remove(name)
+      return reason
     }
+  }
+
+  #refuse(name: string, reason: string): string {
+    this.#refused.set(name, reason)
+    return reason
   }
 
   #isOurs(name: string): boolean {

@@ -10,7 +10,13 @@ import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import { TAG_BYTES } from '../core/version.ts'
 import { LaterbaseError } from '../errors.ts'
-import type { CommitSlice, EventStore, KeyRange, StoredEvent } from '../store/event-store.ts'
+import type {
+  CommitSlice,
+  EventStore,
+  KeyRange,
+  Occurrence,
+  StoredEvent
+} from '../store/event-store.ts'
 import { viewEvent } from '../views/view-event.ts'
 import { PLACE_BYTES } from '../views/view-index.ts'
 import type { IndexedEvent } from '../views/view-index.ts'
@@ -67,7 +73,7 @@ export class DatabaseViewSource implements ViewSource {
     let slices: CommitSlice[] = []
     let count = 0
     const batch = async (): Promise<SourceBatch> => {
-      const events = await this.#read(slices)
+      const events = await this.#read(slices, passed)
       slices = []
       count = 0
       return { events, cursor: shortCursor(passed, tags, store) }
@@ -83,7 +89,8 @@ export class DatabaseViewSource implements ViewSource {
     if (slices.length > 0) yield await batch()
   }
 
-  async *scan({ before, heldBy }: SourceRange): AsyncGenerator<readonly IndexedEvent[]> {
+  async *scan({ before, upTo, heldBy }: SourceRange): AsyncGenerator<readonly IndexedEvent[]> {
+    const position = upTo === undefined ? undefined : (await this.#position(upTo)).passed
     const held = heldBy === undefined ? undefined : (await this.#position(heldBy)).passed
     let last: Uint8Array | undefined
     const to = before && keyAfter(eventKey(before.subarray(0, KEY_BYTES)))
@@ -91,7 +98,8 @@ export class DatabaseViewSource implements ViewSource {
       const chunk: IndexedEvent[] = []
       for (const event of events) {
         if (readDefinition(event) !== undefined) continue
-        const told = this.#indexed(event)
+        if (position !== undefined && !(await this.#isHeldBy(event, position))) continue
+        const told = this.#indexed(event, position)
         const indexed = told instanceof Promise ? await told : told
         const { place } = indexed
         // A scan that went on behind damage may give a key's contents once more.
@@ -148,13 +156,14 @@ export class DatabaseViewSource implements ViewSource {
     throw new LaterbaseError('LATERBASE_CURSOR_FOREIGN', message)
   }
 
-  async #read(slices: readonly CommitSlice[]): Promise<IndexedEvent[]> {
+  /** @param position behind the last of them */
+  async #read(slices: readonly CommitSlice[], position: Position): Promise<IndexedEvent[]> {
     const { store, reading } = this.#init
     const read = await reading(() => store.readEvents(slices))
     const events: IndexedEvent[] = []
     for (const event of read.flat()) {
       if (readDefinition(event) !== undefined) continue
-      const indexed = this.#indexed(event)
+      const indexed = this.#indexed(event, position)
       events.push(indexed instanceof Promise ? await indexed : indexed)
     }
     events.sort((a, b) => compareBytes(a.place, b.place))
@@ -164,11 +173,16 @@ export class DatabaseViewSource implements ViewSource {
     })
   }
 
-  /** Waits for the store only for the few events that stand in several commits. */
-  #indexed(event: StoredEvent): IndexedEvent | Promise<IndexedEvent> {
+  /**
+   * Waits for the store only for the few events that stand in several commits.
+   *
+   * @param position whose commits say when it was recorded; default all that is held
+   */
+  #indexed(event: StoredEvent, position?: Position): IndexedEvent | Promise<IndexedEvent> {
     if (!event.repeated) return indexedEvent(event, event.recorded)
     const { store, reading } = this.#init
-    return reading(() => firstRecorded(store, event)).then((recorded) =>
+    const isMeant = position && ((place: Occurrence): boolean => this.#isPassed(place, position))
+    return reading(() => firstRecorded(store, event, isMeant)).then((recorded) =>
       indexedEvent(event, recorded)
     )
   }
@@ -176,8 +190,11 @@ export class DatabaseViewSource implements ViewSource {
   async #isHeldBy(event: StoredEvent, position: Position): Promise<boolean> {
     const { store, reading } = this.#init
     const places = event.repeated ? await reading(() => store.occurrences(event)) : [event]
-    const logs = store.logs()
-    return places.some(({ log, seq }) => seq <= passedOf(position, present(logs[log], 'a log')))
+    return places.some((place) => this.#isPassed(place, position))
+  }
+
+  #isPassed({ log, seq }: Occurrence, position: Position): boolean {
+    return seq <= passedOf(position, present(this.#init.store.logs()[log], 'a log'))
   }
 }
 

@@ -46,6 +46,11 @@ export interface ViewQueryOptions {
   readonly signal?: AbortSignal
 }
 
+export interface ViewChangesOptions extends ViewQueryOptions {
+  /** An answer of the view; default as it is when somebody begins to read. */
+  readonly since?: Pick<ViewAnswer, 'lc' | 'digest'>
+}
+
 /** One of the events that made a row. */
 export interface ViewCause {
   readonly key: string
@@ -120,11 +125,16 @@ export interface ViewInfo {
 export interface ViewChange<Value = Json> {
   /** Short cursor: the change is in answers that cover it. */
   readonly lc: string
+  /** Of a map without reduce: the key of the event whose row it is. */
+  readonly id?: string
   readonly key: Json
   /** Undefined: there was no row, or is none any more. */
   readonly old: Value | undefined
   readonly new: Value | undefined
-  /** An event that came late, behind others of this row that had been counted, was its cause. */
+  /**
+   * What had been counted is another now: an event that came late, before others of this key that had been
+   * counted, was a cause, or one that puts out what had been.
+   */
   readonly restated: boolean
   /** The events that were new, the most recent twenty at most. */
   readonly causes: readonly ViewCause[]
@@ -138,8 +148,14 @@ export interface View<Value = Json> {
    *   when nothing is built yet and `signal` aborts before there is, or with `update: false`; LATERBASE_VIEW_FAILED
    */
   query(query?: ViewQuery, options?: ViewQueryOptions): Promise<ViewAnswer<Value>>
-  /** Rows as they change from now on, until `signal` aborts or the loop is left. */
-  changes(options?: ViewQueryOptions): AsyncIterable<ViewChange<Value>>
+  /**
+   * Rows as they change from now on, until `signal` aborts, the loop is left or the node closes: those of the answer
+   * `since`, with all changes up to a later `lc`, are those of an answer there.
+   *
+   * @throws LATERBASE_CHANGES_LOST when the view has gone on from `since`, the reader does not keep up, or the view
+   *   becomes another one; LATERBASE_VIEW_UNKNOWN when it is removed; LATERBASE_VIEW_FAILED
+   */
+  changes(options?: ViewChangesOptions): AsyncIterable<ViewChange<Value>>
   /** Resolves when it covers everything that is held now. */
   refresh(options?: ViewQueryOptions): Promise<void>
 }

@@ -57,19 +57,20 @@ export class Catalog {
     return this.#last
   }
 
-  /** From now on this build answers for the view; the one before may be cleared. */
+  /**
+   * From now on this build answers for the view; the one before may be cleared. Entries change at once, and on the
+   * disk in the same order: after a write that fails they are read anew.
+   */
   async set(view: string, entry: CatalogEntry): Promise<void> {
+    this.#entries.set(view, entry)
     const value = Buffer.from(JSON.stringify(entry))
     await this.store.write([{ key: bytesOf(ENTRIES, view), value }])
-    this.#entries.set(view, entry)
   }
 
+  /** No build answers for the view any more. */
   async remove(view: string): Promise<void> {
-    const entry = this.#entries.get(view)
-    if (entry === undefined) return
+    if (!this.#entries.delete(view)) return
     await this.store.write([{ key: bytesOf(ENTRIES, view), value: undefined }])
-    this.#entries.delete(view)
-    await this.clear(entry.build)
   }
 
   async clear(build: number): Promise<void> {

@@ -1,21 +1,19 @@
 /**
  * Which events a view counts: all, as they were recorded; or, of a view of effective events, those that
- * no other corrects.
- *
- * An event that is corrected is out, whatever becomes of its correction; of several that correct one event
- * the last in event order counts; a correction whose `data` is null retracts, and counts for nothing itself.
- * So an event that comes puts others out and none in: what is out stays out.
+ * no other corrects (the rule is in `corrections.ts`). By it an event that comes puts others out and none in: what
+ * is out stays out.
  */
 
-import { compareBytes, toHex } from '../core/bytes.ts'
-import { KEY_BYTES, eventKey, parseEventKey } from '../core/event-key.ts'
+import { compareBytes, equalBytes, toHex } from '../core/bytes.ts'
+import { KEY_BYTES, eventKey } from '../core/event-key.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import type { DerivedChange, DerivedReader } from '../store/derived-store.ts'
+import { correctedKey, isEffective } from './corrections.ts'
 import { BUILD_BATCH } from './limits.ts'
 import type { ViewProgram } from './program.ts'
 import { TAG, boundsOf, tagged } from './records.ts'
-import type { IndexChange, IndexedEvent } from './view-index.ts'
+import type { DroppedEvent, IndexChange, IndexedEvent } from './view-index.ts'
 import type { SourceRange, ViewSource } from './view-source.ts'
 
 export interface CountedRange extends SourceRange {
@@ -80,7 +78,7 @@ export class EventsThatCount {
     events: readonly IndexedEvent[],
     { reader, corrections }: { readonly reader: DerivedReader; readonly corrections: number }
   ): Promise<CountedChange> {
-    const fresh = this.#isEffective ? events.flatMap((event) => correctionOf(event) ?? []) : []
+    const fresh = this.#isEffective ? events.flatMap(freshCorrection) : []
     const isCorrected = this.#isEffective && (corrections > 0 || fresh.length > 0)
     if (!isCorrected) return { change: { put: events, drop: [] }, records: [], more: 0 }
     const held = await heldCorrections(reader, [
@@ -97,7 +95,9 @@ export class EventsThatCount {
       }
     }
     const isOut = (event: IndexedEvent): boolean => !known.counts(event)
-    const drop = [...gone.values(), ...events.filter(isOut)]
+    const drop = [...gone.values(), ...events.filter(isOut)].map((event): DroppedEvent => {
+      return { ...event, by: known.putOut(event) }
+    })
     const names = new Set(held.map(nameOf))
     const more = fresh.filter((each) => !names.has(nameOf(each)))
     return {
@@ -125,40 +125,58 @@ async function* recordedIn(
 interface Correction {
   readonly corrected: EventKey
   readonly place: Uint8Array
+  /** Of one that has just come. */
+  readonly event?: IndexedEvent
 }
 
-/** An event that corrects another, if it does: one cannot correct itself. */
+/** An event that corrects another, if it does. */
 function correctionOf(event: IndexedEvent): Correction | undefined {
-  const text = mayCorrect(event.bytes) ? event.event.corrects : undefined
-  const corrected = text === undefined ? undefined : parseEventKey(text)
-  if (corrected === undefined || compareBytes(corrected, keyAt(event.place)) === 0) return undefined
-  return { corrected, place: event.place }
+  const corrected = mayCorrect(event.bytes) ? correctedKey(event.event) : undefined
+  return corrected && { corrected, place: event.place }
 }
 
-/** Spares most events to be parsed. */
+function freshCorrection(event: IndexedEvent): Correction[] {
+  const correction = correctionOf(event)
+  return correction === undefined ? [] : [{ ...correction, event }]
+}
+
+/** Spares most events to be parsed: without the name of the member, or an escape that may hide it. */
 function mayCorrect({ buffer, byteOffset, length }: Uint8Array): boolean {
-  return Buffer.from(buffer, byteOffset, length).includes('"corrects"')
+  const bytes = Buffer.from(buffer, byteOffset, length)
+  return bytes.includes('"corrects"') || bytes.includes('\\u')
 }
 
 class Corrections {
-  /** By corrected key, the place of the last event that corrects it. */
-  readonly #last = new Map<string, Uint8Array>()
+  /** By corrected key, the last event that corrects it. */
+  readonly #last = new Map<string, Correction>()
 
   constructor(corrections: readonly Correction[]) {
-    for (const { corrected, place } of corrections) {
-      const name = toHex(corrected)
+    for (const correction of corrections) {
+      const name = toHex(correction.corrected)
       const last = this.#last.get(name)
-      if (last === undefined || compareBytes(place, last) > 0) this.#last.set(name, place)
+      const isLater = last === undefined || compareBytes(correction.place, last.place) > 0
+      // What has just come may be there already, as a place alone.
+      const isSame = last !== undefined && equalBytes(correction.place, last.place)
+      if (isLater || isSame) this.#last.set(name, correction)
     }
   }
 
   counts(event: IndexedEvent): boolean {
-    if (this.#last.has(toHex(keyAt(event.place)))) return false
+    const isCorrected = this.#last.has(toHex(keyAt(event.place)))
     const correction = correctionOf(event)
-    if (correction === undefined) return true
-    if (event.event.data === null) return false
+    if (correction === undefined) return !isCorrected
     const last = this.#last.get(toHex(correction.corrected))
-    return last === undefined || compareBytes(event.place, last) >= 0
+    const rivals = last === undefined ? [] : [last.place]
+    return isEffective(event.event, event.place, { isCorrected, rivals })
+  }
+
+  /** Of what has just come, the event that another is out for. */
+  putOut(event: IndexedEvent): IndexedEvent | undefined {
+    const correcting = this.#last.get(toHex(keyAt(event.place)))?.event
+    if (correcting !== undefined) return correcting
+    const correction = correctionOf(event)
+    const last = correction && this.#last.get(toHex(correction.corrected))
+    return last !== undefined && compareBytes(last.place, event.place) > 0 ? last.event : undefined
   }
 }
 

@@ -118,7 +118,7 @@ function closedHead(
   { aggregate, changes }: FoldAggregate,
   { place, recorded, text }: Pick<FoldHead, 'place' | 'recorded' | 'text'>
 ): FoldHead {
-  const isCheckpoint = isKept(place, text)
+  const isCheckpoint = isKept(place, Buffer.byteLength(text))
   if (isCheckpoint) {
     const key = checkpointKey(aggregate, place)
     changes.put(key, encodeCheckpoint({ recorded, text }))

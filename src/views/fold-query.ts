@@ -3,6 +3,7 @@
 import { compareBytes } from '../core/bytes.ts'
 import { decodeViewKey } from '../core/views/collation.ts'
 import type { DerivedReader, DerivedRecord } from '../store/derived-store.ts'
+import { AnswerSize, weightOf } from './answer-size.ts'
 import { pastPlaces, pastState } from './fold-past.ts'
 import type { PastAggregate } from './fold-past.ts'
 import { justBehind } from './fold-read.ts'
@@ -19,6 +20,7 @@ export async function queryFold(
   query: IndexQuery
 ): Promise<IndexAnswer> {
   const rows: IndexRow[] = []
+  const size = new AnswerSize()
   let { skip } = query
   let faults = 0
   for (const range of query.ranges) {
@@ -32,9 +34,11 @@ export async function queryFold(
         }
         const result = program.result(text)
         if ('fault' in result) faults += 1
+        const value = 'fault' in result ? null : result.value
+        size.addRow(weightOf(value))
         rows.push({
           key: decodeViewKey(past.aggregate).value,
-          value: 'fault' in result ? null : result.value,
+          value,
           place: undefined,
           // Also events that the function failed for: they belong to the aggregate.
           causes: await pastPlaces(past, query.causes === 0 ? 0 : query.causes + 1)

@@ -162,7 +162,7 @@ class Replay {
     this.#writeRun(rows, place)
     const old = await this.#removeCheckpoints(place)
     const key = checkpointKey(aggregate, place)
-    const isCheckpoint = isKept(place, text)
+    const isCheckpoint = isKept(place, Buffer.byteLength(text))
     const isRight = isCheckpoint && old?.text === text
     if (isCheckpoint && !(isRight && isSameSpan(old.recorded, recorded))) {
       changes.put(key, encodeCheckpoint({ recorded, text }))

@@ -18,9 +18,8 @@ export function endsRun(place: Uint8Array, bytes: number): boolean {
   return chance / 2 ** 32 < Math.max(1 / RUN_ROWS, bytes / RUN_BYTES)
 }
 
-/** Whether the state after the last row of a run is kept: one in 2^n of those that are 2^n times as large. */
-export function isKept(place: Uint8Array, text: string): boolean {
-  const bytes = Buffer.byteLength(text)
+/** Whether a state of so many bytes behind the last row of a run is kept: of those 2^n times as large one in 2^n. */
+export function isKept(place: Uint8Array, bytes: number): boolean {
   if (bytes <= CHECKPOINT_BYTES) return true
   const [, chance] = murmur3(place, 0)
   return bytes <= CHECKPOINT_BYTES * 2 ** Math.clz32(chance)

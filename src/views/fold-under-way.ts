@@ -18,6 +18,7 @@ import {
 } from './fold-records.ts'
 import type { FoldHead, FoldRow } from './fold-records.ts'
 import { endsRun, eventOf, isKept, spanOf } from './fold-run.ts'
+import { ROW_BUFFERS } from './limits.ts'
 import type { FoldProgram, FoldStep, ViewEvent } from './program.ts'
 import type { IndexedEvent } from './view-index.ts'
 
@@ -173,7 +174,7 @@ export class FoldUnderWay {
       rowsKey(this.aggregate, place),
       this.#buffers.copyOut(this.#rows, this.#bytes)
     )
-    if (isKept(place, this.#text)) {
+    if (isKept(place, Buffer.byteLength(this.#text))) {
       const checkpoint = { recorded: this.#recorded, text: this.#text }
       const key = checkpointKey(this.aggregate, place)
       this.#changes.put(key, encodeCheckpoint(checkpoint))
@@ -228,13 +229,12 @@ export class RowBuffers {
   #giveBack(buffer: Buffer): void {
     if (buffer.length === 0) return
     const free = (this.#free[31 - Math.clz32(buffer.length)] ??= [])
-    if (buffer.length <= FREE_BYTES_MAX && free.length < FREE_MAX) free.push(buffer)
+    if (buffer.length <= LARGE_ROWS_BYTES && free.length < ROW_BUFFERS) free.push(buffer)
   }
 }
 
 const NO_ROWS = Buffer.alloc(0)
 /** A handful of events to begin with: 2^10 bytes. */
 const ROWS_SIZE_MIN = 10
-/** Buffers of one length that are kept, and up to which length: 2 MiB together. */
-const FREE_MAX = 16
-const FREE_BYTES_MAX = 65_536
+/** Beyond these a buffer is not kept for others: few runs have so many. */
+const LARGE_ROWS_BYTES = 65_536

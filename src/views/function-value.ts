@@ -10,7 +10,7 @@
 import type { Json } from '../core/json.ts'
 import { escapePointer } from '../schema/canonical-json.ts'
 import { JSON_DEPTH_MAX } from '../schema/limits.ts'
-import { FAULT_BYTES_MAX } from './limits.ts'
+import { FAULT_CHARS_MAX } from './limits.ts'
 import type { Fault } from './program.ts'
 
 /** How much more may be copied, in bytes of JSON at the least; a copy takes from it what it has. */
@@ -38,7 +38,7 @@ export class NotJsonError extends Error {
 
   /** It was met in this member. */
   within(name: string): this {
-    if (this.#path.length < SHOWN_DEPTH_MAX) this.#path.unshift(escapePointer(name))
+    if (this.#path.length < SHOWN_DEPTH) this.#path.unshift(escapePointer(name))
     return this
   }
 
@@ -187,11 +187,11 @@ function textOf(error: unknown): string {
 function oneLine(text: string): string {
   // Cut first: a message may have any length.
   const line = text
-    .slice(0, FAULT_BYTES_MAX * 2)
+    .slice(0, FAULT_CHARS_MAX * 2)
     .replace(/[\s\p{Cc}]+/gu, ' ')
     .trim()
-  return line.slice(0, FAULT_BYTES_MAX)
+  return line.slice(0, FAULT_CHARS_MAX)
 }
 
 /** Members that are named of a path: a line for a person. */
-const SHOWN_DEPTH_MAX = 8
+const SHOWN_DEPTH = 8

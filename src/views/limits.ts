@@ -101,12 +101,6 @@ export const MEAN_FUEL_PER_CHAR = 30
 export const FUEL_DEBT_MAX = 20 * CALL_FUEL
 
 /**
- * Bytes of JSON of a fold's state, or of what a query answers of one. An event has a quarter of it; a state is read,
- * changed and written whole when events come.
- */
-export const STATE_BYTES_MAX = 1_048_576
-
-/**
  * A run of a fold's rows has so many on average, or so many bytes where rows are large: what is read again for an
  * event that comes late, and written in one record.
  */
@@ -139,6 +133,9 @@ export const BUILD_EVENTS_BYTES = 524_288
 
 /** Bytes that it writes at a time. */
 export const BUILD_WRITE_BYTES = 4 * 1_048_576
+
+/** Buffers of each of seven lengths that it uses again, up to 64 KiB: 2 MiB together. */
+export const ROW_BUFFERS = 16
 
 /** Events of a sample over which a view is tried when it is defined. */
 export const TRIAL_EVENTS_MAX = 200

@@ -10,7 +10,7 @@
 
 import type { Json } from '../core/json.ts'
 import { NotJsonError, faultOf, isExactJson, jsonCopy } from './function-value.ts'
-import { STATE_BYTES_MAX } from './limits.ts'
+import { VALUE_BYTES_MAX } from './limits.ts'
 import type { FoldStep, ViewEvent } from './program.ts'
 import { unreadEvent } from './view-event.ts'
 
@@ -26,7 +26,7 @@ export function foldEvents(
 
 /** @throws NotJsonError */
 export function stateText(value: unknown): string {
-  return textOf(jsonCopy(returned(value), { bytes: STATE_BYTES_MAX }))
+  return textOf(jsonCopy(returned(value), { bytes: VALUE_BYTES_MAX }))
 }
 
 /** @throws NotJsonError */
@@ -82,7 +82,7 @@ function again(apply: ApplyFunction, known: KnownState): unknown {
 function exactText(state: unknown): string | undefined {
   if (!isExactJson(state)) return undefined
   const text = JSON.stringify(state)
-  return Buffer.byteLength(text) > STATE_BYTES_MAX ? undefined : text
+  return Buffer.byteLength(text) > VALUE_BYTES_MAX ? undefined : text
 }
 
 function madeJson(apply: ApplyFunction, before: string, events: readonly ViewEvent[]): FoldStep {
@@ -105,6 +105,6 @@ function returned(state: unknown): unknown {
 
 function textOf(value: Json): string {
   const text = JSON.stringify(value)
-  if (Buffer.byteLength(text) > STATE_BYTES_MAX) throw new NotJsonError('larger than it may be')
+  if (Buffer.byteLength(text) > VALUE_BYTES_MAX) throw new NotJsonError('larger than it may be')
   return text
 }

@@ -15,7 +15,7 @@ import { LaterbaseError } from '../errors.ts'
 import type { AnyView, EvolveView, FoldView } from './define-view.ts'
 import { NotJsonError, faultOf, jsonCopy } from './function-value.ts'
 import type { Room } from './function-value.ts'
-import { EMITS_MAX, EMITTED_BYTES_MAX, STATE_BYTES_MAX } from './limits.ts'
+import { EMITS_MAX, EMITTED_BYTES_MAX, VALUE_BYTES_MAX } from './limits.ts'
 import { foldEvents, stateText, synchronous } from './native-fold.ts'
 import type {
   Emitted,
@@ -94,7 +94,7 @@ function reducerOf(view: Members): [Reducer | undefined, string] {
   }
   const call = functionOf(view, 'reduce')
   const reducer = userReducer((keys, values, rereduce) => {
-    return jsonCopy(synchronous(call(keys, values, rereduce)), { bytes: STATE_BYTES_MAX })
+    return jsonCopy(synchronous(call(keys, values, rereduce)), { bytes: VALUE_BYTES_MAX })
   })
   return [reducer, textOf(view, 'reduce')]
 }
@@ -165,7 +165,7 @@ function keyOf(key: AnyFunction | undefined, event: ViewEvent): Outcome | undefi
     const value = key(event)
     if (typeof value === 'string') return { value }
     if (value === undefined) return undefined
-    return { value: jsonCopy(synchronous(value), { bytes: STATE_BYTES_MAX }) }
+    return { value: jsonCopy(synchronous(value), { bytes: VALUE_BYTES_MAX }) }
   } catch (error) {
     return faultOf(error)
   }
@@ -175,7 +175,7 @@ function resultOf(final: AnyFunction | undefined, state: string): Outcome {
   const value = JSON.parse(state) as Json
   if (final === undefined) return { value }
   try {
-    return { value: jsonCopy(synchronous(final(value)), { bytes: STATE_BYTES_MAX }) }
+    return { value: jsonCopy(synchronous(final(value)), { bytes: VALUE_BYTES_MAX }) }
   } catch (error) {
     return faultOf(error)
   }

@@ -16,12 +16,13 @@ import {
   TRIAL_ORDERS,
   TRIAL_ROW_CHARS_MAX
 } from './limits.ts'
+import type { ViewProgram } from './program.ts'
 import { EMPTY_DIGEST } from './view-digest.ts'
-import type { IndexQuery, IndexState, IndexedEvent, ViewIndex } from './view-index.ts'
+import { indexOf } from './view-build.ts'
+import type { IndexQuery, IndexState, IndexedEvent } from './view-index.ts'
 
 export interface TrialInit {
-  /** A new index of the view. */
-  readonly createIndex: () => ViewIndex
+  readonly program: ViewProgram
   /** In event order; of more than TRIAL_EVENTS_MAX the last ones are taken. */
   readonly events: readonly IndexedEvent[]
   readonly rng: Pick<Rng, 'fraction'>
@@ -65,10 +66,10 @@ function below(end: number, rng: TrialInit['rng']): number {
 
 /** What the view is when events arrive so, as lines; made from nothing where they arrive all at one time. */
 async function rowsOf(
-  { createIndex }: TrialInit,
+  { program }: TrialInit,
   arrival: readonly (readonly IndexedEvent[])[]
 ): Promise<string[]> {
-  const index = createIndex()
+  const index = indexOf(program)
   const store = createMemoryDerivedStore()
   let state: IndexState = { height: 0, rows: 0, faults: 0, digest: EMPTY_DIGEST }
   if (arrival.length === 1) {
@@ -81,14 +82,16 @@ async function rowsOf(
       state = update.state
     }
   }
-  const { rows } = await index.query(store, state, EVERYTHING)
+  const lines: string[] = []
+  const isReduced = program.type === 'map' && program.reducer !== undefined
+  for (const reduce of isReduced ? (['rows', 'keys', 'all'] as const) : (['rows'] as const)) {
+    const { rows } = await index.query(store, state, { ...EVERYTHING, reduce })
+    lines.push(...rows.map(({ key, value }) => JSON.stringify({ key, value })))
+  }
   const faults = await index.faults(store, TRIAL_EVENTS_MAX)
   await store.close()
-  return [
-    ...rows.map(({ key, value }) => JSON.stringify({ key, value })),
-    ...faults.map(({ fault }) => JSON.stringify({ fault })),
-    JSON.stringify({ digest: state.digest })
-  ]
+  lines.push(...faults.map(({ fault }) => JSON.stringify({ fault })))
+  return [...lines, JSON.stringify({ digest: state.digest })]
 }
 
 /** Functions may have changed what they were given. */

@@ -13,7 +13,7 @@ import { createMapIndex } from './map-index.ts'
 import type { ViewProgram } from './program.ts'
 import { TAG, below, putBelow, tagged } from './records.ts'
 import type { IndexState, IndexUpdate, TouchedKey, ViewIndex } from './view-index.ts'
-import type { ViewSource } from './view-source.ts'
+import type { SourceBatch, ViewSource } from './view-source.ts'
 
 export interface BuildInit {
   readonly store: DerivedStore
@@ -61,6 +61,7 @@ export class ViewBuild {
   #running: Promise<void> = Promise.resolve()
   #next: Promise<void> | undefined
   #isDropped = false
+  #taking: Promise<void> | undefined
   /** Called after each batch, while anybody watches. */
   watch: ((step: BuildStep) => Promise<void>) | undefined
 
@@ -119,12 +120,30 @@ export class ViewBuild {
     return this.#record.index
   }
 
-  /** Nobody reads it any more; what runs ends at its next batch. */
+  /** Which of the builds of the store. */
+  get number(): number {
+    return this.#init.number
+  }
+
+  /** Ends with the batch that is on its way, and shown to those who watched when it began. */
+  get taking(): Promise<void> | undefined {
+    return this.#taking
+  }
+
+  /** Nobody begins to read it any more; what runs ends at its next batch. */
   drop(): void {
     this.#isDropped = true
   }
 
-  /** Resolves when all that was held when it was called is in. Who comes meanwhile shares the next run. */
+  /** Of one that was dropped: nothing of it is written any more. */
+  async settled(): Promise<void> {
+    await Promise.allSettled([this.#next, this.#running, this.#writing])
+  }
+
+  /**
+   * Resolves when all that was held when it was called is in, or it was dropped. Who comes meanwhile shares the
+   * next run.
+   */
   refresh(): Promise<void> {
     if (this.#next === undefined && this.cursor === this.#init.source.head()) return this.#running
     this.#next ??= this.#running
@@ -137,13 +156,14 @@ export class ViewBuild {
     return this.#next
   }
 
-  async read(): Promise<BuildReading> {
+  /** Undefined for one that was dropped: its records may be going. */
+  async read(): Promise<BuildReading | undefined> {
     // A batch that has landed, and whose writer does not know it yet, would show records of another state.
     for (let seen: unknown; seen !== this.#writing;) {
       seen = this.#writing
       await this.#writing
     }
-    return this.#reading()
+    return this.#isDropped ? undefined : this.#reading()
   }
 
   #reading(): BuildReading {
@@ -159,32 +179,61 @@ export class ViewBuild {
   }
 
   async #advance(): Promise<void> {
-    const { source, store } = this.#init
-    for await (const batch of source.changes(this.cursor, EVENTS_AT_ONCE)) {
+    for await (const batch of this.#init.source.changes(this.cursor, EVENTS_AT_ONCE)) {
       if (this.#isDropped) return
-      const reader = below(store, this.prefix)
-      const { change, records, more } = await this.#counting.among(batch.events, {
-        reader,
-        corrections: this.#record.corrections
-      })
-      const { watch } = this
-      const before = watch === undefined ? undefined : this.#reading()
-      const options = { touched: watch !== undefined }
-      const update = await this.index.update(reader, this.state, change, options)
-      const corrections = this.#record.corrections + more
-      await this.#write(
-        { ...update, changes: [...update.changes, ...records] },
-        { cursor: batch.cursor, index: update.state, corrections }
-      )
-      if (watch !== undefined && before !== undefined) {
-        const after = this.#reading()
-        try {
-          await watch({ build: this, cursor: batch.cursor, touched: update.touched, before, after })
-        } finally {
-          await before.release()
-          await after.release()
-        }
+      const taken = this.#takeAndShow(batch)
+      this.#taking = taken.catch(() => undefined)
+      try {
+        await taken
+      } finally {
+        this.#taking = undefined
       }
+    }
+  }
+
+  async #takeAndShow(batch: SourceBatch): Promise<void> {
+    const { watch } = this
+    if (watch === undefined) {
+      await this.#take(batch, false)
+      return
+    }
+    const before = this.#reading()
+    try {
+      await this.#show(watch, before, await this.#take(batch, true))
+    } finally {
+      await before.release()
+    }
+  }
+
+  /** Resolves with what was touched, where that is asked for. */
+  async #take(batch: SourceBatch, touched: boolean): Promise<readonly TouchedKey[]> {
+    const reader = below(this.#init.store, this.prefix)
+    const { change, records, more } = await this.#counting.among(batch.events, {
+      reader,
+      corrections: this.#record.corrections
+    })
+    const update = await this.index.update(reader, this.state, change, { touched })
+    // Whoever dropped it may have begun another one over the same records.
+    if (this.#isDropped) return []
+    const corrections = this.#record.corrections + more
+    await this.#write(
+      { ...update, changes: [...update.changes, ...records] },
+      { cursor: batch.cursor, index: update.state, corrections }
+    )
+    return update.touched
+  }
+
+  async #show(
+    watch: NonNullable<ViewBuild['watch']>,
+    before: BuildReading,
+    touched: readonly TouchedKey[]
+  ): Promise<void> {
+    if (this.#isDropped) return
+    const after = this.#reading()
+    try {
+      await watch({ build: this, cursor: after.cursor, touched, before, after })
+    } finally {
+      await after.release()
     }
   }
 

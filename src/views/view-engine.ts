@@ -4,7 +4,7 @@
  */
 
 import type { Clock, Timer } from '../core/clock.ts'
-import { LaterbaseError, isDamage, isLaterbaseError } from '../errors.ts'
+import { LaterbaseError, isDamage } from '../errors.ts'
 import type { DerivedStore } from '../store/derived-store.ts'
 import { Catalog } from './catalog.ts'
 import type { ViewOrigin } from './catalog.ts'
@@ -26,8 +26,12 @@ export class ViewEngine {
   readonly #init: ViewEngineInit
   readonly #slots = new Map<string, ViewSlot>()
   #opening: Promise<Catalog | undefined> | undefined
+  /** The one in use. */
+  #store: DerivedStore | undefined
   #building: Promise<unknown> = Promise.resolve()
   #reopening: Timer | undefined
+  /** Views that were removed, and may still be stored: the store was failing. */
+  readonly #removed = new Set<string>()
   #isClosed = false
 
   constructor(init: ViewEngineInit) {
@@ -42,10 +46,7 @@ export class ViewEngine {
   slot(name: string): ViewSlot {
     const slot = this.#slots.get(name)
     if (slot !== undefined) return slot
-    throw new LaterbaseError(
-      'LATERBASE_VIEW_UNKNOWN',
-      `no view ${JSON.stringify(name.slice(0, 80))}`
-    )
+    throw unknown(name)
   }
 
   has(name: string): boolean {
@@ -77,8 +78,11 @@ export class ViewEngine {
       origin
     )
     this.#slots.set(name, slot)
+    this.#removed.delete(name)
     const catalog = await this.#open()
-    if (catalog !== undefined && this.#slots.get(name) === slot) slot.begin(catalog)
+    if (catalog === undefined || this.#slots.get(name) !== slot) return slot
+    // Where the store is to be opened anew it begins then, with the others.
+    if (this.#reopening === undefined) slot.begin(catalog)
     return slot
   }
 
@@ -86,11 +90,10 @@ export class ViewEngine {
   async remove(name: string): Promise<void> {
     const slot = this.slot(name)
     this.#slots.delete(name)
-    slot.end()
-    await this.#inTurn(async () => {
-      const catalog = await this.#opening
-      if (!this.#slots.has(name)) await catalog?.remove(name)
-    })
+    slot.end(unknown(name))
+    this.#removed.add(name)
+    const catalog = await this.#opening
+    if (catalog !== undefined) await this.#forget(catalog, name, slot)
   }
 
   /**
@@ -98,12 +101,25 @@ export class ViewEngine {
    * defines may still be defined by it.
    */
   async forgetUndefined(): Promise<void> {
-    await this.#inTurn(async () => {
-      const catalog = await this.#opening
-      for (const name of catalog?.views('definition') ?? []) {
-        if (!this.#slots.has(name)) await catalog?.remove(name)
-      }
-    })
+    const catalog = await this.#opening
+    for (const name of catalog?.views('definition') ?? []) {
+      if (catalog !== undefined && !this.#slots.has(name)) await this.#forget(catalog, name)
+    }
+  }
+
+  /** Where the store fails it is done when that is open again. */
+  async #forget(catalog: Catalog, name: string, slot?: ViewSlot): Promise<void> {
+    if (catalog.store !== this.#store) return
+    const entry = catalog.get(name)
+    try {
+      await catalog.remove(name)
+      this.#removed.delete(name)
+      if (entry === undefined) return
+      if (slot === undefined) await catalog.clear(entry.build)
+      else slot.clear(catalog, entry.build)
+    } catch (error) {
+      if (this.#store === catalog.store) throw error
+    }
   }
 
   async diskBytes(slot: ViewSlot): Promise<number> {
@@ -118,80 +134,86 @@ export class ViewEngine {
   async close(): Promise<void> {
     this.#isClosed = true
     this.#reopening?.cancel()
-    for (const slot of this.#slots.values()) slot.end()
+    const closed = new LaterbaseError('LATERBASE_CLOSED', 'the views are closed')
+    for (const slot of this.#slots.values()) slot.end(closed)
     await this.#building.catch(() => undefined)
-    await this.#closeStore()
+    const catalog = await this.#opening
+    await catalog?.store.close()
   }
 
   /** Undefined while the store does not open. */
   #open(): Promise<Catalog | undefined> {
-    this.#opening ??= this.#openStore()
+    this.#opening ??= this.#openStore(false)
     return this.#opening
   }
 
-  async #openStore(): Promise<Catalog | undefined> {
+  /** @param anew without what was there */
+  async #openStore(anew: boolean): Promise<Catalog | undefined> {
     if (this.#isClosed) return undefined
     try {
-      return await this.#openCatalog(false)
+      return await this.#openCatalog(anew)
     } catch (error) {
-      if (isDamage(error)) {
+      if (isDamage(error) && !anew) {
         this.#init.log('what is stored of views cannot be read: they are built anew', {
           error: String(error)
         })
-        return this.#openCatalog(true).catch((again: unknown) => this.#notOpened(again))
+        return this.#openStore(true)
       }
-      return this.#notOpened(error)
+      this.#init.log('the store of views does not open: it is tried again', {
+        error: String(error)
+      })
+      this.#reopenSoon(false)
+      return undefined
     }
   }
 
   async #openCatalog(anew: boolean): Promise<Catalog> {
     const opened = await this.#init.openStore(anew)
-    const store = watchedStore(opened, (error) => this.#failed(error))
+    // Of one that is not in use yet, or not any more, whoever opens or closes it is told.
+    const store = watchedStore(opened, (error) => {
+      if (this.#store === store) this.#failed(error)
+    })
     try {
-      return await Catalog.open(store)
+      const catalog = await Catalog.open(store)
+      this.#store = store
+      return catalog
     } catch (error) {
       await store.close().catch(() => undefined)
       throw error
     }
   }
 
-  #notOpened(error: unknown): undefined {
-    this.#init.log('the store of views does not open: it is tried again', { error: String(error) })
-    this.#reopenSoon(false)
-    return undefined
-  }
-
   /** What failed once fails on: LevelDB's handle is of no use after an error of the disk. */
   #failed(error: unknown): void {
-    const isClosing = this.#isClosed || isLaterbaseError(error, 'LATERBASE_CLOSED')
-    if (isClosing || this.#reopening !== undefined) return
+    if (this.#isClosed) return
+    this.#store = undefined
     this.#init.log('views are opened anew after an error', { error: String(error) })
-    for (const slot of this.#slots.values()) slot.end()
+    const message = `views cannot be read now, and are opened anew: ${String(error)}`
+    const failed = new LaterbaseError('LATERBASE_VIEW_FAILED', message, { cause: error })
+    for (const slot of this.#slots.values()) slot.end(failed)
     this.#reopenSoon(isDamage(error))
   }
 
   #reopenSoon(anew: boolean): void {
     if (this.#isClosed) return
     this.#reopening ??= this.#init.clock.setTimer(REOPEN_MS, () => {
-      void this.#reopen(anew)
+      this.#reopening = undefined
+      // At once, so that nobody else opens what is not closed yet.
+      this.#opening = this.#reopened(this.#opening, anew)
     })
   }
 
-  async #reopen(anew: boolean): Promise<void> {
-    await this.#closeStore().catch(() => undefined)
-    this.#reopening = undefined
-    this.#opening = anew
-      ? this.#openCatalog(true).catch((error: unknown) => this.#notOpened(error))
-      : this.#openStore()
-    const catalog = await this.#opening
-    if (catalog === undefined) this.#opening = undefined
-    else for (const slot of this.#slots.values()) slot.begin(catalog)
-  }
-
-  async #closeStore(): Promise<void> {
-    const catalog = await this.#opening
-    this.#opening = undefined
-    await catalog?.store.close()
+  async #reopened(
+    before: Promise<Catalog | undefined> | undefined,
+    anew: boolean
+  ): Promise<Catalog | undefined> {
+    const held = await before
+    await held?.store.close().catch(() => undefined)
+    const catalog = await this.#openStore(anew)
+    if (catalog === undefined || this.#isClosed) return catalog
+    for (const name of this.#removed) await this.#forget(catalog, name)
+    for (const slot of this.#slots.values()) slot.begin(catalog)
+    return catalog
   }
 
   #inTurn(work: () => Promise<void>): Promise<void> {
@@ -199,4 +221,11 @@ export class ViewEngine {
     this.#building = done.catch(() => undefined)
     return done
   }
+}
+
+function unknown(name: string): LaterbaseError {
+  return new LaterbaseError(
+    'LATERBASE_VIEW_UNKNOWN',
+    `no view ${JSON.stringify(name.slice(0, 80))}`
+  )
 }

@@ -23,7 +23,13 @@ export interface SlotInit {
   readonly later: (work: () => void) => Timer
 }
 
-type Watcher = (step: BuildStep) => Promise<void>
+/** Who follows what changes in a view. */
+export interface Watcher {
+  /** Called with each batch that changes what is answered. */
+  step(step: BuildStep): Promise<void>
+  /** Nothing more is told: what comes next does not follow from what was. */
+  end(why: LaterbaseError): void
+}
 
 export class ViewSlot {
   readonly name: string
@@ -33,7 +39,11 @@ export class ViewSlot {
   #origin: ViewOrigin
   #current: ViewBuild | undefined
   #making: Making | undefined
+  /** Why there is neither a build nor one under way. */
+  #absence = new LaterbaseError('LATERBASE_CLOSED', 'views are not open yet')
   #failure: Failure | undefined
+  /** Builds that were dropped, and may be writing a last time. */
+  readonly #left = new Set<ViewBuild>()
   #retry: Timer | undefined
   readonly #watchers = new Set<Watcher>()
 
@@ -57,8 +67,11 @@ export class ViewSlot {
     return this.#current
   }
 
+  /** Why it does not answer, or goes on with a definition before. */
   get failure(): Failure | undefined {
-    return this.#failure
+    if (this.#failure !== undefined || this.#current !== undefined) return this.#failure
+    if (this.#making !== undefined) return undefined
+    return { reason: this.#absence.message, isRefused: false }
   }
 
   /** Events that the build under way has looked at; undefined while there is none. */
@@ -68,18 +81,33 @@ export class ViewSlot {
 
   /** The store is open. */
   begin(catalog: Catalog): void {
+    if (this.#catalog === catalog) return
     this.#catalog = catalog
     this.#start()
   }
 
-  /** The store is not open any more: until there is one again nothing answers. */
-  end(): void {
+  /** The store is not open any more: until there is one again nothing answers, for this reason. */
+  end(why: LaterbaseError): void {
     this.#catalog = undefined
     this.#retry?.cancel()
     this.#making?.abort.abort()
     this.#making = undefined
-    this.#current?.drop()
+    if (this.#current !== undefined) this.#leave(this.#current)
     this.#current = undefined
+    this.#absence = why
+    this.#endWatching(why)
+  }
+
+  /**
+   * Removes the records of a build that nobody begins to read any more, once nothing is written by it. What a
+   * store that fails or closes leaves is swept when it is opened.
+   */
+  clear(catalog: Catalog, build: number): void {
+    const left = [...this.#left]
+    this.#left.clear()
+    Promise.all(left.map((each) => each.settled()))
+      .then(() => catalog.clear(build))
+      .catch(() => undefined)
   }
 
   replace(program: ViewProgram, origin: ViewOrigin): void {
@@ -92,7 +120,7 @@ export class ViewSlot {
   /**
    * The build that answers; waits for the first one.
    *
-   * @throws LATERBASE_VIEW_FAILED; LATERBASE_CLOSED; `signal.reason`
+   * @throws LATERBASE_VIEW_FAILED; LATERBASE_VIEW_UNKNOWN; LATERBASE_CLOSED; `signal.reason`
    */
   async ready(signal: AbortSignal | undefined): Promise<ViewBuild> {
     for (;;) {
@@ -100,9 +128,7 @@ export class ViewSlot {
       if (this.#current !== undefined) return this.#current
       if (this.#failure !== undefined) throw this.#failed(this.#failure)
       const making = this.#making
-      if (making === undefined) {
-        throw new LaterbaseError('LATERBASE_CLOSED', `view ${this.name} is not open now`)
-      }
+      if (making === undefined) throw this.#absence
       await (signal === undefined ? making.made : unlessAborted(making.made, signal))
     }
   }
@@ -112,15 +138,17 @@ export class ViewSlot {
     await build.refresh()
     const refusal = build.program.refusal()
     if (refusal === undefined) return
+    const failure = { reason: refusal, isRefused: true }
+    const failed = this.#failed(failure)
     if (this.#current === build) {
       this.#current = undefined
-      this.#failure = { reason: refusal, isRefused: true }
-      build.drop()
+      this.#failure = failure
+      this.#leave(build)
+      this.#endWatching(failed)
     }
-    throw this.#failed({ reason: refusal, isRefused: true })
+    throw failed
   }
 
-  /** Called with each batch that changes what is answered. */
   watch(watcher: Watcher): () => void {
     this.#watchers.add(watcher)
     this.#showTo(this.#current)
@@ -133,9 +161,19 @@ export class ViewSlot {
   #showTo(build: ViewBuild | undefined): void {
     if (build === undefined) return
     const tell = async (step: BuildStep): Promise<void> => {
-      for (const watcher of this.#watchers) await watcher(step)
+      for (const watcher of this.#watchers) await watcher.step(step)
     }
     build.watch = this.#watchers.size === 0 ? undefined : tell
+  }
+
+  #endWatching(why: LaterbaseError): void {
+    for (const watcher of this.#watchers) watcher.end(why)
+    this.#watchers.clear()
+  }
+
+  #leave(build: ViewBuild): void {
+    build.drop()
+    this.#left.add(build)
   }
 
   #start(): void {
@@ -155,16 +193,25 @@ export class ViewSlot {
 
   async #make(catalog: Catalog, making: Making): Promise<void> {
     making.abort.signal.throwIfAborted()
-    const build = (await this.#held(catalog, making)) ?? (await this.#build(catalog, making))
+    const held = await this.#held(catalog, making)
+    const build = held ?? (await this.#build(catalog, making))
     if (this.#making !== making) {
       build.drop()
+      if (held === undefined) await catalog.clear(build.number)
       return
     }
     const before = this.#current
+    const stored = catalog.get(this.name)
     this.#making = undefined
+    this.#failure = undefined
     this.#current = build
-    this.#showTo(build)
-    before?.drop()
+    // Before anything is cleared: whoever reads what was before has a snapshot of it.
+    if (before !== undefined) this.#leave(before)
+    this.#endWatching(replaced(this.name))
+    if (held !== undefined) return
+    const { hash } = making.program
+    await catalog.set(this.name, { build: build.number, hash, origin: this.#origin })
+    if (stored !== undefined) this.clear(catalog, stored.build)
   }
 
   /** What was built before, by the same program and for the same store of events. */
@@ -195,9 +242,6 @@ export class ViewSlot {
         if (refusal !== undefined) throw this.#failed({ reason: refusal, isRefused: true })
       })
       abort.signal.throwIfAborted()
-      const before = catalog.get(this.name)
-      await catalog.set(this.name, { build: number, hash: program.hash, origin: this.#origin })
-      if (before !== undefined) await catalog.clear(before.build)
       return build
     } catch (error) {
       await catalog.clear(number).catch(() => undefined)
@@ -222,6 +266,11 @@ export class ViewSlot {
     const options = isRefused ? { facts: { refused: true } } : {}
     return new LaterbaseError('LATERBASE_VIEW_FAILED', `view ${this.name}: ${reason}`, options)
   }
+}
+
+function replaced(view: string): LaterbaseError {
+  const message = `view ${view} is another one now: ask it, and follow it from there`
+  return new LaterbaseError('LATERBASE_CHANGES_LOST', message)
 }
 
 /** Why nothing answers: the definition is not to be run any more, or what it takes to run it failed. */

@@ -33,7 +33,9 @@ export interface SourceBatch {
 export interface SourceRange {
   /** Places before this one only. */
   readonly before?: Uint8Array | undefined
-  /** Events in commits that this cursor covers only. */
+  /** As if nothing had come since this cursor: neither events, nor other commits of those that were there. */
+  readonly upTo?: string | undefined
+  /** Of these, events in commits that this cursor covers only. */
   readonly heldBy?: string | undefined
 }
 

@@ -5,8 +5,16 @@ import assert from 'node:assert/strict'
 import { test } from 'vitest'
 
 import { createHttpServer } from '../../src/http/server.ts'
+import { VIEWS_NAMED_MAX } from '../../src/node/limits.ts'
 import { type Answer, ask, type Ask, type Body, serveNode } from '../fixtures/http-server.ts'
-import { connect, startNetwork, until, untilEqual } from '../fixtures/nodes.ts'
+import {
+  connect,
+  startNetwork,
+  startNode,
+  temporaryDirectory,
+  until,
+  untilEqual
+} from '../fixtures/nodes.ts'
 import { brief, serveDepot, STOCK } from '../fixtures/served-views.ts'
 
 const BY_ZONE = {
@@ -158,7 +166,7 @@ test('what is defined on one node is asked on every other, with equal digests, a
 })
 
 const SCRIPT = {
-  language: 'javascript',
+  language: 'javascript' as const,
   map: '(event, emit) => emit(event.data.zone, event.data.qty)',
   reduce: '_sum'
 }
@@ -202,5 +210,24 @@ test('text that came from another node makes no view where none is run, which sa
   assert.deepEqual([refused.status, refused.json().code], [409, 'view-refused'])
   const info = (await ask(`${server.url}/db/depot/v/stock/_info`)).json()
   assert.equal(info.state, 'refused')
-  assert.match(info.reason, /script/)
+  assert.match(info.reason, /JavaScript/)
+})
+
+test('views that are not run here are named in the status, up to a number', async () => {
+  const dir = await temporaryDirectory()
+  const before = await startNode({ dir, viewScripts: true })
+  const { database } = await before.createDatabase('depot')
+  for (let number = 0; number <= VIEWS_NAMED_MAX; number += 1) {
+    await database.views.put(`stock-${number}`, SCRIPT)
+  }
+  assert.deepEqual((await before.status()).warnings, [])
+  await before.close()
+  const node = await startNode({ dir })
+  await using server = await createHttpServer(node, { port: 0 })
+  assert.equal((await ask(`${server.url}/depot/stock-0`)).json().code, 'view-refused')
+  const { warnings } = (await ask(`${server.url}/_status`)).json()
+  assert.equal(warnings.length, VIEWS_NAMED_MAX)
+  assert.match(warnings[0], /^View stock-0 of depot is not run here: .*JavaScript/)
+  const metrics = (await ask(`${server.url}/metrics`)).text
+  assert.match(metrics, /laterbase_view_failed\{database="depot",view="stock-0"\} 1\n/)
 })

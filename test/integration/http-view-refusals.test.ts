@@ -135,10 +135,17 @@ test('what an answer holds of values, events and explanations is bounded by the 
   await views.define({ name: 'whole', map: ({ key, data }, emit) => emit(key, data) })
   await views.define({ name: 'count', map: ({ key }, emit) => emit(key, 1), reduce: '_count' })
   const text = 'x'.repeat(250_000)
+  await views.define({
+    name: 'folded',
+    key: ({ key }) => key,
+    initial: () => 0,
+    apply: (count) => count + 1,
+    final: (count) => 'x'.repeat(250_000 * count)
+  })
   for (let commit = 0; commit < 4; commit += 1) {
     await served.database.append(Array.from({ length: 40 }, () => ({ data: text })))
   }
-  for (const query of ['whole', 'count?reduce=false&include_events=true']) {
+  for (const query of ['whole', 'folded', 'count?reduce=false&include_events=true']) {
     const refused = await served.get(query)
     const { code, answer_bytes_max: bytesMax, rows_that_fit: rows } = refused.json()
     assert.deepEqual([refused.status, code, bytesMax], [413, 'too-large', ANSWER_BYTES_MAX], query)

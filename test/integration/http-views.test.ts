@@ -262,6 +262,58 @@ test('a view whose functions fail for events says that it is degraded, and lists
   assert.match(info.last_faults[0].fault, /null/)
 })
 
+test('a fold answers a state for each aggregate, and what it was', async () => {
+  await using served = await serveStock()
+  await served.database.views.define<{ zone: string; qty: number }, number[], string>({
+    name: 'arrivals',
+    key: ({ data }) => data.zone,
+    initial: () => [],
+    apply: (all, { data }) => [...all, data.qty],
+    final: (all) => all.join(' then ')
+  })
+  const whole = await served.get('arrivals')
+  assert.equal(whole.status, 200, whole.text)
+  assert.deepEqual(Object.keys(whole.json()), ['rows', 'lc', 'digest'])
+  const cases: readonly (readonly [query: string, rows: unknown])[] = [
+    [
+      '',
+      [
+        ['A1', '48 then 2'],
+        ['B1', '5'],
+        ['C1', '7']
+      ]
+    ],
+    ['?key="A1"', [['A1', '48 then 2']]],
+    [
+      '?keys=["C1","A1"]&group=true',
+      [
+        ['C1', '7'],
+        ['A1', '48 then 2']
+      ]
+    ],
+    ['?startkey="B"&limit=1', [['B1', '5']]],
+    ['?descending=true&skip=2', [['A1', '48 then 2']]],
+    [
+      '?as_of=2026-11-02T07:30:00Z',
+      [
+        ['A1', '48'],
+        ['B1', '5']
+      ]
+    ]
+  ]
+  for (const [query, rows] of cases) {
+    assert.deepEqual(brief(await served.rows(`arrivals${query}`)), rows, query)
+  }
+  await served.receive(['07:59', 'A1', 9])
+  const [late] = await served.rows('arrivals?key="A1"&explain=true')
+  assert.deepEqual([late.value, late.events.length], ['48 then 9 then 2', 3])
+  for (const query of ['reduce=false', 'group_level=1', 'include_events=true']) {
+    const refused = await served.get(`arrivals?${query}`)
+    assert.deepEqual([refused.status, refused.json().code], [400, 'argument-invalid'], query)
+  }
+  assert.equal((await served.get('arrivals/_info')).json().type, 'fold')
+})
+
 test('what is known of views is listed, sorted by name', async () => {
   await using served = await serveStock()
   await served.get('stock')

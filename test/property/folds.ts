@@ -147,22 +147,56 @@ export class HeldFold {
   }
 
   get inOrder(): IndexedEvent[] {
-    return [...this.events.values()].sort((a, b) => compareBytes(a.place, b.place))
+    return inOrder(this.events.values())
   }
 }
 
-/** Events that come and go at one time; what goes need not be there. */
-export function foldChanges(): fc.Arbitrary<IndexChange> {
+/** What comes and goes in each of some updates, and places around which to ask. */
+export interface FoldPlan {
+  readonly updates: readonly IndexChange[]
+  readonly places: readonly Uint8Array[]
+}
+
+export interface FoldPlanSizes {
+  readonly subjects?: readonly string[]
+  readonly events?: number
+  readonly updates?: number
+}
+
+/** Events of a few come, come again with another recorded time, and go, as often as not where they are not. */
+export function foldPlans(sizes: FoldPlanSizes = {}): fc.Arbitrary<FoldPlan> {
+  const { subjects = SUBJECTS, events = 30, updates = 8 } = sizes
+  const step = fc.record({
+    number: fc.nat(events - 1),
+    isDrop: fc.integer({ min: 0, max: 3 }).map((chance) => chance === 0),
+    recorded: fc.nat(20)
+  })
   return fc
-    .tuple(fc.array(foldEvents(SUBJECTS), { maxLength: 9 }), fc.array(fc.boolean()))
-    .map(([events, drops]): IndexChange => {
-      const sorted = events.toSorted((a, b) => compareBytes(a.place, b.place))
-      const each = sorted.filter(({ place }, index) => {
-        const before = sorted[index - 1]
-        return before === undefined || compareBytes(before.place, place) !== 0
-      })
-      const isDrop = (_: IndexedEvent, index: number): boolean => drops[index] === true
-      const put = each.filter((event, index) => !isDrop(event, index))
-      return { put, drop: each.filter(isDrop) }
+    .record({
+      pool: fc.array(foldEvents(subjects), { minLength: 1, maxLength: events }),
+      steps: fc.array(fc.array(step, { maxLength: 12 }), { maxLength: updates })
     })
+    .map(({ pool, steps }): FoldPlan => {
+      const updates = steps.map((each) => {
+        const changes = new Map<string, { event: IndexedEvent; isDrop: boolean }>()
+        for (const { number, isDrop, recorded } of each) {
+          const event = pool[number % pool.length]
+          if (event === undefined) continue
+          changes.set(toHex(event.place), {
+            event: { ...event, recorded: BigInt(recorded) },
+            isDrop
+          })
+        }
+        const all = [...changes.values()]
+        return {
+          put: inOrder(all.filter(({ isDrop }) => !isDrop).map(({ event }) => event)),
+          drop: inOrder(all.filter(({ isDrop }) => isDrop).map(({ event }) => event))
+        }
+      })
+      return { updates, places: pool.map(({ place }) => place) }
+    })
+}
+
+function inOrder(events: Iterable<IndexedEvent>): IndexedEvent[] {
+  return [...events].sort((a, b) => compareBytes(a.place, b.place))
 }

@@ -20,11 +20,17 @@ import { createRecordedClock } from '../../src/node/recorded-clock.ts'
 import type { VerifyStatus } from '../../src/node/laterbase.ts'
 import { ViewCompiler } from '../../src/node/view-compiler.ts'
 import { systemClock, systemHasher, systemVerifier } from '../../src/node/system.ts'
+import type { DerivedStore } from '../../src/store/derived-store.ts'
 import type { EventStore } from '../../src/store/event-store.ts'
 import { createMemoryDerivedStore } from '../../src/store/memory-derived-store.ts'
 import { Upcasters } from '../../src/schema/upcast.ts'
 import { createMemoryStore } from '../../src/store/memory-store.ts'
 import { DATABASE, SIGNERS, clashingEvents, logOf, seededRng } from './arbitraries.ts'
+
+interface ForestOptions {
+  readonly events?: fc.Arbitrary<CommitEvent>
+  readonly step?: bigint
+}
 
 interface ForkedPlan {
   readonly signer: number
@@ -34,9 +40,10 @@ interface ForkedPlan {
   readonly after: number
 }
 
+/** @param step between the recorded times of two commits of a log, at least */
 export function forests(
   maxLength = 14,
-  events: fc.Arbitrary<CommitEvent> = clashingEvents()
+  { events = clashingEvents(), step = 1n }: ForestOptions = {}
 ): fc.Arbitrary<Commit[]> {
   const plan = fc.record({
     signer: fc.integer({ min: 0, max: 1 }),
@@ -45,7 +52,7 @@ export function forests(
     after: fc.oneof({ weight: 2, arbitrary: fc.constant(0) }, fc.nat())
   })
   return fc.array(plan, { maxLength }).map((plans) => {
-    const commits = plant(plans)
+    const commits = plant(plans, step)
     return Object.assign(commits, { [fc.toStringMethod]: () => shownForest(commits).join('\n') })
   })
 }
@@ -61,14 +68,14 @@ function shownForest(commits: readonly Commit[]): string[] {
 }
 
 /** Sealed commits in an order in which they can arrive. */
-function plant(plans: readonly ForkedPlan[]): Commit[] {
+function plant(plans: readonly ForkedPlan[], step: bigint): Commit[] {
   const tips = new Map<number, LogTip[]>()
   const seen = new Set<string>()
   return plans.flatMap(({ signer, events, laterBy, after }) => {
     const ofLog = tips.get(signer) ?? [emptyTip(logOf(signer))]
     tips.set(signer, ofLog)
     const tip = present(ofLog[ofLog.length - 1 - (after % ofLog.length)], 'an earlier commit')
-    const recorded = tip.recorded + BigInt(laterBy)
+    const recorded = tip.recorded + step * BigInt(laterBy)
     const draft = {
       origin: tip.origin,
       firstSeq: tip.seq + 1,
@@ -138,12 +145,14 @@ export function databaseOn(
     rng = seededRng(1),
     name = DATABASE,
     clock = steppingClock(),
-    trusts = (): boolean => true
+    trusts = (): boolean => true,
+    openViews = async (): Promise<DerivedStore> => createMemoryDerivedStore()
   }: {
     readonly rng?: Rng
     readonly name?: string
     readonly clock?: Clock
     readonly trusts?: DatabaseInit['trusts']
+    readonly openViews?: DatabaseInit['openViews']
   } = {}
 ): NodeDatabase {
   return new NodeDatabase({
@@ -169,7 +178,7 @@ export function databaseOn(
     schemas: [],
     upcasters: new Upcasters([], systemHasher),
     viewCompiler: new ViewCompiler({ hasher: systemHasher, scripts: false }),
-    openViews: async () => createMemoryDerivedStore(),
+    openViews,
     log: () => undefined
   })
 }

@@ -159,7 +159,7 @@ function groupsIn(
 ): ModelGroup[] {
   const rows = known.filter(({ key }) => isIn(key, range))
   if (rows.length === 0) return []
-  if (reduce === 'all') return [{ key: range.key ?? null, rows }]
+  if (reduce === 'all') return [{ key: null, rows }]
   const level = typeof reduce === 'object' ? reduce.level : Infinity
   const groups: { key: Json; rows: ModelRow[] }[] = []
   for (const row of rows) {

@@ -50,7 +50,7 @@ function correctingEvents(): fc.Arbitrary<CommitEvent> {
 }
 
 const histories = fc.record({
-  commits: forests(12, correctingEvents()),
+  commits: forests(12, { events: correctingEvents() }),
   /** In which order they come to the second node, how many at a time, and when its views are asked. */
   choices: fc.infiniteStream(fc.nat())
 })
@@ -120,8 +120,8 @@ test('two nodes with one set have equal views, in whatever order and steps it ca
 
 test('views with other rows have other digests', async () => {
   const sets = fc.tuple(
-    forests(4, correctingEvents()),
-    forests(4, correctingEvents()).filter(({ length }) => length > 0)
+    forests(4, { events: correctingEvents() }),
+    forests(4, { events: correctingEvents() }).filter(({ length }) => length > 0)
   )
   await fc.assert(
     fc.asyncProperty(sets, async (both) => {

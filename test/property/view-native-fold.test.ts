@@ -14,7 +14,7 @@ vi.mock('../../src/views/limits.ts', async (importActual) => {
 })
 
 test('a state beyond its bytes is a fault, and the state before stays', () => {
-  makeSmall({ STATE_BYTES_MAX: 100 })
+  makeSmall({ VALUE_BYTES_MAX: 100 })
   const fold = foldOf({
     initial: () => '',
     apply: (state: string, { data }: ViewEvent) => state + (data as string),
@@ -31,6 +31,10 @@ test('a state beyond its bytes is a fault, and the state before stays', () => {
   expect(() => foldOf({ initial: () => 'a'.repeat(99), apply: () => 1 })).toThrow(/larger/)
 })
 
+interface Kept {
+  readonly data?: Json[]
+}
+
 /** Functions that do what they may not, and what they may. */
 const APPLIES: Readonly<Record<string, (state: never, event: ViewEvent) => unknown>> = {
   copies: (state: number[], { data }) => [...state, data].slice(-3),
@@ -43,12 +47,11 @@ const APPLIES: Readonly<Record<string, (state: never, event: ViewEvent) => unkno
     if (Number(data) % 3 === 0) throw new Error(`not behind ${state.length}`)
     return state
   },
-  'keeps what it was given': (state: Json[], event) => {
-    const first = state[0] as { data?: Json[] } | undefined
-    const lines = first?.data ?? (event.data as Json[])
-    lines.push(state.length)
-    if (state.length % 4 === 3) throw new Error(`not ${lines.length}`)
-    return [{ data: lines }, ...state]
+  'keeps what it was given': (state: Kept, event) => {
+    const lines = state.data ?? (event.data as Json[])
+    lines.push(lines.length)
+    if (lines.length % 3 === 0) throw new Error(`not ${lines.length}`)
+    return lines.length > 8 ? {} : { data: lines }
   },
   'is not always JSON': (state: Json[], { data }) => {
     const wrong = [undefined, -0, NaN, [state, state], { a: undefined }, new Date(0), 1n]
@@ -65,8 +68,9 @@ test('to go on from a state that says all of itself is not to have stopped', () 
       fc.array(fc.nat(9), { maxLength: 12 }),
       fc.nat(12),
       (name, numbers, cut) => {
-        const fold = foldOf({ initial: () => [], apply: APPLIES[name] })
         const isList = name === 'keeps what it was given'
+        const initial = (): Json => (isList ? {} : [])
+        const fold = foldOf({ initial, apply: APPLIES[name] })
         const events = (from = 0, to = numbers.length): ViewEvent[] => {
           return numbers.slice(from, to).map((number) => eventWith(isList ? [number] : number))
         }
@@ -120,6 +124,25 @@ test('a state that its text does not say all of is made JSON event by event, and
     isResumable: false
   })
   expect(fold.apply('{}', [eventWith(1), eventWith(2)]).state).toBe(JSON.stringify({ a: 0, at }))
+})
+
+test('a state that is made JSON event by event is what each event makes of the JSON before', () => {
+  const apply = (state: Kept, { data }: ViewEvent): unknown => {
+    const lines = state.data ?? (data as Json[])
+    lines.push(lines.length)
+    return { data: lines, none: undefined }
+  }
+  fc.assert(
+    fc.property(fc.array(fc.nat(9), { minLength: 1 }), (numbers) => {
+      let state: Kept = {}
+      for (const number of numbers) {
+        state = JSON.parse(JSON.stringify(apply(state, eventWith([number])))) as Kept
+      }
+      const events = numbers.map((number) => eventWith([number]))
+      const step = foldOf({ initial: () => ({}), apply }).apply('{}', events)
+      expect(JSON.parse(step.state)).toEqual(state)
+    })
+  )
 })
 
 test('functions that return no state are told so, and the state before stays', () => {

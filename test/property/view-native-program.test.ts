@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
 
 import type { Json } from '../../src/core/json.ts'
-import { FAULT_BYTES_MAX } from '../../src/views/limits.ts'
+import { FAULT_CHARS_MAX } from '../../src/views/limits.ts'
 import type { Emitted, MapOutcome, ViewEvent } from '../../src/views/program.ts'
 import { makeSmall } from '../fixtures/small-limits.ts'
 import { eventWith, foldOf, mapOf, programOf } from './native-views.ts'
@@ -84,6 +84,16 @@ test.each([
   expect(faultOf(emitted((_, emit) => (emit('a', 1), emit([value], 2))))).toBeTypeOf('string')
 })
 
+test('what is emitted after the function has returned is not looked at', () => {
+  const emits: Emit[] = []
+  const outcomes = mapOf({ map: (_: ViewEvent, emit: Emit) => emits.push(emit) }).map([
+    eventWith(1),
+    eventWith(2)
+  ])
+  for (const emit of emits) emit('late', 1)
+  expect(outcomes).toEqual([{ rows: [] }, { rows: [] }])
+})
+
 test('a function that catches what an emit throws has failed all the same', () => {
   const outcome = emitted((_, emit) => {
     emit('a', 1)
@@ -107,7 +117,7 @@ test('what a function throws is a fault of one line, and not endless', () => {
     ['text', 'threw text'],
     [undefined, 'threw undefined'],
     [thrower, 'threw something that is not an error'],
-    [new Error('x'.repeat(1_000_000)), `Error: ${'x'.repeat(FAULT_BYTES_MAX - 7)}`]
+    [new Error('x'.repeat(1_000_000)), `Error: ${'x'.repeat(FAULT_CHARS_MAX - 7)}`]
   ]
   for (const [error, fault] of thrown) {
     expect(
@@ -151,7 +161,7 @@ test('an event of which too many rows are emitted, or too much, has a fault', ()
 })
 
 test('a value that becomes too large by what is in it many times costs no more than it may', () => {
-  makeSmall({ EMITTED_BYTES_MAX: 100_000, STATE_BYTES_MAX: 100_000 })
+  makeSmall({ EMITTED_BYTES_MAX: 100_000, VALUE_BYTES_MAX: 100_000 })
   let value: unknown = 'x'
   for (let depth = 0; depth < 200; depth += 1) value = [value, value]
   expect(faultOf(emitted((_, emit) => emit('a', value)))).toMatch(/^larger than it may be/)

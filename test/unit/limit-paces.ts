@@ -77,7 +77,19 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'BATCH_FUEL',
     'BATCH_EVENTS',
     'BATCH_CHARS',
-    'SANDBOX_BYTES'
+    'SANDBOX_BYTES',
+    'RUN_ROWS',
+    'RUN_BYTES',
+    'CHECKPOINT_BYTES',
+    'PAGE_RECORDS',
+    'HEADS_AT_ONCE',
+    'PAST_STATES_AT_ONCE',
+    'AGGREGATE_BYTES',
+    'BUILD_EVENTS_BYTES',
+    'BUILD_WRITE_BYTES',
+    'ROW_BUFFERS',
+    'TRIAL_ORDERS',
+    'TRIAL_BATCH_EVENTS'
   ],
   'src/http/limits.ts': [
     'groupLingerMs',

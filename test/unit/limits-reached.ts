@@ -42,6 +42,7 @@ const DEFINITIONS = 'property/definitions.test.ts'
 const HEALER = 'unit/healer.test.ts'
 const VIEW_CAPS = 'unit/view-caps.test.ts'
 const VIEW_PEERS = 'unit/view-comparison.test.ts'
+const TRIAL = 'unit/view-trial.test.ts'
 const TABLES = 'conformance/table-check.test.ts'
 
 const FLOOD = `${HOSTILE}: floods requests has its stream reset`
@@ -204,8 +205,11 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     CHANGE_CAUSES_MAX: `${VIEW_CAPS}: a change of a row names the last of its causes`,
     EXPLAINED_EVENTS_MAX: `${VIEWS}: an answer explains so many events`,
     EXPLAIN_EVENTS_MAX: `${VIEW_CAPS}: a row that more events made than are named`,
+    VIEW_CHANGES_BYTES_MAX: `${VIEW_CAPS}: a reader of large changes that stops reading`,
     VIEW_CHANGES_MAX: `${VIEW_CAPS}: a reader of changes that stops reading`,
     VIEW_FAULTS_SHOWN: `${VIEW_CAPS}: faults are counted, and so many of them shown`,
+    VIEWS_NAMED_MAX:
+      'integration/http-view-definitions.test.ts: are named in the status, up to a number',
     VIEW_SCRATCH_EVENTS_MAX: `${VIEW_CAPS}: what only all events can tell`
   },
   'src/schema/limits.ts': {
@@ -242,7 +246,11 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     SCRIPT_EMITTED_CHARS_MAX: `${SCRIPT_VALUES}: what a text throws or emits`,
     FUEL_DEBT_MAX: `${ATTACKS}: takes too long again and again is given up`,
     MEAN_FUEL: `${ATTACKS}: takes too long for an event in a thousand is not given up`,
-    MEAN_FUEL_PER_CHAR: `${SCRIPTS}: may take more for an event that is large`
+    MEAN_FUEL_PER_CHAR: `${SCRIPTS}: may take more for an event that is large`,
+    BUILD_BYTES_MAX:
+      'property/view-fold-index.test.ts: a build that writes out what it cannot hold',
+    TRIAL_EVENTS_MAX: `${TRIAL}: of a large sample so many events are tried`,
+    TRIAL_ROW_CHARS_MAX: `${TRIAL}: and a long row is shown in part`
   },
   'src/http/limits.ts': {
     connectionsMax: `${HTTP}: a connection above their number is closed`,

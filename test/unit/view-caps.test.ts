@@ -59,8 +59,7 @@ test('a change of a row names the last of its causes, so many at the most', asyn
   await changes.return?.()
 })
 
-test('a reader of changes that stops reading is told that it is too slow, and the view goes on', async () => {
-  makeSmall({ VIEW_CHANGES_MAX: 3 })
+async function stopReading(): Promise<void> {
   const database = await databaseOf([])
   const view = await database.views.define(stock)
   const changes = view.changes()[Symbol.asyncIterator]()
@@ -75,8 +74,18 @@ test('a reader of changes that stops reading is told that it is too slow, and th
   const rest = async (): Promise<void> => {
     for (;;) await changes.next()
   }
-  await expect(rest()).rejects.toMatchObject({ code: 'LATERBASE_TOO_LARGE' })
+  await expect(rest()).rejects.toMatchObject({ code: 'LATERBASE_CHANGES_LOST' })
   expect((await view.query()).rows).toEqual([{ key: null, value: 11 }])
+}
+
+test('a reader of changes that stops reading is told that it is too slow, and the view goes on', async () => {
+  makeSmall({ VIEW_CHANGES_MAX: 3 })
+  await stopReading()
+})
+
+test('a reader of large changes that stops reading is told so by their bytes', async () => {
+  makeSmall({ VIEW_CHANGES_BYTES_MAX: 500 })
+  await stopReading()
 })
 
 test('what only all events can tell is asked of so many events, and refused beyond them with the way out', async () => {
