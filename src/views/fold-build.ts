@@ -20,6 +20,7 @@ import type { FoldWritten } from './fold-under-way.ts'
 import {
   AGGREGATE_BYTES,
   BUILD_BYTES_MAX,
+  BUILD_COUNTED_BYTES,
   BUILD_EVENTS_BYTES,
   BUILD_WRITE_BYTES,
   PAST_STATES_AT_ONCE
@@ -54,7 +55,7 @@ class FoldBuild {
   readonly #writtenOut = new WrittenOut()
   #writing: Promise<void> = Promise.resolve()
   #turn = 0
-  /** Of rows and states, and of events whose functions were not called yet. */
+  /** Of rows and states, about; and of events since these were counted. */
   #heldBytes = 0
   #eventsBytes = 0
 
@@ -70,7 +71,8 @@ class FoldBuild {
       const outcome = outcomes[index]
       if (outcome !== undefined) this.#addEvent(present(events[index], 'an event'), outcome)
     }
-    if (this.#eventsBytes > BUILD_EVENTS_BYTES) this.#settle()
+    const hasSessions = this.#init.program.begin !== undefined
+    if (this.#eventsBytes > (hasSessions ? BUILD_COUNTED_BYTES : BUILD_EVENTS_BYTES)) this.#count()
     const held = this.#heldBytes + this.#underWay.size * AGGREGATE_BYTES
     if (held > BUILD_BYTES_MAX) this.#writeOut()
     if (this.#changes.bytes > BUILD_WRITE_BYTES) await this.#write()
@@ -104,7 +106,7 @@ class FoldBuild {
     }
     underWay.add(event)
     underWay.turn = this.#turn
-    // More than there is, when a run has ended: it is counted anew when functions are called.
+    // More than there is when a run has ended: it is counted anew from time to time.
     this.#heldBytes += event.bytes.length
     this.#eventsBytes += event.bytes.length * PARSED_FACTOR + EVENT_BYTES
   }
@@ -122,10 +124,11 @@ class FoldBuild {
     return begun
   }
 
-  #settle(): void {
+  /** Lets go of events, and counts what is held. */
+  #count(): void {
     this.#heldBytes = this.#eventsBytes = 0
     for (const underWay of this.#underWay.values()) {
-      underWay.settle()
+      underWay.callWaiting()
       this.#heldBytes += underWay.bytes
     }
   }

@@ -1,7 +1,8 @@
 /**
  * An aggregate whose rows come in order, in a build: the rows of its open run, as they will be written, and its state.
  *
- * Events wait until several are there before functions are called: a state is parsed and written for each call.
+ * Functions get an event when it comes where the program has sessions, else when several are there. Where they fail,
+ * or a state is not what its text says, the rows of the run are gone through again.
  */
 
 import type { FoldChanges } from './fold-changes.ts'
@@ -19,7 +20,7 @@ import {
 import type { FoldHead, FoldRow } from './fold-records.ts'
 import { endsRun, eventOf, isKept, spanOf } from './fold-run.ts'
 import { ROW_BUFFERS } from './limits.ts'
-import type { FoldProgram, FoldStep, ViewEvent } from './program.ts'
+import type { FoldProgram, FoldSession, ViewEvent } from './program.ts'
 import type { IndexedEvent } from './view-index.ts'
 
 export interface FoldUnderWayInit {
@@ -61,6 +62,11 @@ export class FoldUnderWay {
   /** How many of them, the first ones, have records; and how many have such as are right. */
   #held = 0
   #written = 0
+  /** Whose state is further than `#text` where `isAhead`. */
+  #session: FoldSession | undefined
+  #isAhead = false
+  /** Rows at the end are not in any state, and no event waits: the run is to be gone through again. */
+  #isBehind = false
   /** Events that functions did not have yet, and where their rows begin. */
   #waiting: ViewEvent[] = []
   #waitingAt: number[] = []
@@ -81,14 +87,13 @@ export class FoldUnderWay {
     this.#held = this.#written = this.#count
   }
 
-  /** Of its rows and states in memory. */
+  /** Of its rows and states in memory; of a session's state, as it was at the end of a run. */
   get bytes(): number {
     return this.#bytes + this.#text.length + this.#base.length
   }
 
   add({ place, recorded, bytes, event }: IndexedEvent): void {
-    this.#waiting.push(event)
-    this.#waitingAt.push(this.#bytes)
+    this.#give(event)
     this.#append({ place, recorded, bytes, hasFailed: false })
     this.#place = place
     const { first, last } = this.#recorded
@@ -96,21 +101,24 @@ export class FoldUnderWay {
     if (endsRun(place, bytes.length)) this.#close(place)
   }
 
-  /** Calls functions with the events that wait. */
-  settle(): void {
-    if (this.#waiting.length === 0) return
-    const isBegun = this.#waiting.length < this.#count
-    const isHeld = isBegun && !this.#isResumable
-    const step = isHeld ? undefined : this.#program.apply(this.#text, this.#waiting)
-    if (step === undefined || (isBegun && !step.isResumable)) this.#settleRun()
-    else this.#settleWaiting(step)
+  /** Calls functions with what waits for it, and lets go of it. */
+  callWaiting(): void {
+    if (this.#waiting.length > 0) this.#settle()
+  }
+
+  /** Makes the state that of all rows. */
+  #settle(): void {
+    if (this.#isBehind) this.#settleRun()
+    else if (this.#isAhead) this.#settleSession()
+    else if (this.#waiting.length > 0) this.#settleWaiting()
+    this.#isBehind = this.#isAhead = false
     this.#waiting = []
     this.#waitingAt = []
   }
 
   /** Writes what is in memory only. */
   writeOut(): void {
-    this.settle()
+    this.#settle()
     for (const { at, row } of this.#decoded().slice(this.#written)) {
       const bytes = this.#rows.subarray(at, at + rowBytes(row))
       this.#changes.put(rowsKey(this.aggregate, row.place), bytes)
@@ -125,6 +133,23 @@ export class FoldUnderWay {
     })
   }
 
+  /** Before its row is appended. */
+  #give(event: ViewEvent): void {
+    if (this.#isBehind) return
+    const { begin } = this.#program
+    const isStuck = this.#count > 0 && !this.#isResumable && this.#waiting.length === 0
+    if (isStuck && !this.#isAhead) {
+      this.#isBehind = true
+    } else if (begin === undefined) {
+      this.#waiting.push(event)
+      this.#waitingAt.push(this.#bytes)
+    } else {
+      this.#session ??= begin(this.#text)
+      this.#isAhead = this.#session.add(event)
+      if (!this.#isAhead) [this.#session, this.#isBehind] = [undefined, true]
+    }
+  }
+
   #append(row: FoldRow): void {
     const bytes = this.#bytes + rowBytes(row)
     if (bytes > this.#rows.length) this.#rows = this.#buffers.grow(this.#rows, this.#bytes, bytes)
@@ -133,7 +158,18 @@ export class FoldUnderWay {
     this.#count += 1
   }
 
-  #settleWaiting(step: FoldStep): void {
+  #settleSession(): void {
+    const text = this.#session?.text()
+    if (text === undefined) this.#settleRun()
+    else [this.#text, this.#isResumable] = [text, true]
+  }
+
+  #settleWaiting(): void {
+    const step = this.#program.apply(this.#text, this.#waiting)
+    if (!step.isResumable && this.#waiting.length < this.#count) {
+      this.#settleRun()
+      return
+    }
     for (const { index, fault } of step.faults) {
       const at = this.#waitingAt[index] ?? 0
       setFailed(this.#rows, at, true)
@@ -145,6 +181,7 @@ export class FoldUnderWay {
 
   /** The whole run again, because the state that it was at did not say all. */
   #settleRun(): void {
+    this.#session = undefined
     const rows = this.#decoded()
     const step = this.#program.apply(
       this.#base,
@@ -165,7 +202,7 @@ export class FoldUnderWay {
 
   /** Ends the open run with the row of a place. */
   #close(place: Uint8Array): void {
-    this.settle()
+    this.#settle()
     const held = this.#held === 0 ? [] : this.#decoded().slice(0, this.#held)
     for (const { row } of held) {
       this.#changes.remove(rowsKey(this.aggregate, row.place))

@@ -11,7 +11,7 @@
 import type { Json } from '../core/json.ts'
 import { NotJsonError, faultOf, isExactJson, jsonCopy } from './function-value.ts'
 import { VALUE_BYTES_MAX } from './limits.ts'
-import type { FoldStep, ViewEvent } from './program.ts'
+import type { FoldSession, FoldStep, ViewEvent } from './program.ts'
 import { unreadEvent } from './view-event.ts'
 
 export type ApplyFunction = (state: unknown, event: ViewEvent) => unknown
@@ -22,6 +22,21 @@ export function foldEvents(
   events: readonly ViewEvent[]
 ): FoldStep {
   return asTheyAre(apply, state, events) ?? madeJson(apply, state, events)
+}
+
+export function beginFold(apply: ApplyFunction, before: string): FoldSession {
+  let state: unknown = JSON.parse(before)
+  return {
+    add: (event) => {
+      try {
+        state = returned(apply(state, event))
+        return true
+      } catch {
+        return false
+      }
+    },
+    text: () => exactText(state)
+  }
 }
 
 /** @throws NotJsonError */

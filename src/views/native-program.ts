@@ -16,7 +16,7 @@ import type { AnyView, EvolveView, FoldView } from './define-view.ts'
 import { NotJsonError, faultOf, jsonCopy } from './function-value.ts'
 import type { Room } from './function-value.ts'
 import { EMITS_MAX, EMITTED_BYTES_MAX, VALUE_BYTES_MAX } from './limits.ts'
-import { foldEvents, stateText, synchronous } from './native-fold.ts'
+import { beginFold, foldEvents, stateText, synchronous } from './native-fold.ts'
 import type {
   Emitted,
   Fault,
@@ -147,6 +147,7 @@ function foldProgram(view: Members, events: Events, hashOf: HashOf): FoldProgram
     initial: initialText(initial, initialName),
     keysOf: (given) => given.map((event) => keyOf(key, event)),
     apply: (state, given) => foldEvents(apply, state, given),
+    begin: (state) => beginFold(apply, state),
     result: (state) => resultOf(final, state)
   }
 }

@@ -74,6 +74,16 @@ export interface FoldProgram extends ProgramBase {
   apply(state: string, events: readonly ViewEvent[]): FoldStep
   /** What a query answers for a state. */
   result(state: string): Outcome
+  /** The same as `apply`, event by event, for programs to which a call costs little; undefined for others. */
+  readonly begin?: ((state: string) => FoldSession) | undefined
+}
+
+/** A state that events come to one by one. */
+export interface FoldSession {
+  /** False where it fails: then the session is over, and all its events are `apply`'s. */
+  add(event: ViewEvent): boolean
+  /** The state after the events, to which more may come; undefined where its text does not say all of it. */
+  text(): string | undefined
 }
 
 export interface FoldStep {

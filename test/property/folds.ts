@@ -108,6 +108,11 @@ export function foldProgram(name: string): FoldProgram {
   return program
 }
 
+/** As one whose functions are not of this program, and get several events with each call. */
+export function calledFold(name: string): FoldProgram {
+  return { ...foldProgram(name), begin: undefined }
+}
+
 export function foldNames(): fc.Arbitrary<string> {
   return fc.constantFrom(...Object.keys(FOLDS))
 }

@@ -145,6 +145,23 @@ test('a state that is made JSON event by event is what each event makes of the J
   )
 })
 
+test.each([
+  ['an undefined member', { a: undefined }],
+  ['-0', [-0]],
+  ['an object twice', ((a) => [a, a])({})],
+  ['a hole', Object.assign([], { length: 1 })],
+  ['a member of a list', Object.assign([], { a: 1 })],
+  ['a getter', Object.defineProperty({}, 'a', { get: () => 1, enumerable: true })],
+  ['a hidden member', Object.defineProperty({}, 'a', { value: 1 })],
+  ['a symbol', { [Symbol('a')]: 1 }],
+  ['an object without a prototype', Object.create(null)],
+  ['a date', new Date(0)]
+])('a state with %s is made JSON, and is not gone on from', (_, wrong) => {
+  const fold = foldOf({ initial: () => 0, apply: () => wrong })
+  const step = fold.apply('0', [eventWith(1)])
+  expect(step).toEqual({ state: JSON.stringify(wrong), faults: [], isResumable: false })
+})
+
 test('functions that return no state are told so, and the state before stays', () => {
   const fold = foldOf({
     initial: () => ({ count: 0 }),

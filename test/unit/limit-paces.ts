@@ -86,6 +86,7 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'PAST_STATES_AT_ONCE',
     'AGGREGATE_BYTES',
     'BUILD_EVENTS_BYTES',
+    'BUILD_COUNTED_BYTES',
     'BUILD_WRITE_BYTES',
     'ROW_BUFFERS',
     'TRIAL_ORDERS',
