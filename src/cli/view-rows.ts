@@ -88,7 +88,7 @@ const UNITS = [
 ] as const
 
 /** `7 h 50 min late`: the two largest units. */
-export function lateness(ms: number): string {
+function lateness(ms: number): string {
   if (ms < 1_000) return 'at once'
   const parts: string[] = []
   let rest = ms

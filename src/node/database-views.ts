@@ -120,6 +120,7 @@ export interface ViewContents {
 export class DatabaseViews implements Views {
   readonly #init: DatabaseViewsInit
   #following: Promise<void> | undefined
+  #last: Promise<unknown> = Promise.resolve()
 
   constructor(init: DatabaseViewsInit) {
     this.#init = init
@@ -175,13 +176,18 @@ export class DatabaseViews implements Views {
     checkViewName(view.name)
     const { engine, hasher, upcast } = this.#init
     const program = upcast(nativeProgram(view, hasher))
-    await this.#try(view.name, program)
-    const slot = await engine.define(view.name, program, 'library')
-    return this.#view(slot)
+    return this.#inTurn(async () => {
+      await this.#try(view.name, program)
+      return this.#view(await engine.define(view.name, program, 'library'))
+    })
   }
 
   async put(name: string, definition: ViewDefinition): Promise<ViewInfo> {
     checkViewName(name)
+    return this.#inTurn(() => this.#put(name, definition))
+  }
+
+  async #put(name: string, definition: ViewDefinition): Promise<ViewInfo> {
     const { engine, definitions, compile } = this.#init
     if (engine.has(name) && engine.slot(name).origin === 'library') {
       const message = `view ${name} is one of functions of this program: remove it there first`
@@ -202,7 +208,11 @@ export class DatabaseViews implements Views {
     return held && (contentOf(held.event) as unknown as ViewDefinition)
   }
 
-  async remove(name: string): Promise<void> {
+  remove(name: string): Promise<void> {
+    return this.#inTurn(() => this.#remove(name))
+  }
+
+  async #remove(name: string): Promise<void> {
     const { engine, definitions } = this.#init
     await this.#followed()
     if (engine.has(name) && engine.slot(name).origin === 'library') await engine.remove(name)
@@ -227,6 +237,13 @@ export class DatabaseViews implements Views {
       `view ${name} is not a function of its events: of the same ones it made ${rows[0]} and ${rows[1]}. ` +
       'Its functions must not use clocks, random numbers, or what they themselves change'
     throw new LaterbaseError('LATERBASE_VIEW_INVALID', message)
+  }
+
+  /** What is defined last counts, however long the trials of those before take. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(work)
+    this.#last = done.catch(() => undefined)
+    return done
   }
 
   async #followed(): Promise<void> {

@@ -73,7 +73,7 @@ export const CALL_FUEL_MAX = 8_000_000
  * those before it, and cannot be this much less than alone.
  */
 export const BATCH_FUEL = 600_000
-/** Events in a batch, and characters of JSON: as fast as larger ones (measured), and far below its fuel. */
+/** Events in a batch, and characters of JSON, at the most: as fast as larger ones (measured), far below its fuel. */
 export const BATCH_EVENTS = 128
 export const BATCH_CHARS = 49_152
 /**
@@ -92,12 +92,13 @@ export const ENGINE_STACK_BYTES = 262_144
 /** Characters of all that a text emits for one event: four times what an event may have. */
 export const SCRIPT_EMITTED_CHARS_MAX = 1_048_576
 /**
- * Fuel that calls above a batch's may take together before a view is given up: a second. Each event makes up for
- * what events may take for ever: a millisecond, and what large ones need.
+ * Fuel that an event may take on average, for itself and for each of its characters: twenty times what a usual one
+ * takes, so that thousands of events that come together do not hold a node for a second; and what large ones need.
+ * Of what is beyond it this much is lent, half a second's work, before a view is given up.
  */
-export const HEAVY_FUEL_MAX = 20 * CALL_FUEL
-export const FORGIVEN_FUEL = 50_000
-export const FORGIVEN_FUEL_PER_CHAR = 30
+export const MEAN_FUEL = 25_000
+export const MEAN_FUEL_PER_CHAR = 30
+export const FUEL_DEBT_MAX = 20 * CALL_FUEL
 
 /**
  * A run of a fold's rows has so many on average, or so many bytes where rows are large: what is read again for an

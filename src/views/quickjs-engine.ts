@@ -43,9 +43,10 @@ export interface CallLimits {
   readonly memoryBytes: number
 }
 
+/** `fuel` is what it took. */
 export type Attempt<Result> =
   | { readonly type: 'done'; readonly result: Result; readonly fuel: number }
-  | { readonly type: 'stopped'; readonly stop: Stop }
+  | { readonly type: 'stopped'; readonly stop: Stop; readonly fuel: number }
 
 /** What JavaScript threw, in words, and in which line. */
 export class EngineError extends Error {
@@ -163,7 +164,7 @@ export class Engine {
     } catch (error) {
       const stop = instance.stopOf(error)
       if (stop === undefined) throw error
-      return { type: 'stopped', stop }
+      return { type: 'stopped', stop, fuel: limits.fuel - Math.max(0, fuel.value) }
     } finally {
       fuel.value = METER_FULL
       depth.value = METER_FULL

@@ -19,6 +19,9 @@ export const PRELUDE_CALLS = { adopt: 0, map: 1, keys: 2, apply: 3, final: 4, re
 /** Of a text that is adopted: what it is for. */
 export const SLOTS = { map: 0, key: 1, apply: 2, final: 3, reduce: 4 } as const
 
+/** In the place of an event that is being looked at: all of a batch are, before the first or after the last. */
+export const ALL_EVENTS = -1
+
 /**
  * Called once, with a buffer of one 32-bit number, in which stands the place of the event that is being
  * looked at; returns the calls.
@@ -154,7 +157,7 @@ export const PRELUDE = String.raw`(buffer) => {
   }
 
   const map = (text) => {
-    at[0] = 0
+    at[0] = ${ALL_EVENTS}
     const events = parse(text)
     const call = functions[${SLOTS.map}]
     for (let index = 0; index < events.length; index += 1) {
@@ -170,13 +173,13 @@ export const PRELUDE = String.raw`(buffer) => {
       }
       events[index] = problem === '' ? rows : problem
     }
-    at[0] = events.length
+    at[0] = ${ALL_EVENTS}
     return stringify(events)
   }
 
   /** Of each event its key in an array, 0 for none, or a text: what failed. */
   const keysOf = (text) => {
-    at[0] = 0
+    at[0] = ${ALL_EVENTS}
     const events = parse(text)
     const call = functions[${SLOTS.key}]
     for (let index = 0; index < events.length; index += 1) {
@@ -188,13 +191,13 @@ export const PRELUDE = String.raw`(buffer) => {
         events[index] = describe(error)
       }
     }
-    at[0] = events.length
+    at[0] = ${ALL_EVENTS}
     return stringify(events)
   }
 
   /** States go from event to event as JSON, so that it does not matter where a batch ends. */
   const apply = (text) => {
-    at[0] = 0
+    at[0] = ${ALL_EVENTS}
     const given = parse(text)
     const call = functions[${SLOTS.apply}]
     let state = parse(given[0])
@@ -210,7 +213,7 @@ export const PRELUDE = String.raw`(buffer) => {
       }
       given[index] = undefined
     }
-    at[0] = given.length - 1
+    at[0] = ${ALL_EVENTS}
     return stringify([stringify(state), faults])
   }
 
@@ -223,11 +226,13 @@ export const PRELUDE = String.raw`(buffer) => {
   }
 
   const final = (text) => {
+    at[0] = ${ALL_EVENTS}
     const state = parse(text)
     return once(() => functions[${SLOTS.final}](state))
   }
 
   const reduce = (text) => {
+    at[0] = ${ALL_EVENTS}
     const [rowKeys, values, rereduce] = parse(text)
     return once(() => functions[${SLOTS.reduce}](rowKeys, values, rereduce))
   }

@@ -23,16 +23,16 @@ import {
   CALL_FUEL_MAX,
   CALL_FUEL_PER_CHAR,
   ENGINE_STACK_BYTES,
-  FORGIVEN_FUEL,
-  FORGIVEN_FUEL_PER_CHAR,
-  HEAVY_FUEL_MAX,
+  FUEL_DEBT_MAX,
+  MEAN_FUEL,
+  MEAN_FUEL_PER_CHAR,
   SANDBOX_BYTES,
   SANDBOX_BYTES_MAX
 } from './limits.ts'
 import { METER_VERSION } from './metered-wasm.ts'
 import { ENGINE_SHA256, Engine, EngineError, loadEngineCode } from './quickjs-engine.ts'
 import type { CallLimits, EngineValue } from './quickjs-engine.ts'
-import { PRELUDE, PRELUDE_CALLS, SLOTS } from './sandbox-prelude.ts'
+import { ALL_EVENTS, PRELUDE, PRELUDE_CALLS, SLOTS } from './sandbox-prelude.ts'
 import type { WasmCode } from './web-assembly.ts'
 
 /** The texts of functions, by what they are for. */
@@ -120,7 +120,10 @@ export class Script {
   #isFresh = true
   /** The last event that was called alone took more than a batch may. */
   #isWary = false
-  #heavyFuel = 0
+  /** Events of the next batch: fewer where so many took too much. */
+  #batchEvents = BATCH_EVENTS
+  /** What events took beyond what they may on average. */
+  #fuelDebt = 0
 
   constructor(engine: Engine, calls: EngineValue, placeAt: number) {
     this.#engine = engine
@@ -131,7 +134,7 @@ export class Script {
 
   /** Why it is not to be called any more; undefined while it may. */
   refusal(): string | undefined {
-    if (this.#heavyFuel <= HEAVY_FUEL_MAX) return undefined
+    if (this.#fuelDebt <= FUEL_DEBT_MAX) return undefined
     return 'the functions of the view take too long, or too much memory, for too many events'
   }
 
@@ -146,7 +149,8 @@ export class Script {
         this.#runAlone(events[from] ?? '', job)
         from += 1
       } else {
-        const batch = cut(events, from, suspect > from ? suspect : events.length)
+        const end = suspect > from ? suspect : events.length
+        const batch = cut(events, from, Math.min(end, from + this.#batchEvents))
         const stoppedAt = this.#runTogether(batch, job)
         if (stoppedAt === undefined) from += batch.length
         else suspect = from + stoppedAt
@@ -172,38 +176,38 @@ export class Script {
   /** Undefined, or which of them it was where it stopped. */
   #runTogether(events: readonly string[], job: EventJob): number | undefined {
     const attempt = this.#attempt(TOGETHER, job.call, job.text(events))
+    this.#fuelDebt += attempt.fuel
     if (attempt.type === 'done') {
-      this.#forgive(events)
+      this.#settle(events)
+      // Half of what is allowed is enough: the next ones may take more.
+      if (attempt.fuel < BATCH_FUEL / 4) {
+        this.#batchEvents = Math.min(BATCH_EVENTS, this.#batchEvents * 2)
+      }
       job.take(attempt.result, events.length)
       return undefined
     }
-    this.#heavyFuel += BATCH_FUEL
-    // After the last of them it was all together that took too much: half of them may not.
-    return attempt.stoppedAt < events.length ? attempt.stoppedAt : events.length >> 1
+    // Where it was all together that took too much, half of them may not.
+    const { stoppedAt } = attempt
+    const suspect = stoppedAt === ALL_EVENTS ? events.length >> 1 : stoppedAt
+    this.#batchEvents = Math.max(1, suspect >> 1)
+    return suspect
   }
 
   #runAlone(event: string, job: EventJob): void {
     if (!this.#isFresh) this.#restore()
     const text = job.text([event])
-    const limits = alone(text.length)
-    const attempt = this.#attempt(limits, job.call, text)
-    this.#forgive([event])
-    if (attempt.type === 'done') {
-      this.#isWary = attempt.fuel > BATCH_FUEL
-      if (this.#isWary) this.#heavyFuel += attempt.fuel
-      job.take(attempt.result, 1)
-    } else {
-      this.#isWary = true
-      this.#heavyFuel += limits.fuel
-      job.fail(STOPPED[attempt.stop])
-    }
+    const attempt = this.#attempt(alone(text.length), job.call, text)
+    this.#fuelDebt += attempt.fuel
+    this.#settle([event])
+    this.#isWary = attempt.type === 'stopped' || attempt.fuel > BATCH_FUEL
+    if (attempt.type === 'done') job.take(attempt.result, 1)
+    else job.fail(STOPPED[attempt.stop])
   }
 
   #attempt(limits: CallLimits, call: ScriptCall, text: string): ScriptAttempt {
     const engine = this.#engine
     this.#isFresh = false
     let isSound = false
-    let stoppedAt = 0
     try {
       const attempt = engine.attempt(limits, () => {
         const callee = engine.elementOf(this.#calls, PRELUDE_CALLS[call])
@@ -215,8 +219,10 @@ export class Script {
       })
       isSound = attempt.type === 'done'
       if (attempt.type === 'done') return attempt
-      stoppedAt = engine.wordAt(this.#placeAt)
-      return { ...attempt, stoppedAt }
+      return { ...attempt, stoppedAt: engine.wordAt(this.#placeAt) }
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error
+      return { type: 'stopped', stop: 'text', fuel: 0, stoppedAt: ALL_EVENTS }
     } finally {
       if (!isSound) this.#restore()
     }
@@ -227,16 +233,22 @@ export class Script {
     this.#isFresh = true
   }
 
-  #forgive(events: readonly string[]): void {
+  #settle(events: readonly string[]): void {
     const chars = events.reduce((sum, event) => sum + event.length, 0)
-    const forgiven = FORGIVEN_FUEL * events.length + FORGIVEN_FUEL_PER_CHAR * chars
-    this.#heavyFuel = Math.max(0, this.#heavyFuel - forgiven)
+    const allowed = MEAN_FUEL * events.length + MEAN_FUEL_PER_CHAR * chars
+    this.#fuelDebt = Math.max(0, this.#fuelDebt - allowed)
   }
 }
 
 type ScriptAttempt =
   | { readonly type: 'done'; readonly result: string; readonly fuel: number }
-  | { readonly type: 'stopped'; readonly stop: Stop; readonly stoppedAt: number }
+  | {
+      readonly type: 'stopped'
+      readonly stop: Stop | 'text'
+      readonly fuel: number
+      /** The place of an event, or ALL_EVENTS. */
+      readonly stoppedAt: number
+    }
 
 const PLACE_BYTES = 8
 
@@ -266,10 +278,12 @@ function alone(chars: number): CallLimits {
   }
 }
 
-const STOPPED: Readonly<Record<Stop, string>> = {
+const STOPPED: Readonly<Record<Stop | 'text', string>> = {
   fuel: 'takes too long',
   depth: 'calls are nested too deep',
-  memory: 'takes too much memory'
+  memory: 'takes too much memory',
+  // As JSON that this program reads and the engine does not.
+  text: 'what is given cannot be read'
 }
 
 /** A batch would be of this event alone, and most often be stopped. */
@@ -279,7 +293,7 @@ function isLarge(event = ''): boolean {
 
 function cut(events: readonly string[], from: number, end: number): readonly string[] {
   let to = from
-  for (let chars = 0; to < end && to - from < BATCH_EVENTS; to += 1) {
+  for (let chars = 0; to < end; to += 1) {
     chars += events[to]?.length ?? 0
     if (chars > BATCH_CHARS && to > from) break
   }

@@ -217,10 +217,27 @@ test('view-define says what is wrong with a definition', async () => {
     cli(['view-define', 'types', 'wrong'], { input })
   const wrong = await define('{"key":"data.x","reduce":"_avg","limit":1}')
   assert.equal(wrong.code, 1)
-  assert.match(wrong.stderr, /\/\w+ .*\(and 1 more\) \(view-invalid\)\n$/)
+  assert.match(wrong.stderr, /\/\w+:? .*\(and 1 more\) \(view-invalid\)\n$/)
   assert.match((await define('{')).stderr, /\(malformed-json\)/)
   const missing = await cli(['view-define', 'types', 'wrong', join(folder.path, 'none.json')])
   assert.match(missing.stderr, /\(file-unreadable\)/)
+})
+
+test('a node runs text of functions when it is started with --view-scripts, and not without', async () => {
+  const input = JSON.stringify({ language: 'javascript', map: '(event, emit) => emit(event.data)' })
+  const define = (url: string): Promise<CliResult> =>
+    runCli(['view-define', 'numbers', 'all', '--url', url], { input })
+  await cli(['append', 'numbers'], { input: '{"data":7}' })
+  assert.match((await define(node.url)).stderr, /\(scripts-disabled\)\n$/)
+  await using own = await scratch()
+  await using open = await startNode(join(own.path, 'a'), ['--view-scripts'])
+  await runCli(['append', 'numbers', '--url', open.url], { input: '{"data":7}' })
+  assert.equal((await define(open.url)).code, 0)
+  const rows = await runCli(['view', 'numbers', 'all', '--json', '--url', open.url])
+  assert.deepEqual(
+    jsonLines<Row>(rows).map(({ key }) => key),
+    [7]
+  )
 })
 
 test('definitions of a configuration file are put when their database comes to be, where others are held', async () => {
@@ -254,6 +271,8 @@ test('views of a configuration file that are wrong are named with what is wrong'
     ['{ "views": [] }', /laterbase\.config\.json: views: an object is expected/],
     ['{ "views": { "depot": 1 } }', /: views\.depot: an object is expected/],
     ['{ "views": { "depot": { "stock": [] } } }', /: views\.depot\.stock: an object is expected/],
+    ['{ "views": { "Depot": {} } }', /: views: 'Depot' is no name/],
+    ['{ "views": { "depot": { "Stock": {} } } }', /: views\.depot: 'Stock' is no name/],
     ['{ "view": {} }', /there is no option 'view'; there are: .*views/]
   ]
   for (const [text, reason] of wrong) {
@@ -262,6 +281,12 @@ test('views of a configuration file that are wrong are named with what is wrong'
     assert.equal(refused.code, 2, text)
     assert.match(refused.stderr, reason)
   }
+  const module = join(own.path, 'other.mjs')
+  await writeFile(module, 'export default { views: { depot: { stock: { mapp: () => 1 } } } }')
+  const start = ['start', '--dir', join(own.path, 'a'), '--config', module]
+  const refused = await runCli(start, { cwd: own.path })
+  assert.equal(refused.code, 2)
+  assert.match(refused.stderr, /other\.mjs: views\.depot\.stock: a view of functions has map, or/)
   await writeFile(file, '{ "views": {} }')
   const other = await runCli(['init', '--dir', join(own.path, 'b')], { cwd: own.path })
   assert.equal(other.code, 0, 'other commands take no notice of them')

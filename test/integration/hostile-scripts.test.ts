@@ -198,9 +198,35 @@ test('a text that takes too long again and again is given up, and answers at onc
 test('a text that takes too long for an event in a thousand is not given up', async () => {
   const program = await scriptMap(attackText('for (;;);'))
   for (let round = 0; round < 25; round += 1) {
-    program.map([ATTACK, ...Array.from({ length: 100 }, () => EVENT)])
+    program.map([ATTACK, ...Array.from({ length: 200 }, () => EVENT)])
   }
   expect(program.refusal?.()).toBeUndefined()
+})
+
+/** How often this nests here until the host's stack is at its end. */
+function nest(levels: number, atEnd: () => void): void {
+  if (levels === 0) atEnd()
+  else nest(levels - 1, atEnd)
+}
+
+test('a text that nests too deep does not reach the end of the host’s stack, where a third of it is in use', async () => {
+  let [least, most] = [100, 1_000_000]
+  while (most - least > 100) {
+    const middle = (least + most) >> 1
+    try {
+      nest(middle, () => undefined)
+      least = middle
+    } catch {
+      most = middle
+    }
+  }
+  for (const attack of Object.values(TOO_DEEP)) {
+    const program = await scriptMap(attackText(attack))
+    let outcome: unknown
+    nest(Math.floor(least / 3), () => (outcome = program.map([ATTACK])[0]))
+    expect(outcome).toEqual({ fault: expect.stringMatching(STOPPED) })
+    expect(outcome).toEqual(program.map([ATTACK])[0])
+  }
 })
 
 test('views that fill their memory again and again leave the process its own', async () => {

@@ -261,6 +261,12 @@ const WORK = `function (event, emit) {
       made = kept.length
       break
     }
+    case 'names': {
+      const named = {}
+      for (let turn = 0; turn < amount / 50; turn += 1) named['name' + turn * 7919] = turn
+      made = Object.keys(named).length
+      break
+    }
     case 'text':
       made = 'ab'.repeat(amount * 4).indexOf('ba'.repeat(10) + 'x')
       break
@@ -276,8 +282,10 @@ const WORK = `function (event, emit) {
   emit(kind, made)
 }`
 
+const KINDS = ['turns', 'garbage', 'kept', 'names', 'text', 'caught', 'rows', 'none']
+
 function workEvents(): fc.Arbitrary<ViewEvent> {
-  const kind = fc.constantFrom('turns', 'garbage', 'kept', 'text', 'caught', 'rows', 'none')
+  const kind = fc.constantFrom(...KINDS)
   // As many small ones as large ones: most are far from the limits, which are around a million.
   const amount = fc
     .double({ min: 0, max: 14.5, noNaN: true })
@@ -334,4 +342,42 @@ test('a text may take more for an event that is large, up to a bound', async () 
   for (let times = 0; times < 40; times += 1)
     expect(outcome(300_000, 200_000)).toHaveProperty('rows')
   expect(program.refusal()).toBeUndefined()
+})
+
+describe('at the very limit', () => {
+  test.each(['turns', 'garbage', 'names'])(
+    '%s come to the same after anything else',
+    async (kind) => {
+      const isWhole = async (amount: number): Promise<boolean> => {
+        const outcome = (await scriptMap(WORK)).map([viewEventOf([kind, amount])])[0]
+        return outcome !== undefined && 'rows' in outcome
+      }
+      let [whole, stopped] = [0, 4_000_000]
+      while (stopped - whole > 50) {
+        const middle = Math.floor((whole + stopped) / 2)
+        if (await isWhole(middle)) whole = middle
+        else stopped = middle
+      }
+      // What was there before makes it cheaper by some parts of a hundred, or dearer.
+      for (const before of [
+        [kind, whole],
+        ['names', 250_000],
+        ['garbage', 30_000],
+        ['kept', 50_000]
+      ]) {
+        const [first, last, over] = [before, [kind, whole], [kind, stopped]].map((data) => {
+          return viewEventOf(data)
+        }) as [ViewEvent, ViewEvent, ViewEvent]
+        const program = await scriptMap(WORK)
+        const [beginning] = program.map([first])
+        const outcomes = program.map([last, over, first])
+        expect(outcomes[0]).toHaveProperty('rows')
+        expect(outcomes[1]).toHaveProperty('fault')
+        expect(outcomes[2]).toEqual(beginning)
+        const another = await scriptMap(WORK)
+        another.map([first])
+        expect(another.map([over])[0]).toHaveProperty('fault')
+      }
+    }
+  )
 })

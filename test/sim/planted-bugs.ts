@@ -61,11 +61,11 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'batch-is-split',
     file: DATABASE,
-    find: 'await this.#reading(() => this.#writer.append(accepted, partial))',
-    replace: `(await Promise.all(accepted.map(async (event, index) => {
+    find: 'return this.#reading(() => this.#writer.append(events, partial))',
+    replace: `return Promise.all(events.map(async (event, index) => {
       for (let wait = 0; wait < index * 20; wait += 1) await undefined
       return this.#writer.append([event], partial)
-    }))).flat()`,
+    })).then((outcomes) => outcomes.flat())`,
     caughtBy: ['atomicity']
   },
   {

@@ -244,9 +244,9 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     CALL_DEPTH_BYTES_MAX: `${ATTACKS}: a text that takes too much`,
     ENGINE_STACK_BYTES: `${ATTACKS}: a text that takes too much`,
     SCRIPT_EMITTED_CHARS_MAX: `${SCRIPT_VALUES}: what a text throws or emits`,
-    HEAVY_FUEL_MAX: `${ATTACKS}: takes too long again and again is given up`,
-    FORGIVEN_FUEL: `${ATTACKS}: takes too long for an event in a thousand is not given up`,
-    FORGIVEN_FUEL_PER_CHAR: `${SCRIPTS}: may take more for an event that is large`,
+    FUEL_DEBT_MAX: `${ATTACKS}: takes too long again and again is given up`,
+    MEAN_FUEL: `${ATTACKS}: takes too long for an event in a thousand is not given up`,
+    MEAN_FUEL_PER_CHAR: `${SCRIPTS}: may take more for an event that is large`,
     BUILD_BYTES_MAX:
       'property/view-fold-index.test.ts: a build that writes out what it cannot hold',
     TRIAL_EVENTS_MAX: `${TRIAL}: of a large sample so many events are tried`,
