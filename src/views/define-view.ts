@@ -27,7 +27,13 @@ export interface MapView<Data = Json> extends ViewBase {
   readonly reduce?: BuiltInReduce | UserReduce
 }
 
-/** `State` is JSON, as is what `final` answers. */
+/**
+ * `State` is JSON, as is what `final` answers.
+ *
+ * An event that comes late costs the events of its aggregate that happened after it, until a state comes out as it
+ * was: with many aggregates a moment, with a single one that remembers all of its past as long as their part of a
+ * build. A state is written for each event that comes: what grows without end belongs into aggregates, or a map.
+ */
 export interface FoldView<Data = Json, State = Json, Result = State> extends ViewBase {
   /** The aggregate that an event belongs to; undefined for none. Default: its `subject`. */
   readonly key?: (event: TypedEvent<Data>) => Json | undefined

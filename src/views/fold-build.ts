@@ -23,7 +23,7 @@ import {
   BUILD_COUNTED_BYTES,
   BUILD_EVENTS_BYTES,
   BUILD_WRITE_BYTES,
-  PAST_STATES_AT_ONCE
+  AGGREGATES_AT_ONCE
 } from './limits.ts'
 import type { Fault, FoldProgram, Outcome } from './program.ts'
 import { readAhead } from './read-ahead.ts'
@@ -158,8 +158,8 @@ class FoldBuild {
     await this.#write()
     await this.#writing
     const all = [...missing.values()]
-    for (let at = 0; at < all.length; at += PAST_STATES_AT_ONCE) {
-      const some = all.slice(at, at + PAST_STATES_AT_ONCE)
+    for (let at = 0; at < all.length; at += AGGREGATES_AT_ONCE) {
+      const some = all.slice(at, at + AGGREGATES_AT_ONCE)
       const read = await Promise.all(some.map((key) => writtenOf(this.#init, key)))
       for (const [index, written] of read.entries()) {
         if (written !== undefined) this.#begin(present(some[index], 'a key'), written)

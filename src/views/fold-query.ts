@@ -9,7 +9,7 @@ import type { PastAggregate } from './fold-past.ts'
 import { justBehind } from './fold-read.ts'
 import { decodeHead } from './fold-records.ts'
 import type { FoldHead } from './fold-records.ts'
-import { HEADS_AT_ONCE, PAST_STATES_AT_ONCE } from './limits.ts'
+import { HEADS_AT_ONCE, AGGREGATES_AT_ONCE } from './limits.ts'
 import type { FoldProgram } from './program.ts'
 import { TAG, boundsOf, tagged } from './records.ts'
 import type { IndexAnswer, IndexQuery, IndexRow, KeyRange } from './view-index.ts'
@@ -65,7 +65,7 @@ interface KeyedState {
 async function* statesIn(asked: Asked, range: KeyRange): AsyncGenerator<KeyedState[]> {
   const { reader, query, wanted } = asked
   const isPast = query.before !== undefined || query.recordedBy !== undefined
-  const pageMax = isPast ? PAST_STATES_AT_ONCE : HEADS_AT_ONCE
+  const pageMax = isPast ? AGGREGATES_AT_ONCE : HEADS_AT_ONCE
   let from = tagged(TAG.foldHead, range.from ?? NOTHING)
   let to = range.to === undefined ? boundsOf(TAG.foldHead).to : tagged(TAG.foldHead, range.to)
   while (wanted() > 0) {

@@ -10,6 +10,7 @@ import { extend } from './fold-extend.ts'
 import type { FoldAggregate } from './fold-extend.ts'
 import { decodeHead, headKey } from './fold-records.ts'
 import type { FoldHead } from './fold-records.ts'
+import { AGGREGATES_AT_ONCE } from './limits.ts'
 import { replay } from './fold-replay.ts'
 import type { Replayed, RowChange } from './fold-replay.ts'
 import { eventOf } from './fold-run.ts'
@@ -39,10 +40,8 @@ export async function updateFold(
   const changes = new FoldChanges(state)
   const groups = await grouped({ program, reader, changes }, change)
   const touched: TouchedKey[] = []
-  for (const group of groups) {
+  for await (const { group, before } of withHeads(reader, groups)) {
     const { aggregate } = group
-    const bytes = await reader.get(headKey(aggregate))
-    const before = bytes === undefined ? undefined : decodeHead(bytes)
     const init = { program, reader, changes, aggregate, head: before }
     const replayed = await updated(init, group.events)
     const { head } = replayed
@@ -52,6 +51,26 @@ export async function updateFold(
     }
   }
   return { state: changes.state, changes: changes.take(), touched }
+}
+
+interface HeadedGroup {
+  readonly group: Group<Change>
+  readonly before: FoldHead | undefined
+}
+
+/** Some at a time: a read waits for the disk, or for another thread. */
+async function* withHeads(
+  reader: DerivedReader,
+  groups: readonly Group<Change>[]
+): AsyncGenerator<HeadedGroup> {
+  for (let at = 0; at < groups.length; at += AGGREGATES_AT_ONCE) {
+    const some = groups.slice(at, at + AGGREGATES_AT_ONCE)
+    const heads = await Promise.all(some.map(({ aggregate }) => reader.get(headKey(aggregate))))
+    for (const [index, group] of some.entries()) {
+      const head = heads[index]
+      yield { group, before: head && decodeHead(head) }
+    }
+  }
 }
 
 interface Change {

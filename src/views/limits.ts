@@ -119,8 +119,8 @@ export const PAGE_RECORDS = 64
 /** Newest states that are read at a time. */
 export const HEADS_AT_ONCE = 256
 
-/** States of the past that are made at a time: as many reads wait for the disk together. */
-export const PAST_STATES_AT_ONCE = 16
+/** Aggregates of a fold that are read at a time, where records of each are: so many reads wait for the disk together. */
+export const AGGREGATES_AT_ONCE = 16
 
 /** Bytes of rows, states and aggregates that a build of a fold holds in memory until runs end. */
 export const BUILD_BYTES_MAX = 48 * 1_048_576

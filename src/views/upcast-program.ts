@@ -6,7 +6,15 @@
 import { toHex } from '../core/bytes.ts'
 import type { Hasher } from '../core/clock.ts'
 import type { Upcasters } from '../schema/upcast.ts'
-import type { Fault, FoldProgram, MapProgram, ViewEvent, ViewProgram } from './program.ts'
+import type {
+  Fault,
+  FoldProgram,
+  FoldSession,
+  MapProgram,
+  ViewEvent,
+  ViewProgram
+} from './program.ts'
+import { remade, unreadEvent } from './view-event.ts'
 
 /** The program itself where there are no upcasters. */
 export function upcastProgram(
@@ -55,7 +63,26 @@ function upcastFold(program: FoldProgram, upcasters: Upcasters, hash: string): F
       const others = step.faults.map(({ index, fault }) => ({ index: places[index] ?? 0, fault }))
       return { ...step, faults: [...own, ...others].sort((a, b) => a.index - b.index) }
     },
-    result: (state) => program.result(state)
+    result: (state) => program.result(state),
+    begin: program.begin && sessionsOf(program.begin, upcasters)
+  }
+}
+
+/** An event that cannot be upcast ends a session, as one for which a function fails. */
+function sessionsOf(
+  begin: (state: string) => FoldSession,
+  upcasters: Upcasters
+): (state: string) => FoldSession {
+  return (state) => {
+    const session = begin(state)
+    return {
+      add: (event) => {
+        const { seen } = upcastEvents([event], upcasters)
+        const [upcast] = seen
+        return upcast !== undefined && session.add(upcast)
+      },
+      text: () => session.text()
+    }
   }
 }
 
@@ -96,10 +123,11 @@ function upcastEvent(event: ViewEvent, upcasters: Upcasters): ViewEvent {
   if (held !== undefined) return held
   const newest = upcasters.upcast(event)
   const { key, time, type, subject, source, id, corrects, data_base64, datacontenttype } = event
+  const rest = { key, time, type, subject, source, id, corrects, data_base64, datacontenttype }
   const upcast =
     newest === undefined
       ? event
-      : { key, time, type, subject, source, id, corrects, data_base64, datacontenttype, ...newest }
+      : remade({ ...rest, ...newest }, () => upcastEvent(unreadEvent(event), upcasters))
   known.set(event, upcast)
   return upcast
 }

@@ -19,8 +19,17 @@ export function viewEventText(event: ViewEvent): string {
 
 /** The same event as it was before a function had it: what functions do with its data does not show. */
 export function unreadEvent(event: ViewEvent): ViewEvent {
-  return event instanceof StoredViewEvent ? event.unread() : structuredClone(event)
+  if (event instanceof StoredViewEvent) return event.unread()
+  return making.get(event)?.() ?? structuredClone(event)
 }
+
+/** An event that was made of another one, and how it is made once more. */
+export function remade(event: ViewEvent, make: () => ViewEvent): ViewEvent {
+  making.set(event, make)
+  return event
+}
+
+const making = new WeakMap<ViewEvent, () => ViewEvent>()
 
 type Members = Readonly<Record<string, unknown>>
 

@@ -74,6 +74,7 @@ const FOLDS: Readonly<Record<string, Fold>> = {
     initial: { last: null },
     apply: (kept: Kept, { data }) => {
       const names = Object.keys(kept).length
+      if (data === 2) return { last: names }
       if (data === 3) return { last: names, none: undefined }
       if (data === 4) return { last: NaN, names }
       if (data === 5) return { last: -0, names }

@@ -34,7 +34,7 @@ const SMALL = {
   CHECKPOINT_BYTES: 6,
   PAGE_RECORDS: 2,
   HEADS_AT_ONCE: 2,
-  PAST_STATES_AT_ONCE: 2
+  AGGREGATES_AT_ONCE: 2
 }
 /** Builds that hold, call for and write a few rows at a time. */
 const SMALL_BUILDS = {

@@ -8,6 +8,7 @@ import { systemHasher as hasher } from '../../src/node/system.ts'
 import { Upcasters } from '../../src/schema/upcast.ts'
 import type { Upcaster } from '../../src/schema/upcast.ts'
 import type { FoldProgram, MapProgram, ViewEvent } from '../../src/views/program.ts'
+import { nativeProgram } from '../../src/views/native-program.ts'
 import { upcastProgram } from '../../src/views/upcast-program.ts'
 
 const RECEIVED = 'pallet.received'
@@ -141,6 +142,42 @@ describe('functions of a view', () => {
     const event = { ...STATIC, type: 'list', data: ['first'] }
     upcast.keysOf([event])
     expect(JSON.parse(upcast.apply('[]', [event]).state)).toEqual([['v1', ['first', 'more']]])
+  })
+
+  test('that change what they were given, and fail, come to what they come to in order', () => {
+    const listed = new Upcasters(
+      [{ type: 'list', to: 'v1', data: (first) => ({ lines: [first, first] }) }],
+      hasher
+    )
+    interface Lines {
+      readonly lines?: Json[]
+    }
+    const view = {
+      name: 'lines',
+      key: () => 'all',
+      initial: () => ({}),
+      apply: (state: Lines, { data }: ViewEvent) => {
+        const lines = state.lines ?? (data as { lines: Json[] }).lines
+        lines.push(lines.length)
+        if (lines.length % 5 === 0) throw new Error(`not ${lines.length}`)
+        return lines.length > 8 ? {} : { lines }
+      }
+    }
+    const upcast = upcastProgram(nativeProgram(view, hasher), listed, hasher) as FoldProgram
+    fc.assert(
+      fc.property(fc.array(fc.nat(9)), fc.nat(9), (numbers, cut) => {
+        const all = (): ViewEvent[] => {
+          return numbers.map((data) => ({ ...STATIC, type: 'list', data }))
+        }
+        const whole = upcast.apply(upcast.initial, all())
+        const first = upcast.apply(upcast.initial, all().slice(0, cut))
+        expect(upcast.apply(first.state, all().slice(cut)).state).toBe(whole.state)
+        const session = upcast.begin?.(upcast.initial)
+        const isWell = all().every((event) => session?.add(event) === true)
+        if (isWell) expect(session?.text()).toBe(whole.state)
+        expect(isWell).toBe(whole.faults.length === 0)
+      })
+    )
   })
 
   test('see a correction that takes back as it is', () => {

@@ -83,7 +83,7 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'CHECKPOINT_BYTES',
     'PAGE_RECORDS',
     'HEADS_AT_ONCE',
-    'PAST_STATES_AT_ONCE',
+    'AGGREGATES_AT_ONCE',
     'AGGREGATE_BYTES',
     'BUILD_EVENTS_BYTES',
     'BUILD_COUNTED_BYTES',
