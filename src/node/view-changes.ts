@@ -67,9 +67,11 @@ class ChangesReader {
     const { slot, since, digest, signal } = this.#init
     let build = await slot.ready(signal)
     if (since === undefined) await slot.refresh(build)
-    // Of a batch that is half through nobody can be told what it changes.
     for (;;) {
       build = await slot.ready(signal)
+      // Another one may answer by now.
+      if (build !== slot.current) continue
+      // Of a batch that is half through nobody can be told what it changes.
       if (build.taking === undefined) break
       await build.taking
     }

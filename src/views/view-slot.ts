@@ -161,7 +161,11 @@ export class ViewSlot {
   #showTo(build: ViewBuild | undefined): void {
     if (build === undefined) return
     const tell = async (step: BuildStep): Promise<void> => {
-      for (const watcher of this.#watchers) await watcher.step(step)
+      // Who comes while the others are told may watch another build already.
+      const watching = Array.from(this.#watchers)
+      for (const watcher of watching) {
+        if (this.#watchers.has(watcher)) await watcher.step(step)
+      }
     }
     build.watch = this.#watchers.size === 0 ? undefined : tell
   }

@@ -118,12 +118,20 @@ export function leavesOf(commits: readonly Commit[]): string[] {
 /** A database on a store in memory, of the node whose log is `logOf(2)`. */
 export async function databaseOf(
   commits: readonly Commit[],
-  { seed = 1, name = DATABASE }: { readonly seed?: number; readonly name?: string } = {}
+  {
+    seed = 1,
+    name = DATABASE,
+    ...others
+  }: {
+    readonly seed?: number
+    readonly name?: string
+    readonly openViews?: DatabaseInit['openViews']
+  } = {}
 ): Promise<NodeDatabase> {
   const rng = seededRng(seed)
   const owner = { database: name, publicKey: OWNER_SIGNER.publicKey }
   const store = createMemoryStore({ owner, hasher: systemHasher, rng })
-  const database = databaseOn(store, { rng, name })
+  const database = databaseOn(store, { rng, name, ...others })
   await database.merge(commits)
   return database
 }
