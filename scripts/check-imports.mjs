@@ -42,6 +42,8 @@ const FOLDERS = {
     'src/core',
     'src/store',
     'src/p2p',
+    'src/views',
+    'src/schema',
     'src/node',
     'src/errors.ts',
     'scripts/simulate'

@@ -9,6 +9,7 @@ import { nativeProgram } from '../views/native-program.ts'
 import type { ViewProgram } from '../views/program.ts'
 import { upcastProgram } from '../views/upcast-program.ts'
 import type { ViewBuild } from '../views/view-build.ts'
+import type { IndexedEvent } from '../views/view-index.ts'
 import type { ViewDefinition } from '../views/view-definition.ts'
 import { TRIAL_EVENTS_MAX } from '../views/limits.ts'
 import { findDifference } from '../views/trial.ts'
@@ -161,6 +162,8 @@ export class DatabaseViews implements Views {
   async get(name: string): Promise<View> {
     const { engine, followed } = this.#init
     await this.#followed()
+    // It may be one that is being tried.
+    if (!engine.has(name)) await this.#last
     const refused = followed.refused().find((each) => each.name === name)
     if (refused !== undefined && !engine.has(name)) {
       throw new LaterbaseError('LATERBASE_VIEW_FAILED', `view ${name}: ${refused.reason}`, {
@@ -228,15 +231,26 @@ export class DatabaseViews implements Views {
 
   /** @throws LATERBASE_VIEW_INVALID with two rows that came of the same events */
   async #try(name: string, program: ViewProgram): Promise<void> {
-    const { engine, source, rng, clock } = this.#init
+    const { engine, rng, clock } = this.#init
     if (await engine.isBuilt(name, program)) return
-    const events = await source.latest(TRIAL_EVENTS_MAX)
+    const events = await this.#sample(name)
     const rows = await findDifference({ program, events, rng, clock })
     if (rows === undefined) return
     const message =
       `view ${name} is not a function of its events: of the same ones it made ${rows[0]} and ${rows[1]}. ` +
       'Its functions must not use clocks, random numbers, or what they themselves change'
     throw new LaterbaseError('LATERBASE_VIEW_INVALID', message)
+  }
+
+  /** None where the disk does not give them: a view is defined all the same, and its build tried again. */
+  async #sample(view: string): Promise<readonly IndexedEvent[]> {
+    try {
+      return await this.#init.source.latest(TRIAL_EVENTS_MAX)
+    } catch (error) {
+      if (isLaterbaseError(error, 'LATERBASE_CLOSED')) throw error
+      this.#init.log('a view is not tried before it is built', { view, error: String(error) })
+      return []
+    }
   }
 
   /** What is defined last counts, however long the trials of those before take. */

@@ -32,6 +32,8 @@ export class ViewEngine {
   #reopening: Timer | undefined
   /** Views that were removed, and may still be stored: the store was failing. */
   readonly #removed = new Set<string>()
+  /** Why nothing answered when the store was last tried, or failed. */
+  #absence: LaterbaseError | undefined
   #isClosed = false
 
   constructor(init: ViewEngineInit) {
@@ -80,7 +82,11 @@ export class ViewEngine {
     this.#slots.set(name, slot)
     this.#removed.delete(name)
     const catalog = await this.#open()
-    if (catalog === undefined || this.#slots.get(name) !== slot) return slot
+    if (this.#slots.get(name) !== slot) return slot
+    if (catalog === undefined) {
+      if (this.#absence !== undefined) slot.end(this.#absence)
+      return slot
+    }
     // Where the store is to be opened anew it begins then, with the others.
     if (this.#reopening === undefined) slot.begin(catalog)
     return slot
@@ -162,9 +168,17 @@ export class ViewEngine {
       this.#init.log('the store of views does not open: it is tried again', {
         error: String(error)
       })
+      this.#endAll(`views do not open, and are tried again: ${String(error)}`, error)
       this.#reopenSoon(false)
       return undefined
     }
+  }
+
+  /** Nothing answers for this reason, until the store is open again. */
+  #endAll(message: string, cause: unknown): void {
+    const why = new LaterbaseError('LATERBASE_VIEW_FAILED', message, { cause })
+    this.#absence = why
+    for (const slot of this.#slots.values()) slot.end(why)
   }
 
   async #openCatalog(anew: boolean): Promise<Catalog> {
@@ -188,9 +202,7 @@ export class ViewEngine {
     if (this.#isClosed) return
     this.#store = undefined
     this.#init.log('views are opened anew after an error', { error: String(error) })
-    const message = `views cannot be read now, and are opened anew: ${String(error)}`
-    const failed = new LaterbaseError('LATERBASE_VIEW_FAILED', message, { cause: error })
-    for (const slot of this.#slots.values()) slot.end(failed)
+    this.#endAll(`views cannot be read now, and are opened anew: ${String(error)}`, error)
     this.#reopenSoon(isDamage(error))
   }
 

@@ -3,6 +3,13 @@
 import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
 
+import { Life } from '../../scripts/simulate/deterministic/clocks.ts'
+import {
+  DerivedImage,
+  openDerivedImage
+} from '../../scripts/simulate/deterministic/derived-disk.ts'
+import { World } from '../../scripts/simulate/deterministic/world.ts'
+import { createPrng } from '../../scripts/simulate/prng.ts'
 import type { DerivedChange, DerivedReader, DerivedStore } from '../../src/store/derived-store.ts'
 import { openDerivedStore } from '../../src/store/level-derived-store.ts'
 import { createMemoryDerivedStore } from '../../src/store/memory-derived-store.ts'
@@ -24,7 +31,30 @@ const ALL = { from: Uint8Array.of(0), to: Uint8Array.of(255) }
 
 const STORES: Readonly<Record<string, () => Promise<DerivedStore>>> = {
   'on disk': async () => openDerivedStore(await folder.next()),
-  'in memory': async () => createMemoryDerivedStore()
+  'in memory': async () => createMemoryDerivedStore(),
+  'of the simulator': async () => simulatedStore()
+}
+
+/** Time passes in it for as long as it takes to close. */
+function simulatedStore(): DerivedStore {
+  const world = new World(1)
+  const store = openDerivedImage({
+    image: new DerivedImage(),
+    time: { world, life: new Life(world), msMax: () => 0 },
+    refusal: () => undefined,
+    isFull: () => false,
+    underWay: (land, notice) => {
+      land()
+      notice()
+    }
+  })
+  const close = store.close.bind(store)
+  store.close = async () => {
+    const closed = close()
+    await world.run(world.nowMs + 10, () => false)
+    await closed
+  }
+  return store
 }
 
 describe.each(Object.entries(STORES))('a store of derived records %s', (_name, open) => {
@@ -90,6 +120,25 @@ describe.each(Object.entries(STORES))('a store of derived records %s', (_name, o
     ]
     for (const ask of asked) await expect(ask()).rejects.toMatchObject({ code: 'LATERBASE_CLOSED' })
   })
+})
+
+test('a simulated crash takes the last batches of views, and none before an earlier one', () => {
+  const lost = new Set<number>()
+  fc.assert(
+    fc.property(fc.array(batch, { minLength: 1, maxLength: 12 }), fc.nat(), (batches, seed) => {
+      const image = new DerivedImage()
+      const states = [image.records]
+      for (const changes of batches) {
+        image.write(changes)
+        states.push(image.records)
+      }
+      image.crash(createPrng(seed))
+      const kept = states.findLastIndex((records) => records === image.records)
+      expect(kept).toBeGreaterThanOrEqual(0)
+      lost.add(batches.length - kept)
+    })
+  )
+  expect(lost.size).toBeGreaterThan(2)
 })
 
 async function shown(reader: DerivedReader): Promise<string[]> {

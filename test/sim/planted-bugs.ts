@@ -13,11 +13,15 @@ export interface PlantedBug {
   readonly replace: string
   /** Invariants of which the first violation must be one. */
   readonly caughtBy: readonly Invariant[]
+  /** The first seed that is tried, default 1: close to one that finds what few do, which would take minutes. */
+  readonly from?: number
 }
 
 const GROUP_COMMIT = 'src/store/group-commit.ts'
 const SESSION = 'src/core/sync/session.ts'
 const DATABASE = 'src/node/database.ts'
+const VIEW_BUILD = 'src/views/view-build.ts'
+const VIEW_SLOT = 'src/views/view-slot.ts'
 
 export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
@@ -251,6 +255,93 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     file: 'src/node/delta-responder.ts',
     find: '    if (ahead.has(next.log.tip.origin.id)) continue\n',
     replace: '',
-    caughtBy: ['honest-cut-off']
+    caughtBy: ['honest-cut-off'],
+    from: 1_060
+  },
+  {
+    name: 'cursor-of-a-view-before-its-rows',
+    file: VIEW_BUILD,
+    find: '      .write(putBelow(this.prefix, [...update.changes, state]))\n',
+    replace: `      .write(putBelow(this.prefix, [state]))
+      .then(() => this.#init.store.write(putBelow(this.prefix, update.changes)))
+`,
+    caughtBy: ['view-equals-scratch', 'view-digest']
+  },
+  {
+    name: 'build-misses-what-comes-meanwhile',
+    file: VIEW_BUILD,
+    find: 'build.#record = { cursor, index',
+    replace: 'build.#record = { cursor: source.head(), index',
+    caughtBy: ['view-equals-scratch', 'view-digest', 'view-alarm']
+  },
+  {
+    name: 'replaced-build-goes-on-answering',
+    file: VIEW_BUILD,
+    find: 'return this.#isDropped ? undefined : this.#reading()',
+    replace: 'return this.#reading()',
+    caughtBy: ['view-equals-scratch', 'view-current', 'unexpected-failure']
+  },
+  {
+    name: 'view-is-removed-while-it-answers',
+    file: VIEW_SLOT,
+    find: '    this.#making = undefined\n    this.#failure = undefined\n    this.#current',
+    replace: `    if (stored !== undefined && held === undefined) await catalog.clear(stored.build)
+    this.#making = undefined
+    this.#failure = undefined
+    this.#current`,
+    caughtBy: ['view-equals-scratch']
+  },
+  {
+    name: 'view-of-another-store-is-kept',
+    file: VIEW_SLOT,
+    find: "if (isLaterbaseError(error, 'LATERBASE_CURSOR_FOREIGN')) return undefined",
+    replace: "if (isLaterbaseError(error, 'LATERBASE_CURSOR_FOREIGN')) return build",
+    caughtBy: ['unexpected-failure', 'view-current', 'view-equals-scratch']
+  },
+  {
+    name: 'corrected-event-stays-in-a-view',
+    file: 'src/views/effective-events.ts',
+    find: 'drop: drop.sort((a, b) => compareBytes(a.place, b.place))',
+    replace: 'drop: drop.slice(drop.length)',
+    caughtBy: ['view-equals-scratch', 'view-digest', 'view-alarm']
+  },
+  {
+    name: 'what-corrects-a-lost-correction-counts',
+    file: 'src/views/correction-graph.ts',
+    find: 'for (const each of this.of(key)) pass(each, cause ?? event)',
+    replace: 'for (const each of this.of(key)) if (each === undefined) pass(each, cause ?? event)',
+    caughtBy: ['view-equals-scratch', 'view-digest', 'view-alarm']
+  },
+  {
+    name: 'runs-of-a-view-forget-what-goes',
+    file: 'src/views/map-index.ts',
+    find: 'await changedRuns(tree, this.#summaries, rows)',
+    replace: `await changedRuns(
+      tree,
+      this.#summaries,
+      rows.filter(({ value }) => value !== undefined)
+    )`,
+    caughtBy: ['view-equals-scratch', 'view-digest', 'view-alarm']
+  },
+  {
+    name: 'late-event-of-a-fold-is-applied-last',
+    file: 'src/views/fold-update.ts',
+    find: '  if (!isUpTo(first, head)) {',
+    replace: '  if (rows.every(({ isDrop }) => !isDrop)) {',
+    caughtBy: ['view-equals-scratch', 'view-digest', 'view-alarm', 'unexpected-failure']
+  },
+  {
+    name: 'known-at-takes-any-commit',
+    file: 'src/node/view-source.ts',
+    find: 'if (!event.repeated) return indexedEvent',
+    replace: 'if (event.seq > 0) return indexedEvent',
+    caughtBy: ['view-equals-scratch']
+  },
+  {
+    name: 'view-that-is-behind-is-compared',
+    file: 'src/node/database-views.ts',
+    find: 'if (current === undefined || current.cursor !== head) return []',
+    replace: "if (current === undefined || head === '') return []",
+    caughtBy: ['view-alarm']
   }
 ]

@@ -58,7 +58,7 @@ test.skipIf(ONE !== undefined)('seeds that once failed hold', async () => {
 
 async function simulate(seed: number): Promise<SimReport> {
   try {
-    return await simulateSeed(seed)
+    return await simulateSeed(seed, { settings: SETTINGS })
   } catch (error) {
     if (!(error instanceof Violation)) throw error
     const budget = { withinMs: SHRINK_MS, nowMs: () => performance.now() }

@@ -10,11 +10,14 @@ import type { LogId } from '../../../src/core/commit.ts'
 import type { StoreBatch } from '../../../src/store/event-store.ts'
 import { Life, WallClock, processClock } from './clocks.ts'
 import { SimDisk } from './disk.ts'
-import type { DiskWitness, Landing } from './disk.ts'
+import type { Covered } from './coverage.ts'
+import type { DiskWitness } from './disk.ts'
+import type { Landing } from './event-image.ts'
 import { simHasher, simPeerId, simSigner, simVerifier } from './keys.ts'
 import type { CommitFacts, Invariant } from './ledger.ts'
 import type { SimNetwork } from './network.ts'
 import { BoxReader } from './reader.ts'
+import type { SimView } from './sim-views.ts'
 import { SimTransport } from './transport.ts'
 import { worldRng } from './world.ts'
 
@@ -36,6 +39,14 @@ export class Box {
   readonly wall: WallClock
   /** By database, what this box acknowledged and its disk must have. */
   readonly acknowledged = new Map<string, Set<string>>()
+  /** By database and name, the views that its program defines, and defines again at each start. */
+  readonly #programs = new Map<string, Map<string, SimView>>()
+  /** By database and view, since when it was seen to answer by the definition that its program has, ms. */
+  readonly answering = new Map<string, number>()
+  /** Views that its program has removed so far. */
+  removals = 0
+  /** By database, what an answer of a view covered that its disk gave. */
+  readonly #lastAnswers = new Map<string, LastAnswer>()
   readonly #network: SimNetwork
   readonly #init: BoxInit
   readonly #signer: Signer
@@ -95,11 +106,26 @@ export class Box {
     return readers
   }
 
+  program(database: string): Map<string, SimView> {
+    const held = this.#programs.get(database) ?? new Map<string, SimView>()
+    this.#programs.set(database, held)
+    return held
+  }
+
+  answered(database: string, answer: LastAnswer): void {
+    this.#lastAnswers.set(database, answer)
+  }
+
+  lastAnswer(database: string): LastAnswer | undefined {
+    return this.#lastAnswers.get(database)
+  }
+
   async start(): Promise<void> {
     const { world, ledger } = this.#network
     const life = new Life(world)
     this.life = life
     this.#stamps.begin()
+    this.answering.clear()
     const peerId = simPeerId(this.#signer.publicKey)
     const heldSeq = (database: string, log: LogId): number => this.disk.heldSeq(database, log)
     const transport = new SimTransport(this.#network, { address: this.name, peerId, life, heldSeq })
@@ -153,6 +179,7 @@ export class Box {
   /** The disk is a new one, or of another time: what is told from now on is all that counts. */
   diskChanged(): void {
     this.acknowledged.clear()
+    this.#lastAnswers.clear()
     this.#stamps.forget()
     for (const { paged, live } of this.#readers.values()) {
       paged.diskChanged()
@@ -160,8 +187,9 @@ export class Box {
     }
   }
 
-  /** Readers of another box go on here, each from where it is. */
-  takeReadersOf(other: Box): void {
+  /** Readers of another box go on here, each from where it is; and its program runs here too. */
+  takeAfter(other: Box): void {
+    for (const [database, views] of other.#programs) this.#programs.set(database, new Map(views))
     for (const [database, { paged, live }] of other.#readers) {
       const name = `${this.name} ${database}`
       const readers = { paged: paged.copy(name), live: live.copy(`${name} live`) }
@@ -193,13 +221,27 @@ export class Box {
 
   #options(): ReturnType<typeof resolveOptions> {
     const { ledger } = this.#network
-    const log = (level: string, message: string, fields: unknown = {}): void => {
-      if (level !== 'error') return
-      ledger.violate('unexpected-failure', `${this.name}: ${message} ${JSON.stringify(fields)}`)
+    const log = (level: string, message: string, fields: LogFields = {}): void => {
+      const told = `${this.name}: ${message} ${JSON.stringify(fields)}`
+      if (level === 'error') ledger.violate('unexpected-failure', told)
+      const isAlarm = message.startsWith('a view differs') && !this.#network.isLiar(fields['peer'])
+      if (isAlarm) ledger.violate('view-alarm', told)
     }
     const { antiEntropyMs } = this.#init
-    return resolveOptions({ dir: this.name, antiEntropyMs, log }, this.name)
+    const views = [...this.#programs].map(
+      ([name, program]) => [name, [...program.values()]] as const
+    )
+    const options = { dir: this.name, antiEntropyMs, log, trust: 'members' as const }
+    return resolveOptions({ ...options, views: Object.fromEntries(views) }, this.name)
   }
+}
+
+type LogFields = Readonly<Record<string, unknown>>
+
+/** What an answer of a view covered. */
+interface LastAnswer {
+  readonly lc: string
+  readonly covered: Covered
 }
 
 interface BoxIdentity {

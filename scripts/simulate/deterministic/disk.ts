@@ -11,12 +11,15 @@ import type { LogId } from '../../../src/core/commit.ts'
 import { LaterbaseError } from '../../../src/errors.ts'
 import type { StorePlace } from '../../../src/node/database-registry.ts'
 import type { EventStore, StoreBatch } from '../../../src/store/event-store.ts'
-import { createMemoryDerivedStore } from '../../../src/store/memory-derived-store.ts'
+import type { DerivedStore } from '../../../src/store/derived-store.ts'
 import { createMemoryStore } from '../../../src/store/memory-store.ts'
 import { createReopeningStore } from '../../../src/store/reopening-store.ts'
 import type { WriteReserve } from '../../../src/store/reopening-store.ts'
 import type { NodeStore } from '../../../src/store/node-store.ts'
 import type { Life } from './clocks.ts'
+import { DerivedImage, openDerivedImage } from './derived-disk.ts'
+import { append, copyImages, emptyImage, rebuild } from './event-image.ts'
+import type { Image, Landing } from './event-image.ts'
 import { SetView } from './ledger.ts'
 import type { CommitFacts } from './ledger.ts'
 import { slowReads } from './slow-reads.ts'
@@ -32,30 +35,6 @@ export interface DiskWitness {
   refused(detail: string): void
 }
 
-export interface Landing {
-  readonly database: string
-  readonly ownLog: LogId
-  readonly batch: StoreBatch
-  /** What `submitted` answered. */
-  readonly believed: readonly boolean[]
-  /** It had failed, and was there when the store was opened anew: on a copy of the disk too. */
-  readonly isFound?: boolean
-}
-
-/** One store, as the disk has it. */
-interface Image {
-  readonly incarnation: Uint8Array
-  readonly nonce: Uint8Array
-  batches: StoreBatch[]
-  facts: (readonly CommitFacts[])[]
-  /** How many of the batches stay when the power goes. */
-  synced: number
-  view: SetView
-  heads: Map<LogId, number>
-  /** A write that failed: it may be there all the same when the store is opened anew. */
-  torn: Landing | undefined
-}
-
 /** A store that a process has open. */
 export interface Mounted {
   /** What the process knows to be there. */
@@ -66,22 +45,32 @@ export interface Mounted {
 
 export interface DiskSnapshot {
   readonly images: ReadonlyMap<string, Image>
+  readonly derived: ReadonlyMap<string, DerivedImage>
   readonly values: ReadonlyMap<string, string>
 }
+
+/** What of a disk: the views are in folders of their own. */
+export type DiskPart = 'all' | 'events' | 'views'
 
 export class SimDisk {
   /** Writes fail until there is room again. */
   isFull = false
   /** A full disk has the node's reserve left: it refuses writes rather than let them fail. */
   hasReserve = false
+  /** There has been no room at some time. */
+  wasFull = false
   /** What a read takes at the most, ms. */
   readMsMax = 0
   /** Whether a write has failed at all. */
   hasEverFailed = false
+  /** Told of a database of whose views a write begins. */
+  viewsWritten: (database: string) => void = () => undefined
   readonly #world: World
   readonly #hasher: Hasher
   readonly #witness: DiskWitness
   #images = new Map<string, Image>()
+  /** Of views, by database. */
+  #derived = new Map<string, DerivedImage>()
   #values = new Map<string, string>()
   #mounted = new Map<string, Mounted>()
   /** Writes that have not reached the disk. */
@@ -114,19 +103,25 @@ export class SimDisk {
       const kept = this.#world.prng.integer(image.synced, image.batches.length)
       rebuild(image, kept)
     }
+    for (const image of this.#derived.values()) image.crash(this.#world.prng)
   }
 
-  wipe(): void {
+  /** @param part `events`: views are left */
+  wipe(part: DiskPart = 'all'): void {
     this.#images = new Map()
     this.#values = new Map()
+    if (part === 'all') this.#derived = new Map()
   }
 
   snapshot(): DiskSnapshot {
-    return { images: copyImages(this.#images), values: new Map(this.#values) }
+    const [images, derived] = [copyImages(this.#images), copyDerived(this.#derived)]
+    return { images, derived, values: new Map(this.#values) }
   }
 
-  /** The disk of another moment, or of another box. */
-  restore({ images, values }: DiskSnapshot): void {
+  /** The disk of another moment, or of another box; or one part of it, beside which the other stays. */
+  restore({ images, derived, values }: DiskSnapshot, part: DiskPart = 'all'): void {
+    if (part !== 'events') this.#derived = copyDerived(derived)
+    if (part === 'views') return
     this.#images = copyImages(images)
     this.#values = new Map(values)
   }
@@ -164,10 +159,11 @@ export class SimDisk {
           told: () => undefined
         }),
       close: async () => undefined,
-      openViews: async () => createMemoryDerivedStore(),
+      openViews: (database, anew) => this.#openDerived(life, database, anew),
       remove: async (database) => {
         await life.sleep(this.#world.prng.fraction())
         this.#images.delete(database)
+        this.#derived.delete(database)
         this.#mounted.delete(database)
       }
     }
@@ -209,6 +205,28 @@ export class SimDisk {
         if (refused !== undefined) throw refused
       }
     }
+  }
+
+  async #openDerived(life: Life, database: string, anew: boolean): Promise<DerivedStore> {
+    const world = this.#world
+    await life.sleep(world.prng.fraction())
+    const { refusal } = this.#reserve()
+    const refused = this.isFull ? (refusal() ?? noSpace()) : undefined
+    if (refused !== undefined) throw refused
+    const held = anew ? undefined : this.#derived.get(database)
+    const image = held ?? new DerivedImage()
+    this.#derived.set(database, image)
+    image.open(life, world.prng)
+    return openDerivedImage({
+      image,
+      time: { world, life, msMax: () => this.readMsMax },
+      refusal,
+      isFull: () => this.isFull,
+      underWay: (land, notice) => {
+        this.#underWayFor(land, () => life.do(notice))
+        this.viewsWritten(database)
+      }
+    })
   }
 
   async #open(
@@ -325,47 +343,11 @@ export class SimDisk {
   }
 }
 
-const WRITE_MS_MAX = 5
+/** What a write takes at the most, ms. */
+export const WRITE_MS_MAX = 5
 
-function emptyImage(incarnation: Uint8Array, nonce: Uint8Array): Image {
-  const empty = { batches: [], facts: [], synced: 0, torn: undefined }
-  return { incarnation, nonce, ...empty, view: new SetView(), heads: new Map() }
-}
-
-function append(image: Image, batch: StoreBatch, facts: readonly CommitFacts[]): void {
-  image.batches.push(batch)
-  image.facts.push(facts)
-  for (const each of facts) {
-    const { origin, firstSeq, events } = each.commit
-    image.view.add(each)
-    const last = firstSeq + events.length - 1
-    image.heads.set(origin.id, Math.max(last, image.heads.get(origin.id) ?? 0))
-  }
-}
-
-/** Keeps only the first batches. */
-function rebuild(image: Image, count: number): void {
-  const [batches, facts] = [image.batches, image.facts]
-  Object.assign(image, { batches: [], facts: [], view: new SetView(), heads: new Map() })
-  for (const [index, batch] of batches.slice(0, count).entries()) {
-    append(image, batch, facts[index] ?? [])
-  }
-  image.synced = count
-}
-
-function copyImages(images: ReadonlyMap<string, Image>): Map<string, Image> {
-  return new Map(
-    [...images].map(([database, image]) => {
-      const copy = {
-        ...image,
-        batches: [...image.batches],
-        facts: [...image.facts],
-        view: new SetView(image.view),
-        heads: new Map(image.heads)
-      }
-      return [database, copy]
-    })
-  )
+function copyDerived(derived: ReadonlyMap<string, DerivedImage>): Map<string, DerivedImage> {
+  return new Map([...derived].map(([database, image]) => [database, image.copy()]))
 }
 
 function noSpace(): LaterbaseError {

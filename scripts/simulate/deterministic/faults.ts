@@ -2,12 +2,16 @@
 
 import { assertNever } from '../../../src/core/assert.ts'
 import { Box } from './box.ts'
+import type { DiskPart } from './disk.ts'
 import { note } from './run.ts'
 import type { SimRun } from './run.ts'
 import type { FaultKind } from './settings.ts'
+import { askWhileWriting } from './viewers.ts'
 import { NOW_MS, rush } from './writes.ts'
 
 const YEAR_MS = 365 * 86_400_000
+
+const DISK_PARTS: readonly DiskPart[] = ['all', 'all', 'events', 'views']
 
 export function cause(run: SimRun, kind: FaultKind, box: Box): void {
   switch (kind) {
@@ -78,10 +82,14 @@ export function loseTime(run: SimRun, box: Box): void {
   })
 }
 
-/** What no other disk has is lost with a disk: all else must come back. */
+/**
+ * What no other disk has is lost with a disk: all else must come back. What is left of views, where only the
+ * events are gone, is of a store that is no more.
+ */
 function wipe(run: SimRun, box: Box): void {
-  note(run, box.name, 'disk replaced', 'by an empty one')
-  box.disk.wipe()
+  const part = run.settings.views > 0 && run.world.chance(0.3) ? 'events' : 'all'
+  note(run, box.name, 'disk replaced', part === 'all' ? 'by an empty one' : 'but for views')
+  box.disk.wipe(part)
   box.diskChanged()
   forgetWhatIsNowhere(run)
 }
@@ -162,6 +170,7 @@ async function fillDisk(run: SimRun, box: Box): Promise<void> {
   box.disk.hasReserve = run.world.chance(0.5)
   note(run, box.name, 'disk full', box.disk.hasReserve ? 'but for the reserve' : '')
   box.disk.isFull = true
+  box.disk.wasFull = true
   await run.world.sleep(run.world.prng.fraction() * 6_000)
   if (!run.progress.isHealing) makeRoom(run, box)
 }
@@ -183,16 +192,19 @@ async function goOffline(run: SimRun, box: Box): Promise<void> {
   void node.goOnline()
 }
 
-/** The disk of some moments ago comes back, as from a backup. */
+/** The disk of some moments ago comes back, as from a backup, or a part of it does. */
 function restore(run: SimRun, box: Box): void {
   const snapshot = box.disk.snapshot()
   note(run, box.name, 'backed up')
-  run.ledger.expectForks(box.publicKey)
-  run.world.after(run.world.prng.fraction() * 20_000, () => {
+  const { settings, world } = run
+  const part = settings.views > 0 ? (world.prng.pick(DISK_PARTS) ?? 'all') : 'all'
+  if (part !== 'views') run.ledger.expectForks(box.publicKey)
+  world.after(world.prng.fraction() * 20_000, () => {
     if (run.progress.isHealing) return
     void crash(run, box, () => {
-      note(run, box.name, 'disk restored', 'from its backup')
-      box.disk.restore(snapshot)
+      note(run, box.name, 'disk restored', `${part}, from its backup`)
+      box.disk.restore(snapshot, part)
+      if (part === 'views') return
       box.diskChanged()
       forgetWhatIsNowhere(run)
     })
@@ -211,7 +223,8 @@ function clone(run: SimRun, box: Box): void {
   })
   copy.disk.readMsMax = run.settings.readMsMax
   copy.disk.restore(box.disk.snapshot())
-  copy.takeReadersOf(box)
+  copy.takeAfter(box)
+  askWhileWriting(run, copy)
   note(run, name, 'is a clone', `of ${box.name}`)
   run.boxes.push(copy)
   void copy.start().then(() => mayRush(run, copy))

@@ -52,7 +52,15 @@ export const INVARIANTS = [
   /** And then fetch nothing more. */
   'quiet',
   /** All boxes give the same events in the same order. */
-  'agreement'
+  'agreement',
+  /** What a view answers is what its functions make of exactly the events that the answer covers. */
+  'view-equals-scratch',
+  /** Views with one definition have one digest for one set of events, on all boxes and at all moments. */
+  'view-digest',
+  /** A view answers, once it is built, with what was held when it was asked, and by what it is defined. */
+  'view-current',
+  /** Nobody is told that an honest box has other contents of a view. */
+  'view-alarm'
 ] as const
 export type Invariant = (typeof INVARIANTS)[number]
 
@@ -108,6 +116,8 @@ export class Ledger {
   readonly acknowledged = new Map<string, Set<string>>()
   readonly #offered = new Map<string, { database: string; group: OfferedGroup | undefined }>()
   readonly #commits = new Map<string, CommitFacts>()
+  /** By log and the place of its last event: one, or one of each branch. */
+  readonly #ends = new Map<string, CommitFacts[]>()
   readonly #places = new Map<string, string>()
   readonly #values = new Map<string, Uint8Array>()
   readonly #minted = new Set<string>()
@@ -158,6 +168,17 @@ export class Ledger {
     return this.#commits.has(toHex(hash))
   }
 
+  /** The commit that ends at a place of a log, of which these are the first bytes of the hash. */
+  commitAt(log: string, seq: number, tag: Uint8Array): CommitFacts | undefined {
+    const ends = this.#ends.get(`${log} ${seq}`) ?? []
+    return ends.find(({ commit }) => equalBytes(commit.hash.subarray(0, tag.length), tag))
+  }
+
+  /** The commit that another one follows. */
+  before({ commit }: CommitFacts): CommitFacts | undefined {
+    return this.#commits.get(toHex(commit.previous))
+  }
+
   /** Whether these are the bytes of the event as some disk first took it. */
   isStored(id: string, value: Uint8Array): boolean {
     const known = this.#values.get(id)
@@ -175,6 +196,8 @@ export class Ledger {
     const ids = commit.events.map((event) => identity(event.key, event.hash))
     const facts = { database, commit, ids }
     this.#commits.set(hash, facts)
+    const end = `${commit.origin.id} ${lastSeq(commit)}`
+    this.#ends.set(end, [...(this.#ends.get(end) ?? []), facts])
     const author = toHex(commit.origin.genesis.publicKey)
     this.#authors.set(commit.origin.id, author)
     if (!isOwn && !this.strangers.has(author)) {
@@ -216,10 +239,20 @@ export class Ledger {
     this.#pair(`${database} set ${print}`, digest, box)
   }
 
-  #pair(name: string, value: string, box: string): void {
+  /** Over all boxes and all moments: the same definition and the same set, the same digest. */
+  seeViewDigest(
+    box: string,
+    sight: { readonly definition: string; readonly set: string; readonly digest: string }
+  ): void {
+    const { definition, set, digest } = sight
+    this.#pair(`view ${definition} of ${set}`, digest, box, 'view-digest')
+  }
+
+  // oxlint-disable-next-line eslint/max-params -- what is seen, what it was, and who says it
+  #pair(name: string, value: string, box: string, invariant: Invariant = 'digest'): void {
     const seen = this.#digests.get(name)
     if (seen === undefined) this.#digests.set(name, value)
-    else if (seen !== value) this.violate('digest', `${box}: ${name} is ${value} and was ${seen}`)
+    else if (seen !== value) this.violate(invariant, `${box}: ${name} is ${value} and was ${seen}`)
   }
 
   #compare({ commit: known, database }: CommitFacts, commit: Commit, here: string): void {

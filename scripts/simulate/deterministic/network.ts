@@ -103,6 +103,11 @@ export class SimNetwork {
     this.#endpoints.delete(endpoint.address)
   }
 
+  /** Whether a peer id is that of a member that lies. */
+  isLiar(peerId: unknown): boolean {
+    return [...this.#endpoints.values()].some((end) => end.peerId === peerId && !end.isHonest)
+  }
+
   others(of: Endpoint): readonly Endpoint[] {
     return [...this.#endpoints.values()].filter(
       (other) => other !== of && of.hasLink(other.address)

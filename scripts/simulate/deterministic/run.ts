@@ -4,7 +4,9 @@ import type { Box } from './box.ts'
 import type { Ledger } from './ledger.ts'
 import type { SimNetwork } from './network.ts'
 import type { WanderingReader } from './reader.ts'
+import type { Coverage } from './coverage.ts'
 import type { Settings } from './settings.ts'
+import type { Waiting } from './viewers.ts'
 import type { World } from './world.ts'
 
 export const DATABASES = ['stock', 'scans', 'weights'] as const
@@ -20,12 +22,19 @@ export interface SimRun {
   readonly databases: readonly string[]
   /** One for each database. */
   readonly wanderers: ReadonlyMap<string, WanderingReader>
+  /** By database, keys of some events that it has. */
+  readonly known: Map<string, string[]>
+  readonly coverage: Coverage
+  /** What clients of views wait for. */
+  readonly waiting: Set<Waiting>
   /** Comparisons and pages after healing, for measurement. */
   readonly exchanges: number[]
   readonly trace: TraceLine[]
   readonly progress: {
     /** How many events were made up: each has its number in it. */
     offers: number
+    /** Databases in which somebody has defined a view for all. */
+    readonly told: Set<string>
     /** No fault begins any more. */
     isHealing: boolean
   }

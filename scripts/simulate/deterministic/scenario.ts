@@ -6,6 +6,7 @@
 import { Box } from './box.ts'
 import { cause, crash, loseTime, makeRoom } from './faults.ts'
 import { checkAgreement, checkRest, checkStep, checkWanderer } from './invariants.ts'
+import { Coverage } from './coverage.ts'
 import { Ledger } from './ledger.ts'
 import { SimNetwork } from './network.ts'
 import type { NetworkFaults } from './network.ts'
@@ -15,6 +16,8 @@ import { DATABASES, note } from './run.ts'
 import type { SimRun, TraceLine } from './run.ts'
 import { FAULT_KINDS } from './settings.ts'
 import type { Settings } from './settings.ts'
+import { askEverywhere, askWhileWriting, checkViews, chooseViews, useViews } from './viewers.ts'
+import type { Waiting } from './viewers.ts'
 import { World } from './world.ts'
 import { NOW_MS, write, writeOne } from './writes.ts'
 
@@ -36,6 +39,8 @@ const QUIET_MS = 6_000
 const QUIET_WITHIN_MS = 120_000
 /** Comparisons of one box with another until all are equal: several times what was ever seen. */
 const COMPARISONS_MAX = 24
+/** Simulated time in which all views answer that are asked at one time, ms. */
+const ANSWER_MS_MAX = 30_000
 /** Simulated time in which a box that is well answers a write, and all have it, ms. */
 const WRITE_MS_MAX = 5_000
 const SPREAD_MS_MAX = 60_000
@@ -60,8 +65,15 @@ export function newRun(
   })
   const databases = DATABASES.slice(0, settings.databases)
   const wanderers = new Map(databases.map((name) => [name, new WanderingReader(ledger)]))
-  const rest = { exchanges: [], trace: [], progress: { offers: 0, isHealing: false }, tell }
-  return { seed, settings, world, ledger, network, boxes, databases, wanderers, ...rest }
+  const rest = {
+    exchanges: [],
+    trace: [],
+    progress: { offers: 0, told: new Set<string>(), isHealing: false },
+    tell
+  }
+  const viewers = { known: new Map(), coverage: new Coverage(ledger), waiting: new Set<Waiting>() }
+  const things = { world, ledger, network, boxes, databases, wanderers }
+  return { seed, settings, ...things, ...viewers, ...rest }
 }
 
 /** Runs until the end or until something is broken; what is broken is in the ledger. */
@@ -78,6 +90,7 @@ export async function play(run: SimRun): Promise<void> {
   }
   if (!ledger.isBroken) await heal(run)
   if (!ledger.isBroken) await rest(run)
+  if (!ledger.isBroken) await answerAll(run)
   if (!ledger.isBroken) await writeOnce(run)
   for (const name of run.databases) {
     if (!ledger.isBroken) await checkAgreement(run, name)
@@ -98,6 +111,8 @@ async function startAll(run: SimRun): Promise<void> {
     new Rogue(network, { address: 'rogue', lies: settings.lies, databases }).start()
   }
   for (const box of run.boxes) {
+    chooseViews(run, box)
+    askWhileWriting(run, box)
     if (world.chance(settings.timeless)) loseTime(run, box)
     void box.start()
   }
@@ -121,6 +136,8 @@ function takeStep(run: SimRun): void {
   const what = world.prng.fraction()
   if (database === undefined) {
     if (what < 0.5) create(run, box, name)
+  } else if (settings.views > 0 && world.chance(settings.views)) {
+    useViews(run, { box, database })
   } else if (what < 0.15) {
     void run.wanderers.get(name)?.read(database, world.prng.integer(1, 30))
   } else if (what < 0.3) {
@@ -242,6 +259,31 @@ async function rest(run: SimRun): Promise<void> {
   checkStep(run)
   for (const box of run.boxes) box.checkAcknowledged()
   await checkRest(run)
+}
+
+/** Whatever they have been through, all views answer, with all there is, and nobody waits any longer. */
+async function answerAll(run: SimRun): Promise<void> {
+  if (run.settings.views === 0) return
+  const { ledger } = run
+  const unanswered = new Set(askEverywhere(run))
+  for (const asked of unanswered) {
+    void asked.answer.then((isAnswered) => isAnswered && unanswered.delete(asked))
+  }
+  const isOver = (): boolean => unanswered.size === 0 && !isAnybodyWaiting(run)
+  if (!(await advance(run, ANSWER_MS_MAX, isOver))) {
+    const waiting = [...run.waiting].filter(({ box, life }) => box.life === life)
+    const names = [...unanswered, ...waiting].map(({ box, what }) => `${box.name} ${what}`)
+    ledger.violate('view-current', `no answer after ${ANSWER_MS_MAX} ms: ${names.join()}`)
+  }
+  if (ledger.isBroken) return
+  let isChecked = false
+  void checkViews(run).then(() => (isChecked = true))
+  if (await advance(run, ANSWER_MS_MAX, () => isChecked)) return
+  ledger.violate('view-current', 'a box does not say which views it has')
+}
+
+function isAnybodyWaiting({ waiting }: SimRun): boolean {
+  return [...waiting].some(({ box, life }) => box.life === life)
 }
 
 /** Whatever they have been through, all boxes take a write, and pass it on. */

@@ -49,6 +49,8 @@ export interface Settings {
   readonly readMsMax: number
   /** Share of boxes that start without knowing the time. */
   readonly timeless: number
+  /** Share of steps in which a program or clients do something with views; 0: no box has any. */
+  readonly views: number
   /** What the lying member does; nothing: there is none. */
   readonly lies: readonly Lie[]
 }
@@ -57,6 +59,9 @@ export interface Settings {
 const FORKED_LOGS_SHARE_MAX = 0.04
 /** A memory card that is busy. */
 const READ_MS_MAX = 60
+/** Runs in which boxes have views: each costs as much as one and a half without. */
+const VIEWED_RUNS = 0.35
+const VIEWS_SHARE_MAX = 0.4
 
 export function chooseSettings(seed: number): Settings {
   const prng = createPrng(seed ^ SETTINGS_SALT)
@@ -96,7 +101,9 @@ export function chooseSettings(seed: number): Settings {
   }
   // Equality needs no gossip at all.
   const gossipLoss = chance(0.1) ? 1 : settings.gossipLoss
-  return { ...settings, gossipLoss, readMsMax: some(READ_MS_MAX), rush: prng.fraction() }
+  const disks = { readMsMax: some(READ_MS_MAX), rush: prng.fraction() }
+  const views = chance(VIEWED_RUNS) ? prng.fraction() * VIEWS_SHARE_MAX : 0
+  return { ...settings, gossipLoss, ...disks, views }
 }
 
 /** Settings draw from a stream of their own, so that changing one leaves the run's chances alone. */
@@ -111,9 +118,9 @@ export function without(settings: Settings, name: string): Settings {
 /** Everything that `without` can take away and that is there. */
 export function presentFaults(settings: Settings): readonly string[] {
   const { lies, pageBytes, crashOnWrite, loss, duplication, gossipLoss, slow } = settings
-  const { rush, readMsMax, timeless } = settings
+  const { rush, readMsMax, timeless, views } = settings
   const links = { loss, duplication, gossipLoss, slow, pageBytes }
-  const boxes = { crashOnWrite, rush, readMsMax, timeless }
+  const boxes = { crashOnWrite, rush, readMsMax, timeless, views }
   const shares = { ...settings.shares, ...links, ...boxes, lies: lies.length }
   return Object.entries(shares).flatMap(([name, value]) => (value > 0 ? [name] : []))
 }

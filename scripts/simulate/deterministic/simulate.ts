@@ -74,7 +74,8 @@ function hashOf({ trace, world, network, boxes, databases }: SimRun): string {
   const hash = createHash('sha256')
   for (const line of trace) hash.update(`${line.atMs} ${formatLine(line)}\n`)
   hash.update(`${world.entries} ${world.print} ${world.nowMs} ${world.prng.fraction()}\n`)
-  hash.update(`${network.requests.compare} ${network.requests.page}\n`)
+  const { compare, page, views } = network.requests
+  hash.update(`${compare} ${page} ${views}\n`)
   hash.update(network.sent.digest())
   for (const box of boxes) {
     for (const name of databases) {

@@ -34,20 +34,22 @@ type Reads = Pick<
 /** The reads of a store, each of which takes its time. */
 export function slowReads(store: EventStore, time: ReadTime): Reads {
   return {
-    getMany: (keys) => read(() => store.getMany(keys), time),
-    getAll: (key) => read(() => store.getAll(key), time),
+    getMany: (keys) => readInTime(() => store.getMany(keys), time),
+    getAll: (key) => readInTime(() => store.getAll(key), time),
     scan: (range) => iterate(store.scan(range), time),
-    commits: (log, afterSeq, countMax) => read(() => store.commits(log, afterSeq, countMax), time),
-    seqBefore: (log, stamp) => read(() => store.seqBefore(log, stamp), time),
-    readEvents: (slices) => read(() => store.readEvents(slices), time),
+    commits: (log, afterSeq, countMax) =>
+      readInTime(() => store.commits(log, afterSeq, countMax), time),
+    seqBefore: (log, stamp) => readInTime(() => store.seqBefore(log, stamp), time),
+    readEvents: (slices) => readInTime(() => store.readEvents(slices), time),
     conflicts: () => iterate(store.conflicts(), time),
-    occurrences: (event) => read(() => store.occurrences(event), time),
-    damagedAt: (where) => read(() => store.damagedAt(where), time),
+    occurrences: (event) => readInTime(() => store.occurrences(event), time),
+    damagedAt: (where) => readInTime(() => store.damagedAt(where), time),
     check: (options) => iterate(store.check(options), time)
   }
 }
 
-async function read<T>(ask: () => Promise<T>, time: ReadTime): Promise<T> {
+/** What `ask` answers at the beginning of the read, or at its end. */
+export async function readInTime<T>(ask: () => Promise<T>, time: ReadTime): Promise<T> {
   const { world, life, isClosed } = time
   const msMax = time.msMax()
   if (msMax === 0) return ask()
@@ -61,7 +63,7 @@ async function read<T>(ask: () => Promise<T>, time: ReadTime): Promise<T> {
 async function* iterate<T>(source: AsyncIterable<T>, time: ReadTime): AsyncGenerator<T> {
   const iterator = source[Symbol.asyncIterator]()
   for (;;) {
-    const next = await read(() => iterator.next(), time)
+    const next = await readInTime(() => iterator.next(), time)
     if (next.done === true) return
     yield next.value
   }

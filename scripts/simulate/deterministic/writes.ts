@@ -1,13 +1,15 @@
 /** What clients write: late, early, all at one instant, twice, and against each other. */
 
 import { isLaterbaseError } from '../../../src/errors.ts'
-import type { EventInput, Json } from '../../../src/node/laterbase.ts'
+import type { AppendedEvent, EventInput, Json } from '../../../src/node/laterbase.ts'
 import type { Box } from './box.ts'
 import { note } from './run.ts'
 import type { SimRun } from './run.ts'
 
 export const NOW_MS = Date.UTC(2026, 5, 1)
 const DAY_MS = 86_400_000
+/** Keys of the last events that clients know of. */
+const KEYS_KNOWN = 30
 /** Different facts that several boxes record. */
 const SHARED_FACTS = 12
 /** Clients that wait for a box that is down, and the time in which they are all back, ms. */
@@ -25,7 +27,7 @@ interface Offer {
 
 /** Writes one batch through a client of this box. */
 export async function write(run: SimRun, box: Box, name: string): Promise<void> {
-  const offers = Array.from({ length: run.world.prng.integer(1, 4) }, () => inventEvent(run))
+  const offers = Array.from({ length: run.world.prng.integer(1, 4) }, () => inventEvent(run, name))
   await offerAll(run, { box, name, offers })
 }
 
@@ -66,6 +68,7 @@ async function offerAll(
   try {
     const { results } = await database.append(inputs, options)
     const { all, created } = ledger.acknowledge(name, results)
+    remember(run, name, results)
     box.acknowledge(name, all)
     for (const [index, result] of results.entries()) {
       if (offers[index]?.isMinted === true && result.status === 'created') ledger.minted(result.key)
@@ -85,8 +88,25 @@ async function offerAll(
   }
 }
 
-function inventEvent(run: SimRun): Offer {
-  return run.world.chance(0.4) ? sharedFact(run) : newFact(run)
+/** Keys that as_of and corrections may name. */
+function remember(run: SimRun, name: string, results: readonly AppendedEvent[]): void {
+  const keys = results.flatMap((result) => (result.status === 'rejected' ? [] : [result.key]))
+  const known = [...(run.known.get(name) ?? []), ...keys]
+  run.known.set(name, known.slice(-KEYS_KNOWN))
+}
+
+function inventEvent(run: SimRun, name: string): Offer {
+  const { world, known } = run
+  if (world.chance(0.4)) return sharedFact(run)
+  const fact = newFact(run)
+  const corrected = run.settings.views > 0 ? world.prng.pick(known.get(name) ?? []) : undefined
+  if (corrected === undefined || !world.chance(0.3)) return fact
+  const correction = { ...fact, input: { ...fact.input, corrects: corrected } }
+  // To take it back, and put nothing in its place.
+  const data = null
+  return world.chance(0.7)
+    ? correction
+    : { ...correction, data, isUnlike: false, input: { ...correction.input, data } }
 }
 
 function newFact(run: SimRun): Offer {
