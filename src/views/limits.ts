@@ -126,7 +126,7 @@ export const AGGREGATES_AT_ONCE = 16
 export const BUILD_BYTES_MAX = 48 * 1_048_576
 
 /** Of these, what an aggregate takes besides its rows and its state, about. */
-export const AGGREGATE_BYTES = 1_024
+export const AGGREGATE_BYTES = 2_560
 
 /** Bytes of events that it holds as objects before their functions are called, about: more are slow to collect. */
 export const BUILD_EVENTS_BYTES = 524_288
