@@ -19,7 +19,8 @@ import {
   BUILD_BYTES_MAX,
   BUILD_COUNTED_BYTES,
   BUILD_EVENTS_BYTES,
-  BUILD_WRITE_BYTES
+  BUILD_WRITE_BYTES,
+  WRITTEN_OUT_BYTES
 } from './limits.ts'
 import type { Fault, FoldProgram, Outcome } from './program.ts'
 import { readAhead } from './read-ahead.ts'
@@ -230,8 +231,6 @@ class WrittenOut {
   }
 }
 
-/** Of a million aggregates one in nine that was not written out counts as if. */
-const WRITTEN_OUT_BYTES = 1_048_576
 /** What an event takes as objects: about three times its text, and what is around it. */
 const PARSED_FACTOR = 3
 const EVENT_BYTES = 500

@@ -137,6 +137,9 @@ export const BUILD_COUNTED_BYTES = 8 * 1_048_576
 /** Bytes that it writes at a time. */
 export const BUILD_WRITE_BYTES = 4 * 1_048_576
 
+/** Of bits that say which aggregates were written out: of a million one in nine that was not counts as if. */
+export const WRITTEN_OUT_BYTES = 1_048_576
+
 /** Buffers of each of seven lengths that it uses again, up to 64 KiB: 2 MiB together. */
 export const ROW_BUFFERS = 16
 

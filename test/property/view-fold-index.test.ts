@@ -42,7 +42,8 @@ const SMALL_BUILDS = {
   AGGREGATE_BYTES: 700,
   BUILD_EVENTS_BYTES: 4_000,
   BUILD_COUNTED_BYTES: 3_000,
-  BUILD_WRITE_BYTES: 300
+  BUILD_WRITE_BYTES: 300,
+  WRITTEN_OUT_BYTES: 1
 }
 
 const folder = createFolder()
@@ -105,13 +106,14 @@ test('a build that writes out what it cannot hold has the records of one that ho
 })
 
 test('states that say not all of themselves are the same wherever updates and builds were cut', async () => {
-  makeSmall({ ...SMALL, RUN_ROWS: 8 })
   await fc.assert(
     fc.asyncProperty(
       fc.constantFrom('inexact', 'inexact', 'careless'),
+      fc.constantFrom(2, 4, 8),
       foldPlans({ subjects: ['a'], updates: 12 }),
       fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1 }),
-      async (name, { updates }, cuts) => {
+      async (name, rows, { updates }, cuts) => {
+        makeSmall({ ...SMALL, RUN_ROWS: rows })
         const held = new HeldFold(foldProgram(name))
         for (const update of updates) await held.update(update)
         const [events, parts] = [held.inOrder, new HeldFold(foldProgram(name))]
