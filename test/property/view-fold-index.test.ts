@@ -38,8 +38,7 @@ const SMALL = {
 }
 /** Builds that hold, call for and write a few rows at a time. */
 const SMALL_BUILDS = {
-  BUILD_BYTES_MAX: 2_500,
-  AGGREGATE_BYTES: 700,
+  AGGREGATE_BYTES: 50,
   BUILD_EVENTS_BYTES: 4_000,
   BUILD_COUNTED_BYTES: 3_000,
   BUILD_WRITE_BYTES: 300,
@@ -90,11 +89,12 @@ test('a build that writes out what it cannot hold has the records of one that ho
       foldNames(),
       foldPlans(),
       fc.integer({ min: 1, max: 9 }),
-      async (name, { updates }, chunk) => {
+      fc.constantFrom(200, 500, 1_000),
+      async (name, { updates }, chunk, bytes) => {
         const held = new HeldFold(foldProgram(name))
         for (const update of updates) await held.update(update)
         for (const program of [foldProgram(name), calledFold(name)]) {
-          makeSmall(SMALL_BUILDS)
+          makeSmall({ ...SMALL_BUILDS, BUILD_BYTES_MAX: bytes })
           const built = new HeldFold(program)
           await built.build(held.inOrder, chunk)
           await expectSame(held, built)
@@ -109,10 +109,10 @@ test('states that say not all of themselves are the same wherever updates and bu
   await fc.assert(
     fc.asyncProperty(
       fc.constantFrom('inexact', 'inexact', 'careless'),
-      fc.constantFrom(2, 4, 8),
+      fc.record({ rows: fc.constantFrom(2, 4, 8), bytes: fc.constantFrom(100, 250, 500) }),
       foldPlans({ subjects: ['a'], updates: 12 }),
       fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1 }),
-      async (name, rows, { updates }, cuts) => {
+      async (name, { rows, bytes }, { updates }, cuts) => {
         makeSmall({ ...SMALL, RUN_ROWS: rows })
         const held = new HeldFold(foldProgram(name))
         for (const update of updates) await held.update(update)
@@ -123,7 +123,7 @@ test('states that say not all of themselves are the same wherever updates and bu
           at = end
         }
         await expectSame(parts, held)
-        makeSmall({ ...SMALL_BUILDS, BUILD_BYTES_MAX: 1_000, BUILD_EVENTS_BYTES: 500 })
+        makeSmall({ ...SMALL_BUILDS, BUILD_BYTES_MAX: bytes, BUILD_EVENTS_BYTES: 500 })
         for (const program of [foldProgram(name), calledFold(name)]) {
           const built = new HeldFold(program)
           await built.build(events, cuts[0] ?? 1)
