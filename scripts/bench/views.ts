@@ -1,17 +1,19 @@
 /**
- * V1 to V6: views over a million events, all in one process a run. Building is measured beside a scan of
+ * V1 to V7: views over a million events, all in one process a run. Building is measured beside a scan of
  * ClassicLevel that calls the same function; the rest is milliseconds, beside 1 ms.
  */
 
 import { withChild } from './child.ts'
 import type { Child } from './child.ts'
 import type { RawApi } from './raw-process.ts'
-import { rounded, scaled, withFolder } from './row.ts'
+import type { SandboxApi } from './sandbox-process.ts'
+import { rounded, runPairs, scaled, withFolder } from './row.ts'
 import type { Bar, Bench, Row } from './row.ts'
 import { median, quantile } from './statistics.ts'
 import type { ViewApi, ViewName } from './view-process.ts'
 
 const EVENTS = 1_000_000
+const SANDBOXED_EVENTS = 100_000
 const QUESTIONS = 300
 const CHANGES = 200
 /** Of a fold of one key: each costs what lies behind it. */
@@ -30,7 +32,23 @@ export async function measureViews(bench: Bench): Promise<readonly Row[]> {
     const told = figures.map(([name, value]) => `${name} ${rounded(value)}`).join(', ')
     bench.progress(`views ${run}/${bench.runs}: ${told}`)
   }
-  return ROWS.map((row) => rowOf(row, runs))
+  return [...ROWS.map((row) => rowOf(row, runs)), await measureSandbox(bench)]
+}
+
+/** V7: the same map as text in the sandbox, beside the functions. */
+async function measureSandbox(bench: Bench): Promise<Row> {
+  const count = scaled(bench, SANDBOXED_EVENTS, 2_000)
+  const events = (seed: number, isScript: boolean): Promise<number> =>
+    withChild<SandboxApi, number>('sandbox-process', (child) =>
+      child.call('map', { seed, count, isScript })
+    )
+  const pairs = await runPairs(bench, 'V7', {
+    ours: (seed) => events(seed, true),
+    raw: (seed) => events(seed, false)
+  })
+  const bar: Bar = { better: 'higher', floor: 1 / 20, aim: 1 / 8 }
+  const what = 'map as text in the sandbox / the same function'
+  return { id: 'V7', what, unit: 'events/s', bar, notes: [], ...pairs }
 }
 
 interface ViewRow {

@@ -44,19 +44,19 @@ class LevelDerivedReader implements DerivedReader {
   async get(key: Uint8Array): Promise<Uint8Array | undefined> {
     const at = this.#snapshot === undefined ? {} : { snapshot: this.#snapshot }
     const bytes = bufferOf(key)
-    const sealed = await named(this.db.get(bytes, at))
+    const sealed = await named(() => this.db.get(bytes, at))
     return sealed === undefined ? undefined : intact(bytes, sealed)
   }
 
   async scan(range: DerivedRange): Promise<readonly DerivedRecord[]> {
-    return (await named(this.#iterator(range).all())).map(recordOf)
+    return (await named(() => this.#iterator(range).all())).map(recordOf)
   }
 
   async *chunks(range: DerivedRange): AsyncGenerator<readonly DerivedRecord[]> {
-    const iterator = this.#iterator(range)
+    const iterator = await named(async () => this.#iterator(range))
     try {
       for (;;) {
-        const entries = await named(iterator.nextv(SCAN_CHUNK))
+        const entries = await named(() => iterator.nextv(SCAN_CHUNK))
         if (entries.length === 0) return
         yield entries.map(recordOf)
       }
@@ -96,7 +96,11 @@ class LevelDerivedStore extends LevelDerivedReader implements DerivedStore {
   #closed: Promise<void> | undefined
 
   snapshot(): DerivedSnapshot {
-    return new LevelDerivedSnapshot(this.db, this.db.snapshot())
+    try {
+      return new LevelDerivedSnapshot(this.db, this.db.snapshot())
+    } catch (error) {
+      throw toldError(error)
+    }
   }
 
   write(changes: readonly DerivedChange[]): Promise<void> {
@@ -123,7 +127,7 @@ class LevelDerivedStore extends LevelDerivedReader implements DerivedStore {
 
   async diskBytes(prefix: Uint8Array): Promise<number> {
     const { gte, lt } = boundsOf(prefix)
-    return this.db.approximateSize(gte, lt)
+    return named(async () => this.db.approximateSize(gte, lt))
   }
 
   close(): Promise<void> {
@@ -135,7 +139,7 @@ class LevelDerivedStore extends LevelDerivedReader implements DerivedStore {
     if (this.#closed !== undefined) {
       return Promise.reject(new LaterbaseError('LATERBASE_CLOSED', 'the views are closed'))
     }
-    const done = this.#last.then(() => named(operation()))
+    const done = this.#last.then(() => named(operation))
     this.#last = done.catch(() => undefined)
     return done
   }
@@ -163,12 +167,19 @@ function intact(key: Buffer, sealed: Buffer): Buffer {
   throw new LaterbaseError('LATERBASE_STORE_CORRUPT', message)
 }
 
-async function named<T>(operation: Promise<T>): Promise<T> {
+async function named<T>(operation: () => Promise<T>): Promise<T> {
   try {
-    return await operation
+    return await operation()
   } catch (error) {
-    throw namedError(error)
+    throw toldError(error)
   }
+}
+
+/** A handle that is not open was closed: by whoever closed the store, and that it failed was told before. */
+function toldError(error: unknown): unknown {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  if (!code.endsWith('_NOT_OPEN')) return namedError(error)
+  return new LaterbaseError('LATERBASE_CLOSED', 'the views are closed', { cause: error })
 }
 
 function boundsOf(prefix: Uint8Array): { gte: Buffer; lt: Buffer } {

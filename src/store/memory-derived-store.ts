@@ -16,7 +16,10 @@ export function createMemoryDerivedStore(): DerivedStore {
   return new MemoryDerivedStore()
 }
 
-/** Records in order; never changed in place, so that whoever holds them has a snapshot. */
+/**
+ * Records in order; never changed in place, so that whoever holds them has a snapshot. What a batch changes is laid
+ * over them in one pass: pieces put in one by one move all that is behind, again and again.
+ */
 type Records = readonly DerivedRecord[]
 
 class MemoryDerivedReader implements DerivedReader {
@@ -57,34 +60,29 @@ class MemoryDerivedStore extends MemoryDerivedReader implements DerivedStore {
   #isClosed = false
 
   constructor() {
-    super(() => this.#held)
+    super(() => this.#open())
   }
 
   snapshot(): DerivedSnapshot {
-    const held = this.#held
-    return new MemoryDerivedSnapshot(() => held)
+    const held = this.#open()
+    return new MemoryDerivedSnapshot(() => {
+      this.#open()
+      return held
+    })
   }
 
   async write(changes: readonly DerivedChange[]): Promise<void> {
-    this.#expectOpen()
-    const held = [...this.#held]
-    for (const { key, value } of changes) {
-      const at = placeOf(held, key)
-      const found = held[at]
-      const isHeld = found !== undefined && compareBytes(found.key, key) === 0
-      held.splice(at, isHeld ? 1 : 0, ...(value === undefined ? [] : [{ key, value }]))
-    }
-    this.#held = held
+    this.#held = withChanges(this.#open(), changes)
   }
 
   async clear(prefix: Uint8Array): Promise<void> {
-    this.#expectOpen()
-    this.#held = this.#held.filter(
+    this.#held = this.#open().filter(
       ({ key }) => compareBytes(key.subarray(0, prefix.length), prefix) !== 0
     )
   }
 
   async diskBytes(): Promise<number> {
+    this.#open()
     return 0
   }
 
@@ -92,9 +90,28 @@ class MemoryDerivedStore extends MemoryDerivedReader implements DerivedStore {
     this.#isClosed = true
   }
 
-  #expectOpen(): void {
+  #open(): Records {
     if (this.#isClosed) throw new LaterbaseError('LATERBASE_CLOSED', 'the views are closed')
+    return this.#held
   }
+}
+
+/** Of several changes of one key the last one counts. */
+function withChanges(held: Records, changes: readonly DerivedChange[]): Records {
+  const sorted = changes.toSorted((a, b) => compareBytes(a.key, b.key))
+  const records: DerivedRecord[] = []
+  let at = 0
+  for (const [index, { key, value }] of sorted.entries()) {
+    const next = sorted[index + 1]
+    if (next !== undefined && compareBytes(next.key, key) === 0) continue
+    const place = placeOf(held, key)
+    for (; at < place; at += 1) records.push(held[at] as DerivedRecord)
+    const found = held[at]
+    if (found !== undefined && compareBytes(found.key, key) === 0) at += 1
+    if (value !== undefined) records.push({ key, value })
+  }
+  for (; at < held.length; at += 1) records.push(held[at] as DerivedRecord)
+  return records
 }
 
 /** Where a key stands, or would. */

@@ -69,7 +69,26 @@ describe.each(Object.entries(STORES))('a store of derived records %s', (_name, o
     await store.clear(Uint8Array.of(1, 255))
     expect(await shown(store)).toEqual(['01=07', '02=07', '0200=07'])
     await store.close()
-    await expect(store.write([])).rejects.toMatchObject({ code: 'LATERBASE_CLOSED' })
+  })
+
+  test('says of everything that it is asked when it is closed that it is', async () => {
+    const store = await open()
+    await store.write([{ key: Uint8Array.of(1), value: Uint8Array.of(7) }])
+    const snapshot = store.snapshot()
+    await store.close()
+    await store.close()
+    await snapshot.release()
+    const asked = [
+      () => store.write([]),
+      () => store.get(Uint8Array.of(1)),
+      () => snapshot.get(Uint8Array.of(1)),
+      () => store.scan(ALL),
+      () => store.chunks(ALL)[Symbol.asyncIterator]().next(),
+      () => store.clear(Uint8Array.of(1)),
+      () => store.diskBytes(Uint8Array.of(1)),
+      async () => store.snapshot().release()
+    ]
+    for (const ask of asked) await expect(ask()).rejects.toMatchObject({ code: 'LATERBASE_CLOSED' })
   })
 })
 

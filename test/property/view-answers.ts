@@ -3,6 +3,7 @@
 import { expect } from 'vitest'
 
 import { present } from '../../src/core/assert.ts'
+import { toHex } from '../../src/core/bytes.ts'
 import { keyAfter, keyTimeMs, parseEventKey } from '../../src/core/event-key.ts'
 import { stampAt } from '../../src/core/hybrid-logical-clock.ts'
 import { systemHasher } from '../../src/node/system.ts'
@@ -10,13 +11,14 @@ import type { ViewAnswer, ViewQuery } from '../../src/node/views.ts'
 import { parseTime } from '../../src/schema/time.ts'
 import type { EventStore } from '../../src/store/event-store.ts'
 import { nativeProgram } from '../../src/views/native-program.ts'
-import type { MapProgram } from '../../src/views/program.ts'
+import type { ViewProgram } from '../../src/views/program.ts'
 import { PLACE_BYTES } from '../../src/views/view-index.ts'
 import type { IndexedEvent } from '../../src/views/view-index.ts'
 import { modelAnswer, modelRows } from './map-model.ts'
-import type { ModelAnswer } from './map-model.ts'
-import { placeText } from './map-plans.ts'
-import { DEFINITIONS, askedOf } from './view-questions.ts'
+import { foldAnswer, foldFaults } from './fold-model.ts'
+import type { Asked, ModelAnswer } from './map-model.ts'
+import { indexQuery, placeText } from './map-plans.ts'
+import { DEFINITIONS, askedOf, kindOf } from './view-questions.ts'
 import { countedOf, coveredEvents, keyText, pastOf, scratchDigest } from './view-scratch.ts'
 import type { Past } from './view-scratch.ts'
 
@@ -27,10 +29,8 @@ export function definitionOf(name: string): (typeof DEFINITIONS)[string] {
   return present(DEFINITIONS[name], 'a definition')
 }
 
-export function programOf(name: string): MapProgram {
-  const program = nativeProgram({ ...definitionOf(name), name: 'any' }, systemHasher)
-  if (program.type !== 'map') throw new Error('a map is expected')
-  return program
+export function programOf(name: string): ViewProgram {
+  return nativeProgram({ ...definitionOf(name), name: 'any' }, systemHasher)
 }
 
 export interface Answered {
@@ -48,21 +48,43 @@ export async function expectAnswer(
   const said = `${definition} ${JSON.stringify(query)}`
   const covered = [...(await coveredEvents(store, answer.lc)).values()]
   const counted = countedOf(covered, program.events)
-  const all = modelRows(program, counted, NO_LIMITS)
   const past = countedOf(pastOf(covered, await pastAsked(store, query)), program.events)
-  const { rows } = modelRows(program, past, NO_LIMITS)
-  const asked = present(askedOf(query, program.reducer !== undefined), `refused: ${said}`)
+  const asked = present(askedOf(query, kindOf(definitionOf(definition))), `refused: ${said}`)
   const times = { before: undefined, recordedBy: undefined }
-  const expected = modelAnswer(rows, { ...asked, ...times }, program.reducer)
+  const expected = answerOf(program, past, { ...asked, ...times })
   expect(shownAnswer(answer), said).toEqual({
     rows: expected.rows.map(({ key, value }) => ({ key, value })),
     total: expected.totalRows,
     offset: expected.offset,
-    faults: all.faults + expected.faults
+    faults: faultsOf(program, counted) + expected.faults
   })
   expect(answer.digest, said).toBe(await scratchDigest(program, counted))
   expectEvents({ query, answer }, expected, covered)
   return past.length < counted.length
+}
+
+export function answerOf(
+  program: ViewProgram,
+  events: readonly IndexedEvent[],
+  asked: Asked
+): ModelAnswer {
+  if (program.type === 'map') {
+    return modelAnswer(modelRows(program, events, NO_LIMITS).rows, asked, program.reducer)
+  }
+  const { rows, faults } = foldAnswer(program, events, indexQuery(asked, 1_000))
+  return {
+    rows: rows.map(({ key, value }) => ({ key, value, place: undefined })),
+    causes: rows.map(({ causes }) => causes.map(toHex)),
+    totalRows: undefined,
+    offset: undefined,
+    faults
+  }
+}
+
+/** Of how many events a function fails. */
+function faultsOf(program: ViewProgram, events: readonly IndexedEvent[]): number {
+  if (program.type === 'map') return modelRows(program, events, NO_LIMITS).faults
+  return foldFaults(program, events).length
 }
 
 function shownAnswer(answer: ViewAnswer): unknown {

@@ -9,7 +9,7 @@ import type { Json } from '../../src/core/json.ts'
 import { compareViewKeys } from '../../src/core/views/collation.ts'
 import type { ViewQuery } from '../../src/node/views.ts'
 import { formatTime } from '../../src/schema/time.ts'
-import type { MapView } from '../../src/views/define-view.ts'
+import type { FoldView, MapView } from '../../src/views/define-view.ts'
 import { event } from './arbitraries.ts'
 import type { Asked, AskedRange } from './map-model.ts'
 
@@ -18,7 +18,8 @@ interface Content {
   readonly v?: Json
 }
 
-type Definition = Omit<MapView<Content | null>, 'name'>
+type Definition =
+  Omit<MapView<Content | null>, 'name'> | Omit<FoldView<Content | null, Json[], Json>, 'name'>
 
 /** Each of other functions; what they emit is fit for some reducers only. */
 export const DEFINITIONS: Readonly<Record<string, Definition>> = {
@@ -35,6 +36,21 @@ export const DEFINITIONS: Readonly<Record<string, Definition>> = {
   joined: {
     map: ({ data, key }, emit) => emit([data?.k ?? 'none'], key.slice(-2)),
     reduce: (_keys, values) => values.map(String).join('')
+  },
+  fold: {
+    key: ({ data }) => data?.k,
+    initial: () => [],
+    apply: (state, { data, key }) => {
+      if (data?.v === 3) throw new Error('three')
+      return [...state, `${key.slice(-1)}${JSON.stringify(data?.v)}`]
+    },
+    final: (state) => state.map(String).join()
+  },
+  'effective fold': {
+    events: 'effective',
+    key: ({ data }) => [data?.k ?? null, 'effective'],
+    initial: () => [],
+    apply: (state, { key }) => [...state, key.slice(-2)]
   },
   'effective rows': {
     events: 'effective',
@@ -131,13 +147,20 @@ function defined(members: object): ViewQuery {
   return Object.fromEntries(given)
 }
 
-/** What a query asks of a map; undefined for one that is refused. */
+export type ViewKind = 'rows' | 'reduced' | 'folded'
+
+export function kindOf(definition: Definition): ViewKind {
+  if (!('map' in definition)) return 'folded'
+  return definition.reduce === undefined ? 'rows' : 'reduced'
+}
+
+/** What a query asks of a view; undefined for one that is refused. */
 export function askedOf(
   query: ViewQuery,
-  hasReducer: boolean
+  kind: ViewKind
 ): Omit<Asked, 'before' | 'recordedBy'> | undefined {
   const { descending = false, skip = 0, limit = Number.MAX_SAFE_INTEGER } = query
-  const reduce = reduceOf(query, hasReducer)
+  const reduce = reduceOf(query, kind)
   const ranges = rangesOf(query)
   if (reduce === undefined || ranges === undefined) return undefined
   if (query.include_events === true && reduce !== 'rows') return undefined
@@ -145,9 +168,10 @@ export function askedOf(
   return { ranges, descending, skip, limit, reduce }
 }
 
-function reduceOf(query: ViewQuery, hasReducer: boolean): Asked['reduce'] | undefined {
+function reduceOf(query: ViewQuery, kind: ViewKind): Asked['reduce'] | undefined {
   const { reduce, group, group_level: level } = query
-  if (!hasReducer) {
+  if (kind === 'folded') return reduce === false || level !== undefined ? undefined : 'keys'
+  if (kind === 'rows') {
     return reduce === true || group === true || level !== undefined ? undefined : 'rows'
   }
   if (reduce === false) return group === true || level !== undefined ? undefined : 'rows'
