@@ -136,6 +136,11 @@ export function rowBytes({ bytes }: Pick<FoldRow, 'bytes'>): number {
   return ROW_HEADER_BYTES + bytes.length
 }
 
+/** Of the event of a record of one row. */
+export function singleRowBytes(record: Uint8Array): number {
+  return record.length - ROW_HEADER_BYTES
+}
+
 /** Where it ends. */
 export function writeRow(into: Uint8Array, at: number, row: FoldRow): number {
   const { buffer, byteOffset } = into

@@ -126,7 +126,7 @@ export const AGGREGATES_AT_ONCE = 16
 export const BUILD_BYTES_MAX = 48 * 1_048_576
 
 /** Of these, what an aggregate takes besides its rows and its state, about. */
-export const AGGREGATE_BYTES = 1_024
+export const AGGREGATE_BYTES = 2_560
 
 /** Bytes of events that it holds as objects before their functions are called, about: more are slow to collect. */
 export const BUILD_EVENTS_BYTES = 524_288
@@ -136,6 +136,9 @@ export const BUILD_COUNTED_BYTES = 8 * 1_048_576
 
 /** Bytes that it writes at a time. */
 export const BUILD_WRITE_BYTES = 4 * 1_048_576
+
+/** Of bits that say which aggregates were written out: of a million one in nine that was not counts as if. */
+export const WRITTEN_OUT_BYTES = 1_048_576
 
 /** Buffers of each of seven lengths that it uses again, up to 64 KiB: 2 MiB together. */
 export const ROW_BUFFERS = 16

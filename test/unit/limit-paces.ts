@@ -89,6 +89,7 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'BUILD_COUNTED_BYTES',
     'BUILD_WRITE_BYTES',
     'ROW_BUFFERS',
+    'WRITTEN_OUT_BYTES',
     'TRIAL_ORDERS',
     'TRIAL_BATCH_EVENTS'
   ],
