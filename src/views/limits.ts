@@ -14,8 +14,16 @@ export const ANSWER_BYTES_MAX = 33_554_432
 /** Rows read at a time for an answer: as many as a run or two of the tree has. */
 export const QUERY_CHUNK = 256
 
-/** Rows of a build in one batch. */
-export const BUILD_BATCH = 4_096
+/** Records of a build in one batch: leaves of some 4 KiB, and one above each. */
+export const BUILD_BATCH = 512
+
+/**
+ * Bytes of rows that a build of a map holds in memory to sort them; of more it writes parts of this size, which it
+ * merges.
+ */
+export const SORT_BYTES_MAX = 24 * 1_048_576
+/** Bytes of rows of such a part in one record. */
+export const SORT_RECORD_BYTES = 65_536
 
 /** Events of one batch of an update, a commit apart: whole commits, so that none is seen in part. */
 export const EVENTS_AT_ONCE = 2_000
@@ -31,6 +39,11 @@ export const RUNS_READ_AT_ONCE = 32
  * lowest of a view of ten million rows have some 2,500.
  */
 export const UPPER_RUNS_MAX = 16_384
+
+/** Stretches of the lowest runs, of some 64 entries, that are put together for one range: a group's in most views. */
+export const STRETCHES_AT_ONCE = 8
+/** As many are kept for one question or change: some 3 MiB. */
+export const STRETCHES_MAX = 256
 
 /** Rows that a map may emit for one event: a delivery note of thousands of lines is not yet a fault. */
 export const EMITS_MAX = 10_000

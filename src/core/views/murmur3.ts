@@ -6,24 +6,26 @@
 
 import { wordAt } from '../bytes.ts'
 
-/** The four words of the hash, unsigned. */
+/** The four words of the hash, unsigned, of all bytes or of those from `from` on. */
 export function murmur3(
   bytes: Uint8Array,
-  seed: number
+  seed: number,
+  from = 0
 ): readonly [number, number, number, number] {
   let [h1, h2, h3, h4] = [seed, seed, seed, seed]
-  const bodyLength = bytes.length - (bytes.length % 16)
-  for (let at = 0; at < bodyLength; at += 16) {
+  const length = bytes.length - from
+  const end = from + length - (length % 16)
+  for (let at = from; at < end; at += 16) {
     h1 = Math.imul(rotate((h1 ^ mixFirst(wordAt(bytes, at))) | 0, 19) + h2, 5) + 0x561ccd1b
     h2 = Math.imul(rotate((h2 ^ mixSecond(wordAt(bytes, at + 4))) | 0, 17) + h3, 5) + 0x0bcaa747
     h3 = Math.imul(rotate((h3 ^ mixThird(wordAt(bytes, at + 8))) | 0, 15) + h4, 5) + 0x96cd1c35
     h4 = Math.imul(rotate((h4 ^ mixFourth(wordAt(bytes, at + 12))) | 0, 13) + h1, 5) + 0x32ac3b17
   }
   // Bytes beyond the end read as 0, and words of 0 change nothing: the tail needs no cases.
-  h1 ^= mixFirst(wordAt(bytes, bodyLength)) ^ bytes.length
-  h2 ^= mixSecond(wordAt(bytes, bodyLength + 4)) ^ bytes.length
-  h3 ^= mixThird(wordAt(bytes, bodyLength + 8)) ^ bytes.length
-  h4 ^= mixFourth(wordAt(bytes, bodyLength + 12)) ^ bytes.length
+  h1 ^= mixFirst(wordAt(bytes, end)) ^ length
+  h2 ^= mixSecond(wordAt(bytes, end + 4)) ^ length
+  h3 ^= mixThird(wordAt(bytes, end + 8)) ^ length
+  h4 ^= mixFourth(wordAt(bytes, end + 12)) ^ length
   h1 = (h1 + h2 + h3 + h4) | 0
   const [f1, f2, f3, f4] = [
     avalanche(h1),
