@@ -1,6 +1,6 @@
 /**
  * Which events count in a view of what is effective: those that no other corrects, and of several that
- * correct one event the highest (protocols/event/spec.md, section 5).
+ * correct one event the highest, unless what they correct was passed over (protocols/event/spec.md, section 5).
  *
  * Decided for each event from the events around it, and so from the set alone: in whatever order they came.
  * How those are found, and when an event is looked at again, is the engine's.
@@ -30,16 +30,19 @@ export interface Surroundings {
   readonly isCorrected: boolean
   /** Of an event that corrects another: the places of all that correct that one, this one among them or not. */
   readonly rivals: Iterable<Uint8Array>
+  /** Of an event that corrects another: a higher key corrects that one too, or that one is passed over itself. */
+  readonly isPassedOver: boolean
 }
 
 /** Whether an event counts where what is effective is asked for. */
 export function isEffective(
   event: Pick<ViewEvent, 'key' | 'corrects' | 'data'>,
   place: Uint8Array,
-  { isCorrected, rivals }: Surroundings
+  { isCorrected, rivals, isPassedOver }: Surroundings
 ): boolean {
   if (isCorrected || isRetraction(event)) return false
   if (correctedKey(event) === undefined) return true
+  if (isPassedOver) return false
   for (const rival of rivals) if (compareBytes(rival, place) > 0) return false
   return true
 }

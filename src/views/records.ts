@@ -19,7 +19,7 @@ export const TAG = {
   foldRow: 0x30,
   foldCheckpoint: 0x31,
   foldHead: 0x32,
-  /** corrected key, place of the event that corrects it → whether that is a retraction */
+  /** corrected key, place of the event that corrects it → whether that is passed over */
   correction: 0x40,
   /** one record: see view-engine.ts */
   state: 0x50

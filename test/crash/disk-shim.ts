@@ -21,6 +21,8 @@ export interface Fault {
   readonly at: number
   /** Only calls on paths that contain this count. */
   readonly only?: string
+  /** Only calls of this name count. */
+  readonly call?: string
 }
 
 /**
@@ -72,7 +74,8 @@ export function shimEnvironment(place: ShimPlace, fault?: Fault): Record<string,
     UV_USE_IO_URING: '0',
     ...(place.space !== undefined && { DISK_SHIM_SPACE: place.space }),
     ...(fault !== undefined && { DISK_SHIM_FAULT: `${fault.action}@${fault.at}` }),
-    ...(fault?.only !== undefined && { DISK_SHIM_ONLY: fault.only })
+    ...(fault?.only !== undefined && { DISK_SHIM_ONLY: fault.only }),
+    ...(fault?.call !== undefined && { DISK_SHIM_CALL: fault.call })
   }
 }
 

@@ -7,6 +7,7 @@
  * POSIX instead, which promises a name only after a sync of its directory.
  */
 
+import { appendFileSync } from 'node:fs'
 import { lstat, readFile, readdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
@@ -31,6 +32,8 @@ export interface Call {
   readonly kind: string
   readonly name: string
   readonly path: string
+  /** What the process had said that it does, if it does. */
+  readonly step: string
 }
 
 export interface Journal {
@@ -46,6 +49,12 @@ export interface Journal {
 export interface Before {
   readonly names: Names
   readonly sizes: ReadonlyMap<number, number>
+}
+
+/** For a process under the shim to say in its journal what it does from here on. */
+export function noteStep(step: string): void {
+  const journal = process.env['DISK_SHIM_JOURNAL']
+  if (journal !== undefined) appendFileSync(journal, `step\t${step}\n`)
 }
 
 export async function readTree(dir: string): Promise<Before> {
@@ -84,6 +93,7 @@ class JournalReader implements Journal {
   readonly changes: Change[] = []
   readonly durable: Map<number, number>
   fault: Call | undefined
+  #step = ''
   readonly #names: Names
   readonly #promise: NamePromise
 
@@ -95,8 +105,10 @@ class JournalReader implements Journal {
 
   take(fields: readonly string[]): void {
     const [type, first = '', second = '', third = ''] = fields
-    if (type === 'call') this.calls.push({ kind: first, name: second, path: third })
-    if (type === 'fault') this.fault = { kind: '', name: second, path: third }
+    const step = this.#step
+    if (type === 'step') this.#step = first
+    if (type === 'call') this.calls.push({ kind: first, name: second, path: third, step })
+    if (type === 'fault') this.fault = { kind: '', name: second, path: third, step }
     if (type === 'create' || type === 'mkdir') {
       const ino = type === 'create' ? Number(second) : undefined
       if (ino !== undefined) this.durable.set(ino, 0)

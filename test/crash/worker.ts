@@ -14,6 +14,7 @@ import { createLaterbase } from '../../src/index.ts'
 import type { Database, Laterbase } from '../../src/index.ts'
 import { WRITE_BUFFER_BYTES } from '../../src/store/limits.ts'
 import { openLevel } from '../../src/store/open-level.ts'
+import { lookAtViews, storedViews, useViews } from './view-load.ts'
 import { DATABASE, eventsOf } from './workload.ts'
 import type { Offer, Plan, Word } from './workload.ts'
 
@@ -42,12 +43,8 @@ say({ type: 'done' })
 
 async function live(): Promise<void> {
   if (plan.load === 'rotation') return rotate()
-  const node = await createLaterbase({
-    dir: plan.dir,
-    name: 'crashing',
-    mdns: false,
-    listen: ['/ip4/127.0.0.1/tcp/0']
-  })
+  if (plan.load === 'viewed') return lookTwice()
+  const node = await openNode()
   say({ type: 'ready' })
   const { database } = await node.createDatabase(DATABASE)
   say({ type: 'created' })
@@ -55,6 +52,30 @@ async function live(): Promise<void> {
   if (plan.load === 'busy') await beBusy(database)
   if (plan.load === 'short') await beShort(node, database)
   if (plan.load === 'stubborn') await beStubborn(database)
+  if (plan.load === 'stock') await append(database, offerOf(2_100, 50))
+  if (plan.load === 'views') {
+    await useViews(database, (count) => append(database, offerOf(count, 50)))
+  }
+  if (plan.load === 'views' || plan.load === 'stock') await node.close()
+}
+
+function openNode(): Promise<Laterbase> {
+  const listen = ['/ip4/127.0.0.1/tcp/0']
+  return createLaterbase({ dir: plan.dir, name: 'crashing', mdns: false, listen })
+}
+
+async function lookTwice(): Promise<void> {
+  const tell = async (): Promise<void> => {
+    say({ type: 'stored', ...(await storedViews(plan.dir)) })
+  }
+  await tell()
+  for (let life = 0; life < 2; life += 1) {
+    const node = await openNode()
+    const { database } = await node.createDatabase(DATABASE)
+    await lookAtViews(database, say)
+    await node.close()
+    await tell()
+  }
 }
 
 async function beBusy(database: Database): Promise<void> {

@@ -28,6 +28,12 @@ export type Load =
   | 'short'
   /** Appends until somebody says that it is enough; refused ones are offered again. */
   | 'stubborn'
+  /** Appends what views are built of. */
+  | 'stock'
+  /** Views: defined, asked, written under, replaced, removed. */
+  | 'views'
+  /** Views of a life before, in two lives: compared with fresh ones. */
+  | 'viewed'
   /** A bare LevelDB: a batch that is not synced, a rotation of the log file, one that is. */
   | 'rotation'
 
@@ -44,6 +50,13 @@ export interface Plan {
 }
 
 /** What a process says, one line of JSON each. */
+export interface StoredViews {
+  /** By view the number of the build that answers for it. */
+  readonly named: Readonly<Record<string, number>>
+  /** The numbers of all builds of which there is anything. */
+  readonly builds: readonly number[]
+}
+
 export type Word =
   | { readonly type: 'ready' }
   | { readonly type: 'created' }
@@ -52,6 +65,15 @@ export type Word =
   | { readonly type: 'refused'; readonly reason: string }
   /** The reader has handed on these events; they are before `cursor`. */
   | { readonly type: 'read'; readonly cursor: string; readonly ids: readonly string[] }
+  /** A view that was found, beside a fresh one. */
+  | {
+      readonly type: 'viewed'
+      readonly view: string
+      readonly isEqual: boolean
+      readonly rows: number
+    }
+  /** Views as they lie on the disk, while no node has them open. */
+  | ({ readonly type: 'stored' } & StoredViews)
   /** Nothing more will be done. */
   | { readonly type: 'done' }
 

@@ -42,12 +42,23 @@ function effectiveOf(set: readonly Held[]): string[] {
     const named = KEYS.find((key) => key === event.corrects?.toUpperCase())
     return named === event.key ? undefined : named
   }
+  const rivalsOf = (key: string): Held[] => set.filter((other) => correctionOf(other) === key)
+  const passedOver = new Set<Held>()
+  for (let before = -1; before < passedOver.size;) {
+    before = passedOver.size
+    for (const each of set) {
+      const corrected = correctionOf(each)
+      if (corrected === undefined) continue
+      const isLower = rivalsOf(corrected).some(({ event }) => event.key > each.event.key)
+      const isOfOne = [...passedOver].some(({ event }) => event.key === corrected)
+      if (isLower || isOfOne) passedOver.add(each)
+    }
+  }
   const isOut = (each: Held): boolean => {
     const corrected = correctionOf(each)
-    if (set.some((other) => correctionOf(other) === each.event.key)) return true
+    if (rivalsOf(each.event.key).length > 0 || passedOver.has(each)) return true
     if (corrected === undefined) return false
-    const rivals = set.filter((other) => correctionOf(other) === corrected)
-    const highest = rivals
+    const highest = rivalsOf(corrected)
       .map(({ id }) => id)
       .sort()
       .at(-1)
@@ -59,32 +70,38 @@ function effectiveOf(set: readonly Held[]): string[] {
     .sort()
 }
 
-/** As an engine keeps it: of what comes only the events around it are looked at again. */
+/** Each decided from what is around it. */
 class Kept {
   readonly #events = new Map<string, Held>()
-  readonly #counting = new Set<string>()
 
   take(each: Held): void {
     this.#events.set(each.id, each)
-    const corrected = correctedKey(each.event)
-    for (const other of [each, ...this.#of(corrected), ...this.#correctionsOf(corrected)]) {
-      if (this.#counts(other)) this.#counting.add(other.id)
-      else this.#counting.delete(other.id)
-    }
   }
 
   counting(): string[] {
-    return [...this.#counting].sort()
+    const those = [...this.#events.values()].filter((each) => this.#counts(each))
+    return those.map(({ id }) => id).sort()
   }
 
-  #counts({ event, place }: Held): boolean {
+  #counts(each: Held): boolean {
+    const { event, place } = each
     const isCorrected = this.#correctionsOf(parseEventKey(event.key)).length > 0
-    const rivals = this.#correctionsOf(correctedKey(event)).map((each) => each.place)
-    return isEffective(event, place, { isCorrected, rivals })
+    const rivals = this.#correctionsOf(correctedKey(event)).map((rival) => rival.place)
+    const isPassedOver = this.#isPassedOver(each, new Set())
+    return isEffective(event, place, { isCorrected, rivals, isPassedOver })
   }
 
-  #of(key: Uint8Array | undefined): Held[] {
-    if (key === undefined) return []
+  /** Up along what it corrects, to one that lost. */
+  #isPassedOver(each: Held, seen: Set<Held>): boolean {
+    const corrected = correctedKey(each.event)
+    if (corrected === undefined || seen.has(each)) return false
+    seen.add(each)
+    const rivals = this.#correctionsOf(corrected)
+    if (rivals.some(({ event }) => event.key > each.event.key)) return true
+    return this.#of(corrected).some((parent) => this.#isPassedOver(parent, seen))
+  }
+
+  #of(key: Uint8Array): Held[] {
     return [...this.#events.values()].filter(({ place }) => place.subarray(0, 16).equals(key))
   }
 
@@ -114,6 +131,26 @@ describe('the events that count', () => {
           set.set(each.id, each)
           expect(kept.counting()).toEqual(effectiveOf([...set.values()]))
         }
+      }),
+      { numRuns: 500 }
+    )
+  })
+
+  test('are one at the most of an event, all that correct it, and all that correct those', () => {
+    fc.assert(
+      fc.property(arrivals, fc.constantFrom(...KEYS), (events, root) => {
+        // One content of each key, so that each corrects one other.
+        const set = [...new Map(events.map((each) => [each.event.key, each])).values()]
+        const line = new Set([root])
+        for (const key of line) {
+          for (const { event } of set) {
+            const corrected = correctedKey(event)
+            if (corrected && formatEventKey(corrected) === key) line.add(event.key)
+          }
+        }
+        const counting = new Set(keptOf(set))
+        const left = set.filter(({ id, event }) => counting.has(id) && line.has(event.key))
+        expect(left.length).toBeLessThanOrEqual(1)
       }),
       { numRuns: 500 }
     )
@@ -150,6 +187,21 @@ describe('a correction', () => {
       count([a, { data: 1 }], [b, { corrects: a, data: 2 }], [c, { corrects: b, data: 3 }])
     ).toEqual([c])
     expect(count([a, { corrects: b, data: 1 }], [b, { corrects: a, data: 2 }])).toEqual([])
+  })
+
+  test('of one that lost counts for nothing, whenever it comes: there is one in place of an event', () => {
+    const two: [string, object][] = [
+      [a, { data: 1 }],
+      [b, { corrects: a, data: 2 }],
+      [c, { corrects: a, data: 3 }]
+    ]
+    expect(count(...two)).toEqual([c])
+    const [d, e] = [KEYS[3] ?? '', KEYS[4] ?? '']
+    const late: [string, object] = [d, { corrects: b, data: 4 }]
+    expect(count(...two, late)).toEqual([c])
+    expect(count(late, ...two)).toEqual([c])
+    expect(count(...two, late, [e, { corrects: d, data: 5 }])).toEqual([c])
+    expect(count(...two, late, [e, { corrects: c, data: 5 }])).toEqual([e])
   })
 
   test('without data takes an event back, until it is corrected itself', () => {

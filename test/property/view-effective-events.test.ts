@@ -18,7 +18,7 @@ import type { DroppedEvent, IndexedEvent } from '../../src/views/view-index.ts'
 import type { SourceRange, ViewSource } from '../../src/views/view-source.ts'
 import { placeText, planProgram } from './map-plans.ts'
 import { SMALL_KEY_TEXTS } from './view-questions.ts'
-import { countedOf, targetOf } from './view-scratch.ts'
+import { countedOf, keyText, targetOf } from './view-scratch.ts'
 
 const KEYS = SMALL_KEY_TEXTS.slice(0, 7)
 const EFFECTIVE: ViewProgram = { ...planProgram(undefined), events: 'effective' }
@@ -87,15 +87,21 @@ function batchOf(those: readonly IndexedEvent[]): IndexedEvent[] {
 
 test('are found from batches as they come, in any order, like from all of them', async () => {
   await fc.assert(
-    fc.asyncProperty(arrivals, async (batches) => {
+    fc.asyncProperty(arrivals, fc.boolean(), async (batches, isAhead) => {
       const held = new HeldEvents()
+      // What is read by key may not have come in a batch yet.
+      const source = new HeldEvents()
+      if (isAhead) for (const each of batches.flat()) source.add(each)
       const store = createMemoryDerivedStore()
-      const counting = new EventsThatCount(EFFECTIVE, held.source)
+      const counting = new EventsThatCount(EFFECTIVE, source.source)
       const counted = new Map<string, IndexedEvent>()
       let corrections = 0
       for (const those of batches) {
         const batch = batchOf(those)
-        for (const each of batch) held.add(each)
+        for (const each of batch) {
+          held.add(each)
+          source.add(each)
+        }
         const { change, records, more } = await counting.among(batch, {
           reader: store,
           corrections
@@ -113,7 +119,7 @@ test('are found from batches as they come, in any order, like from all of them',
           countedOf(held.all(), 'effective').map(placeText)
         )
         expect(corrections).toBe(held.all().filter((each) => targetOf(each) !== undefined).length)
-        for (const each of gone) expectReason(each, batch)
+        for (const each of gone) expectReason(each, batch, held.all())
       }
     }),
     { numRuns: 1_000 }
@@ -121,13 +127,32 @@ test('are found from batches as they come, in any order, like from all of them',
 })
 
 /** What counted until now was put out by one of those that came. */
-function expectReason(gone: DroppedEvent, batch: readonly IndexedEvent[]): void {
+function expectReason(
+  gone: DroppedEvent,
+  batch: readonly IndexedEvent[],
+  held: readonly IndexedEvent[]
+): void {
   const { by } = gone
   expect(by && batch.map(placeText)).toContain(by && placeText(by))
   const target = by && targetOf(by)
   const isCorrected = target === gone.event.key
   const isRival = target === targetOf(gone) && by !== undefined
-  expect(isCorrected || (isRival && compareBytes(by.place, gone.place) > 0)).toBe(true)
+  const isHigher = isRival && compareBytes(by.place, gone.place) > 0
+  const line = lineOf(gone, held)
+  const isOfLine =
+    by !== undefined && (line.has(keyText(by)) || (!isRival && line.has(target ?? '')))
+  expect(isCorrected || isHigher || isOfLine).toBe(true)
+}
+
+/** The keys that an event corrects, that those correct, and so on. */
+function lineOf(event: IndexedEvent, held: readonly IndexedEvent[]): ReadonlySet<string> {
+  const line = new Set([targetOf(event) ?? ''])
+  // It grows while it is gone through.
+  for (const key of line) {
+    for (const each of held) if (keyText(each) === key) line.add(targetOf(each) ?? '')
+  }
+  line.delete('')
+  return line
 }
 
 test('are found in one go from all of them, of any past too', async () => {

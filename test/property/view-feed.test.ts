@@ -29,7 +29,7 @@ import type { ModelRow } from './map-model.ts'
 import { placeText } from './map-plans.ts'
 import { NO_LIMITS, answerOf, definitionOf, programOf } from './view-answers.ts'
 import { DEFINITION_NAMES, kindOf, viewedEvents, viewedInputs } from './view-questions.ts'
-import { countedOf, coveredEvents, keyText, targetOf } from './view-scratch.ts'
+import { countedOf, coveredEvents, keyText, passedFor, targetOf } from './view-scratch.ts'
 
 vi.mock(import('../../src/core/limits.ts'), async (load) => {
   const { smallable } = await import('../fixtures/small-limits.ts')
@@ -155,14 +155,13 @@ function changesBetween(program: ViewProgram, old: Covered, now: Covered): unkno
   const rowsOf = (covered: Covered): readonly ModelRow[] =>
     keyedRows(program, countedOf([...covered.values()], program.events))
   const [before, after] = [rowsOf(old), rowsOf(now)]
-  const fresh = [...now].filter(([place]) => !old.has(place)).map(([, event]) => event)
   const changes: unknown[] = []
   for (const key of keysOf([...before, ...after])) {
     const ofKey = (rows: readonly ModelRow[]): ModelRow[] =>
       rows.filter((row) => compareViewKeys(row.key, key) === 0)
     const moved = movedIn(ofKey(before), ofKey(after)).map((each) => {
       const event = present(now.get(each.place), 'an event')
-      return { ...each, event, cause: each.isGone ? putOut(event, fresh) : event }
+      return { ...each, event, cause: each.isGone ? putOut(event, old, now) : event }
     })
     const causeKeys = (events: readonly IndexedEvent[]): string[] => {
       const distinct = new Map(events.map((event) => [placeText(event), event]))
@@ -212,13 +211,15 @@ function movedIn(before: readonly ModelRow[], after: readonly ModelRow[]): Moved
 }
 
 /** Of what came the event by which another is out. */
-function putOut(event: IndexedEvent, fresh: readonly IndexedEvent[]): IndexedEvent {
-  const last = (target: string | undefined): IndexedEvent | undefined =>
+function putOut(event: IndexedEvent, old: Covered, now: Covered): IndexedEvent {
+  const fresh = [...now].filter(([place]) => !old.has(place)).map(([, each]) => each)
+  const last = (target: string | undefined, from = ''): IndexedEvent | undefined =>
     fresh
-      .filter((each) => target !== undefined && targetOf(each) === target)
+      .filter((each) => target !== undefined && targetOf(each) === target && placeText(each) > from)
       .sort((a, b) => (placeText(a) < placeText(b) ? -1 : 1))
       .at(-1)
-  return present(last(keyText(event)) ?? last(targetOf(event)), 'what put it out')
+  const nearest = last(keyText(event)) ?? last(targetOf(event), placeText(event))
+  return present(nearest ?? passedFor(event, old, now), 'what put it out')
 }
 
 /** Rows of a map; of a fold one for each event of an aggregate. */

@@ -63,24 +63,97 @@ export function pastOf(events: readonly IndexedEvent[], past: Past): IndexedEven
   )
 }
 
-/** Of a view of effective events those that no other corrects: the specification, over a whole set. */
+/** Of a view of effective events those that count: the specification, over a whole set. */
 export function countedOf(
   events: readonly IndexedEvent[],
   kind: ViewProgram['events']
 ): IndexedEvent[] {
   const sorted = [...events].sort((a, b) => compareBytes(a.place, b.place))
   if (kind === 'recorded') return sorted
-  const byTarget = new Map<string, IndexedEvent[]>()
-  for (const each of sorted) {
-    const target = targetOf(each)
-    if (target !== undefined) byTarget.set(target, [...(byTarget.get(target) ?? []), each])
-  }
+  const byTarget = rivalsOf(sorted)
+  const passed = passedOver(byTarget)
   return sorted.filter((each) => {
-    if (byTarget.has(keyText(each))) return false
+    if (byTarget.has(keyText(each)) || passed.has(each)) return false
     const target = targetOf(each)
     if (target === undefined) return true
     return each.event.data !== null && byTarget.get(target)?.at(-1) === each
   })
+}
+
+/**
+ * Of corrections that came, the one for which an event is passed over that was not before: what is nearest to where
+ * it began, in event order of those that came.
+ */
+export function passedFor(
+  event: IndexedEvent,
+  old: ReadonlyMap<string, IndexedEvent>,
+  now: ReadonlyMap<string, IndexedEvent>
+): IndexedEvent | undefined {
+  const [before, after] = [old, now].map((those) => {
+    return passedOver(rivalsOf([...those].sort(byPlace).map(([, each]) => each)))
+  })
+  const namesBefore = new Set([...(before ?? [])].map(placeText))
+  const namesAfter = new Set([...(after ?? [])].map(placeText))
+  const sorted = [...now].sort(byPlace).map(([, each]) => each)
+  const isFresh = (each: IndexedEvent): boolean => !old.has(placeText(each))
+  const fresh = sorted.filter(isFresh)
+  // Of those that correct one key, in the order in which they came.
+  const rivals = rivalsOf([...sorted.filter((each) => !isFresh(each)), ...fresh])
+  const causes = new Map<string, IndexedEvent | undefined>()
+  const found: IndexedEvent[] = []
+  const pass = (each: IndexedEvent, cause: IndexedEvent | undefined): void => {
+    const place = placeText(each)
+    if (!namesAfter.has(place) || namesBefore.has(place) || causes.has(place)) return
+    causes.set(place, cause)
+    found.push(each)
+  }
+  for (const target of fresh.map(targetOf)) {
+    const all = rivals.get(target ?? '') ?? []
+    const highest = [...all].sort((a, b) => compareBytes(a.place, b.place)).at(-1)
+    for (const each of all) {
+      if (highest === undefined || keyText(each) === keyText(highest)) continue
+      pass(each, isFresh(highest) ? highest : undefined)
+    }
+  }
+  const keysBefore = new Set([...(before ?? [])].map(keyText))
+  for (const each of fresh) if (keysBefore.has(targetOf(each) ?? '')) pass(each, undefined)
+  for (const each of found) {
+    const own = isFresh(each) ? each : undefined
+    for (const child of rivals.get(keyText(each)) ?? []) {
+      pass(child, causes.get(placeText(each)) ?? own)
+    }
+  }
+  return causes.get(placeText(event))
+}
+
+function byPlace([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
+  return a < b ? -1 : 1
+}
+
+function rivalsOf(events: readonly IndexedEvent[]): Map<string, IndexedEvent[]> {
+  const rivals = new Map<string, IndexedEvent[]>()
+  for (const each of events) {
+    const target = targetOf(each)
+    if (target !== undefined) rivals.set(target, [...(rivals.get(target) ?? []), each])
+  }
+  return rivals
+}
+
+/** Corrections that lost to one of another key, and what corrects those, until there are no more. */
+function passedOver(byTarget: ReadonlyMap<string, readonly IndexedEvent[]>): Set<IndexedEvent> {
+  const passed = new Set<IndexedEvent>()
+  for (let before = -1; before < passed.size;) {
+    before = passed.size
+    const lost = new Set([...passed].map(keyText))
+    for (const [target, rivals] of byTarget) {
+      const highest = rivals.at(-1)
+      for (const each of rivals) {
+        const isLower = highest !== undefined && keyText(each) !== keyText(highest)
+        if (isLower || lost.has(target)) passed.add(each)
+      }
+    }
+  }
+  return passed
 }
 
 /** The key that an event corrects, as text. */

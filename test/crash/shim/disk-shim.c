@@ -18,6 +18,7 @@
  *   DISK_SHIM_GRAVES  a directory on the same file system that keeps what was unlinked, by inode
  *   DISK_SHIM_FAULT   ACTION@N: eio, enospc, full, short, hang or kill, at the N-th that counts
  *   DISK_SHIM_ONLY    only calls on paths that contain this count
+ *   DISK_SHIM_CALL    only calls of this name count
  *   DISK_SHIM_SPACE   `full` ends when there is a file of this path
  *   DISK_SHIM_BELL    descriptor that gets one byte when a call hangs
  */
@@ -55,7 +56,7 @@ struct node {
 static char root[PATH_MAX];
 static size_t root_length;
 static char graves[PATH_MAX];
-static const char *space, *only;
+static const char *space, *only, *only_call;
 static int journal = -1, bell = -1;
 static enum action action = NONE;
 static long fault_at, counted, ops;
@@ -86,6 +87,7 @@ __attribute__((constructor)) static void start(void) {
   snprintf(graves, sizeof graves, "%s", kept == NULL ? "" : kept);
   space = getenv("DISK_SHIM_SPACE");
   only = getenv("DISK_SHIM_ONLY");
+  only_call = getenv("DISK_SHIM_CALL");
   if (getenv("DISK_SHIM_BELL") != NULL) bell = atoi(getenv("DISK_SHIM_BELL"));
   journal = raw_open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   const char *fault = getenv("DISK_SHIM_FAULT");
@@ -136,7 +138,9 @@ static int gate(enum kind kind, const char *call, const char *path) {
     tear = 0;
     verdict = ENOSPC;
   }
-  if (action != NONE && counts(kind) && (only == NULL || strstr(path, only) != NULL)) {
+  int is_meant = (only == NULL || strstr(path, only) != NULL) &&
+                 (only_call == NULL || strcmp(call, only_call) == 0);
+  if (action != NONE && counts(kind) && is_meant) {
     counted += 1;
     if (counted == fault_at) note("fault\t%ld\t%s\t%s\n", counted, call, path);
     if (counted == fault_at) {
