@@ -129,8 +129,9 @@ export const CHECKPOINT_BYTES = 2_048
 /** Records of a fold that are read at a time: some 16 KiB each. */
 export const PAGE_RECORDS = 64
 
-/** Newest states that are read at a time. */
+/** Newest states that are read at a time; of states that have more bytes than these together, fewer the next time. */
 export const HEADS_AT_ONCE = 256
+export const HEADS_BYTES = 1_048_576
 
 /** Aggregates of a fold that are read at a time, where records of each are: so many reads wait for the disk together. */
 export const AGGREGATES_AT_ONCE = 16

@@ -110,7 +110,7 @@ class MapIndex implements ViewIndex {
     const { changes, height } = await changedRuns(tree, this.#summaries, rows)
     const totals = await this.#totals(tree, height, changes)
     const next = { ...totals, height, faults: state.faults + moreFaults }
-    const upper = await this.#upper.get(state)
+    const upper = await this.#upper.get(state)?.catch(() => undefined)
     if (upper !== undefined) this.#upper.set(next, Promise.resolve(withChanges(upper, changes)))
     const touched = options.touched === true ? await touchedKeys(tree, change, rows) : []
     return {
@@ -134,13 +134,26 @@ class MapIndex implements ViewIndex {
 
   async #tree(reader: DerivedReader, state: IndexState): Promise<TreeReader> {
     const tree = treeReader(reader, state.height)
-    const upper = this.#upper.get(state) ?? readUpperRuns(tree)
-    this.#upper.set(state, upper)
+    const runs = await this.#upperRuns(tree, state)
+    return runs === undefined ? tree : withUpperRuns(tree, runs)
+  }
+
+  /** Read by one for all who ask meanwhile; what it fails by is its own, and the others try themselves. */
+  async #upperRuns(tree: TreeReader, state: IndexState): Promise<UpperRuns | undefined> {
+    for (let shared = this.#upper.get(state); shared !== undefined;) {
+      try {
+        return await shared
+      } catch {
+        const next = this.#upper.get(state)
+        shared = next === shared ? undefined : next
+      }
+    }
+    const own = readUpperRuns(tree)
+    this.#upper.set(state, own)
     try {
-      const runs = await upper
-      return runs === undefined ? tree : withUpperRuns(tree, runs)
+      return await own
     } catch (error) {
-      this.#upper.delete(state)
+      if (this.#upper.get(state) === own) this.#upper.delete(state)
       throw error
     }
   }

@@ -34,6 +34,7 @@ const SMALL = {
   CHECKPOINT_BYTES: 6,
   PAGE_RECORDS: 2,
   HEADS_AT_ONCE: 2,
+  HEADS_BYTES: 60,
   AGGREGATES_AT_ONCE: 2
 }
 /** Builds that hold, call for and write a few rows at a time. */

@@ -85,6 +85,7 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'CHECKPOINT_BYTES',
     'PAGE_RECORDS',
     'HEADS_AT_ONCE',
+    'HEADS_BYTES',
     'AGGREGATES_AT_ONCE',
     'AGGREGATE_BYTES',
     'BUILD_EVENTS_BYTES',
