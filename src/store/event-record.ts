@@ -3,6 +3,7 @@
  * Its check is that of every record and behind it, `checksum.ts`; its key's layout is in `key-layout.ts`.
  */
 
+import { readUint64 } from '../core/bytes.ts'
 import type { Hasher } from '../core/clock.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
@@ -144,7 +145,7 @@ class EventRecord implements StoredEvent {
   }
 
   get recorded(): Stamp {
-    return this.#record.readBigUInt64BE(RECORDED_AT)
+    return readUint64(this.#record, RECORDED_AT)
   }
 
   get conflict(): boolean {

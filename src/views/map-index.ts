@@ -172,13 +172,16 @@ class MapIndex implements ViewIndex {
     if (outcome.rows.length > EVENT_ROWS_MAX) {
       return { fault: `an event has at most ${EVENT_ROWS_MAX} rows` }
     }
-    const rows: RowParts[] = []
+    let rows: RowParts[] = []
     for (const { key, value } of outcome.rows) {
       const json = this.#checked(value)
       const viewKey = encoded(key)
       if (typeof json !== 'string') return json
-      if ('fault' in viewKey) return viewKey
-      rows.push({ viewKey: viewKey.bytes, place, number: rows.length, recorded, json })
+      if (!(viewKey instanceof Uint8Array)) return viewKey
+      const row = { viewKey, place, number: rows.length, recorded, json }
+      // Most have one, and an array that grows by one has room for seventeen.
+      if (rows.length === 0) rows = [row]
+      else rows.push(row)
     }
     return { rows }
   }
@@ -226,9 +229,9 @@ class MapIndex implements ViewIndex {
 
 export const EMPTY_DIGEST = '0'.repeat(32)
 
-function encoded(key: Json): { readonly bytes: Uint8Array } | Fault {
+function encoded(key: Json): Uint8Array | Fault {
   try {
-    return { bytes: encodeViewKey(key) }
+    return encodeViewKey(key)
   } catch (error) {
     if (error instanceof RangeError) return { fault: error.message }
     throw error

@@ -9,11 +9,11 @@
  */
 
 import { assert, present } from '../core/assert.ts'
-import { compareBytes } from '../core/bytes.ts'
+import { compareBytes, readUint64, writeUint64 } from '../core/bytes.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import type { Json } from '../core/json.ts'
 import { decodeViewKey } from '../core/views/collation.ts'
-import { murmur3 } from '../core/views/murmur3.ts'
+import { murmur3Into } from '../core/views/murmur3.ts'
 import type { Aggregate, ReducedRow, Reducer } from '../core/views/reducers.ts'
 import type { Summaries, TreeEntry } from '../core/views/row-tree.ts'
 import { PLACE_BYTES } from './view-index.ts'
@@ -52,7 +52,7 @@ export function writeRow(into: Buffer, at: number, row: RowParts): number {
   const behind = at + viewKey.length + PLACE_BYTES
   into[behind] = number >> 8
   into[behind + 1] = number & 0xff
-  const text = into.writeBigUInt64BE(recorded, behind + NUMBER_BYTES)
+  const text = writeUint64(into, behind + NUMBER_BYTES, recorded)
   return text + writeText(into, text, json)
 }
 
@@ -116,7 +116,7 @@ export class MapRow implements ReducedRow {
   }
 
   get recorded(): Stamp {
-    return toBuffer(this.#entry.value).readBigUInt64BE()
+    return readUint64(this.#entry.value, 0)
   }
 
   #json(): string {
@@ -218,7 +218,7 @@ function combineSummaries(parts: readonly MapSummary[], reducer: Reducer | undef
     if (compareBytes(part.lastPlace, lastPlace) > 0) lastPlace = part.lastPlace
     if (part.firstRecorded < firstRecorded) firstRecorded = part.firstRecorded
     if (part.lastRecorded > lastRecorded) lastRecorded = part.lastRecorded
-    for (const at of [0, 1, 2, 3] as const) digest[at] ^= part.digest[at]
+    for (const at of WORDS) digest[at] ^= part.digest[at]
   }
   const reduced = reducer && combineReduced(parts, reducer)
   return { count, firstPlace, lastPlace, firstRecorded, lastRecorded, digest, reduced }
@@ -244,10 +244,14 @@ function guarded(reduce: () => Aggregate): Reduced {
 
 /** Of a row's key and its value, not of when it was recorded; order and grouping do not matter. */
 function addToDigest(digest: [number, number, number, number], { key, value }: TreeEntry): void {
-  const ofKey = murmur3(key, 0)
-  const ofValue = murmur3(value, ofKey[0], STAMP_BYTES)
-  for (const at of [0, 1, 2, 3] as const) digest[at] ^= (ofKey[at] + ofValue[at]) | 0
+  murmur3Into(ofKey, key, 0)
+  murmur3Into(ofValue, value, ofKey[0] ?? 0, STAMP_BYTES)
+  for (const at of WORDS) digest[at] ^= (ofKey[at] ?? 0) + (ofValue[at] ?? 0)
 }
+
+const WORDS = [0, 1, 2, 3] as const
+const ofKey = new Int32Array(4)
+const ofValue = new Int32Array(4)
 
 export function digestText(digest: Digest): string {
   return digest.map((word) => (word >>> 0).toString(16).padStart(8, '0')).join('')
@@ -260,8 +264,8 @@ function encodeSummary(summary: MapSummary): Uint8Array {
   let at = bytes.writeUInt32BE(summary.count)
   bytes.set(summary.firstPlace, at)
   bytes.set(summary.lastPlace, at + PLACE_BYTES)
-  at = bytes.writeBigUInt64BE(summary.firstRecorded, at + 2 * PLACE_BYTES)
-  at = bytes.writeBigUInt64BE(summary.lastRecorded, at)
+  at = writeUint64(bytes, at + 2 * PLACE_BYTES, summary.firstRecorded)
+  at = writeUint64(bytes, at, summary.lastRecorded)
   for (const word of summary.digest) at = bytes.writeInt32BE(word | 0, at)
   assert(at === HEAD_BYTES, 'a head has its length')
   bytes.write(json, at)
@@ -277,8 +281,8 @@ function decodeSummary(encoded: Uint8Array): MapSummary {
     count: bytes.readUInt32BE(),
     firstPlace: bytes.subarray(4, 4 + PLACE_BYTES),
     lastPlace: bytes.subarray(4 + PLACE_BYTES, stamps),
-    firstRecorded: bytes.readBigUInt64BE(stamps),
-    lastRecorded: bytes.readBigUInt64BE(stamps + STAMP_BYTES),
+    firstRecorded: readUint64(bytes, stamps),
+    lastRecorded: readUint64(bytes, stamps + STAMP_BYTES),
     digest: [
       bytes.readInt32BE(words),
       bytes.readInt32BE(words + 4),

@@ -14,7 +14,7 @@ import { compareBytes, equalBytes, toHex } from '../bytes.ts'
 import { RUN_BITS, TREE_LEVELS_MAX } from '../limits.ts'
 import { after, leafChanges, rowsIn, rowsOfLeaf } from './leaves.ts'
 import type { LeafRun } from './leaves.ts'
-import { murmur3 } from './murmur3.ts'
+import { firstWord } from './murmur3.ts'
 
 /** A row; or a leaf where the level is 0, else what a run comes to, under the key with which it begins. */
 export interface TreeEntry {
@@ -66,8 +66,7 @@ export const BEGINNING = new Uint8Array(0)
 
 /** Up to which level a run begins with this row. */
 export function levelOf(rowKey: Uint8Array): number {
-  const [hash] = murmur3(rowKey, 0)
-  return Math.min(TREE_LEVELS_MAX - 1, Math.floor(Math.clz32(hash) / RUN_BITS))
+  return Math.min(TREE_LEVELS_MAX - 1, Math.floor(Math.clz32(firstWord(rowKey)) / RUN_BITS))
 }
 
 /**
