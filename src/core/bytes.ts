@@ -58,3 +58,19 @@ export function fromHex(text: string): Uint8Array | undefined {
 }
 
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+
+const eight = new Uint8Array(8)
+const eightView = new DataView(eight.buffer)
+
+/** Eight bytes, big-endian; Buffer's own way makes four numbers for it. */
+export function readUint64(bytes: Uint8Array, at: number): bigint {
+  for (let index = 0; index < 8; index += 1) eight[index] = bytes[at + index] ?? 0
+  return eightView.getBigUint64(0)
+}
+
+/** @returns where the next bytes come */
+export function writeUint64(into: Uint8Array, at: number, value: bigint): number {
+  eightView.setBigUint64(0, value)
+  for (let index = 0; index < 8; index += 1) into[at + index] = eight[index] ?? 0
+  return at + 8
+}

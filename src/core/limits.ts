@@ -71,6 +71,11 @@ export const VIEW_KEY_DEPTH_MAX = 64
  * longer ones more rows read again for one that comes late.
  */
 export const RUN_BITS = 6
+/**
+ * Bytes of rows that are kept side by side in one record, unless one alone has more: a run of small rows is one
+ * record, and of large ones no more is read and written for one that comes than some of them.
+ */
+export const LEAF_BYTES = 16_384
 /** Levels of such a tree: as many as the 32 bits of the hash give, for 64^5 rows. */
 export const TREE_LEVELS_MAX = 6
 

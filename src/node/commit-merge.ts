@@ -71,6 +71,9 @@ class LogSource {
   }
 
   async fill(): Promise<void> {
+    this.#commits = []
+    // Nothing that is meant is behind its end.
+    if (this.#afterSeq >= this.log.tip.seq) return
     const commits = await this.#store.commits(this.log, this.#afterSeq, this.#readAhead)
     this.#readAhead = Math.min(this.#readAhead * 4, READ_AHEAD_MAX)
     this.#commits = commits.filter((commit) => commit.firstSeq <= this.log.tip.seq)

@@ -2,11 +2,12 @@
 
 import { present } from '../core/assert.ts'
 import { LaterbaseError } from '../errors.ts'
+import type { DerivedChange } from '../store/derived-store.ts'
 import type { EventStore } from '../store/event-store.ts'
 import { createMemoryDerivedStore } from '../store/memory-derived-store.ts'
 import { AnswerSize } from '../views/answer-size.ts'
 import { EventsThatCount } from '../views/effective-events.ts'
-import { unlessAborted } from '../views/unless-aborted.ts'
+import { readUnlessAborted, unlessAborted } from '../views/unless-aborted.ts'
 import { indexOf } from '../views/view-build.ts'
 import type { BuildReading, ViewBuild } from '../views/view-build.ts'
 import type { IndexAnswer, IndexRow } from '../views/view-index.ts'
@@ -40,6 +41,12 @@ export interface DatabaseViewInit {
   readonly info: (slot: ViewSlot) => Promise<ViewInfo>
 }
 
+/** One state of a build, and who may give the question up. */
+interface Reading {
+  readonly reading: BuildReading
+  readonly signal: AbortSignal | undefined
+}
+
 export class DatabaseView implements View {
   readonly name: string
   readonly #init: DatabaseViewInit
@@ -62,18 +69,23 @@ export class DatabaseView implements View {
       const build = await this.#build(query, signal)
       const reading = await build.read()
       // Else it was replaced meanwhile: the one that came in its place answers.
-      if (reading !== undefined) return this.#answered(query, build, reading)
+      if (reading !== undefined) return this.#answered(query, build, { reading, signal })
     }
   }
 
-  async #answered(query: ViewQuery, build: ViewBuild, reading: BuildReading): Promise<ViewAnswer> {
+  async #answered(
+    query: ViewQuery,
+    build: ViewBuild,
+    { reading, signal }: Reading
+  ): Promise<ViewAnswer> {
     try {
       const plan = planQuery(query, build.program)
-      const answer = await this.#answer(build, reading, plan)
+      const answer = await this.#answer(build, plan, { reading, signal })
       if (query.explain === true) refuseToExplainMore(answer.rows)
       const rows: ViewRow[] = []
       const size = new AnswerSize()
       for (const row of answer.rows) {
+        signal?.throwIfAborted()
         const event = query.include_events === true ? await this.#event(row, size) : undefined
         const events = query.explain === true ? await this.#explained(row.causes) : undefined
         rows.push({ ...viewRow(row, plan), ...(event && { event }), ...events })
@@ -122,16 +134,23 @@ export class DatabaseView implements View {
     return build
   }
 
-  async #answer(build: ViewBuild, reading: BuildReading, plan: PlannedQuery): Promise<IndexAnswer> {
+  async #answer(
+    build: ViewBuild,
+    plan: PlannedQuery,
+    { reading, signal }: Reading
+  ): Promise<IndexAnswer> {
     const isPast = plan.before !== undefined || plan.recordedBy !== undefined
     // Which events were corrected by then, and what one cursor covered, only the events can tell.
     const isTold = plan.heldBy === undefined && !(isPast && reading.corrections > 0)
-    if (isTold) return build.index.query(reading.reader, reading.state, plan)
-    return this.#fromScratch(build, plan, reading.cursor)
+    if (!isTold) return this.#fromScratch(build, plan, { reading, signal })
+    return build.index.query(readUnlessAborted(reading.reader, signal), reading.state, plan)
   }
 
-  /** @param upTo what the answer covers */
-  async #fromScratch(build: ViewBuild, plan: PlannedQuery, upTo: string): Promise<IndexAnswer> {
+  async #fromScratch(
+    build: ViewBuild,
+    plan: PlannedQuery,
+    { reading, signal }: Reading
+  ): Promise<IndexAnswer> {
     const { source } = this.#init
     if (source.eventCount() > VIEW_SCRATCH_EVENTS_MAX) {
       const message =
@@ -141,12 +160,20 @@ export class DatabaseView implements View {
     }
     const { before, heldBy, recordedBy } = plan
     const counting = new EventsThatCount(build.program, source)
-    const counted = await counting.all(undefined, { before, upTo, heldBy, recordedBy })
+    const upTo = reading.cursor
+    const counted = await counting.all(signal, { before, upTo, heldBy, recordedBy })
     const memory = createMemoryDerivedStore()
     const index = indexOf(build.program)
-    const write = memory.write.bind(memory)
+    const write = async (changes: readonly DerivedChange[]): Promise<void> => {
+      signal?.throwIfAborted()
+      await memory.write(changes)
+    }
     const state = await index.build(counted.events(), write, memory)
-    return index.query(memory, state, { ...plan, before: undefined, recordedBy: undefined })
+    return index.query(readUnlessAborted(memory, signal), state, {
+      ...plan,
+      before: undefined,
+      recordedBy: undefined
+    })
   }
 
   async #event({ place }: IndexRow, size: AnswerSize): Promise<RecordedEvent | undefined> {

@@ -92,7 +92,7 @@ export function readDefinition(event: {
   readonly value: Uint8Array
   readonly hash: Uint8Array
 }): DefinitionEvent | undefined {
-  const { key, value, hash } = event
+  const { key, value } = event
   if (!mayDefine(key) || value.length > DEFINITION_BYTES_MAX) return undefined
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.length)
   // In canonical JSON the type comes last: what does not end so needs no look into it.
@@ -103,7 +103,8 @@ export function readDefinition(event: {
   if (type === undefined || told === undefined) return undefined
   const { name, version } = told
   const of = version === undefined ? { type, name } : { type, name, version }
-  return { of, key, hash, value, isDeleted: !('definition' in told) }
+  // Asked for last: each event that is read comes by here, and few have a hash made yet.
+  return { of, key, hash: event.hash, value, isDeleted: !('definition' in told) }
 }
 
 /** What was defined; undefined for a definition that was taken away. */

@@ -168,7 +168,7 @@ assert(
 )
 
 /** Events that a build of a view looks at in one go, before others have their turn. */
-export const VIEW_SCAN_CHUNK = 1_000
+export const VIEW_SCAN_CHUNK = 250
 
 /** Events that a view names for one row that it explains: what a person reads. */
 export const EXPLAIN_EVENTS_MAX = 100

@@ -1,9 +1,9 @@
 /** Events as clients see them: text and members of the envelope, made only when looked at. */
 
-import { createHash } from 'node:crypto'
-
+import { toHex } from '../core/bytes.ts'
 import { formatEventKey, keyTimeMs } from '../core/event-key.ts'
 import { stampMs } from '../core/hybrid-logical-clock.ts'
+import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import { present } from '../core/assert.ts'
 import type { Problem } from '../errors.ts'
 import { parseStoredValue } from '../schema/envelope.ts'
@@ -17,6 +17,8 @@ export type Labels = (members: Readonly<Record<string, unknown>>) => readonly Pr
 export interface EventPlace {
   /** Id of the log that holds the event, 32 hex digits. */
   readonly log: string
+  /** Where it stands there: the event itself for the first place that held it here. */
+  readonly at: { readonly seq: number; readonly recorded: Stamp }
   /** This node wrote it, so its value needs no look before it is shown. */
   readonly isOwn: boolean
   /** Undefined where no type of events has a schema. */
@@ -31,14 +33,16 @@ export function recordedEvent(stored: StoredEvent, place: EventPlace): RecordedE
 class LazyEvent implements RecordedEvent {
   readonly log: string
   readonly #stored: StoredEvent
+  readonly #at: EventPlace['at']
   #key: string | undefined
   #text: string | undefined
   #members: Readonly<Record<string, unknown>> | undefined
   readonly #labels: Labels | undefined
   #problems: readonly Problem[] | undefined
 
-  constructor(stored: StoredEvent, { log, isOwn, labels }: EventPlace) {
+  constructor(stored: StoredEvent, { log, at, isOwn, labels }: EventPlace) {
     this.#stored = stored
+    this.#at = at
     this.#labels = labels
     this.log = log
     if (!isOwn) this.#checkForeign()
@@ -54,11 +58,11 @@ class LazyEvent implements RecordedEvent {
   }
 
   get recorded(): string {
-    return formatTime(stampMs(this.#stored.recorded))
+    return formatTime(stampMs(this.#at.recorded))
   }
 
   get seq(): number {
-    return this.#stored.seq
+    return this.#at.seq
   }
 
   get conflict(): boolean {
@@ -66,7 +70,7 @@ class LazyEvent implements RecordedEvent {
   }
 
   get hash(): string {
-    return createHash('sha256').update(this.#stored.value).digest('hex')
+    return toHex(this.#stored.hash)
   }
 
   get json(): string {

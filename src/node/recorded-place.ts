@@ -18,7 +18,7 @@ export function recordedHere(
   labels?: Labels
 ): RecordedEvent {
   const { id } = present(store.logs()[event.log], 'a known log').tip.origin
-  return recordedEvent(event, { log: id, isOwn: id === store.ownLog.id, labels })
+  return recordedEvent(event, { log: id, at: event, isOwn: id === store.ownLog.id, labels })
 }
 
 /** With the place at which a feed met it. */
@@ -27,9 +27,8 @@ export function recordedAt(
   row: Omit<FeedRow, 'lc'>,
   labels?: Labels
 ): RecordedEvent {
-  const { event, log, seq, recorded } = row
-  const place = { log, isOwn: log === store.ownLog.id, labels }
-  return recordedEvent({ ...event, seq, recorded }, place)
+  const { event, log } = row
+  return recordedEvent(event, { log, at: row, isOwn: log === store.ownLog.id, labels })
 }
 
 /**

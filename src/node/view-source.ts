@@ -3,13 +3,14 @@
  * them: what a view answers does not depend on what others are defined.
  */
 
-import { present } from '../core/assert.ts'
+import { assert, present } from '../core/assert.ts'
 import { compareBytes } from '../core/bytes.ts'
 import { KEY_BYTES, eventKey, keyAfter } from '../core/event-key.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import { TAG_BYTES } from '../core/version.ts'
 import { LaterbaseError } from '../errors.ts'
+import { HASH_HEAD_BYTES } from '../store/event-store.ts'
 import type {
   CommitSlice,
   EventStore,
@@ -203,9 +204,12 @@ function indexedEvent(event: StoredEvent, recorded: Stamp): IndexedEvent {
   return { place: placeOf(event), recorded, event: viewEvent(key, value), bytes: value }
 }
 
-function placeOf({ key, hash }: StoredEvent): Uint8Array {
+assert(PLACE_BYTES === KEY_BYTES + HASH_HEAD_BYTES, 'a place is a key and the head of a hash')
+
+/** Made of what is stored: a build makes no hashes. */
+function placeOf({ key, hashHead }: StoredEvent): Uint8Array {
   const place = new Uint8Array(PLACE_BYTES)
   place.set(key)
-  place.set(hash.subarray(0, PLACE_BYTES - KEY_BYTES), KEY_BYTES)
+  place.set(hashHead, KEY_BYTES)
   return place
 }

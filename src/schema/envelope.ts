@@ -17,18 +17,24 @@ import { formatTime, isKeyTime, parseTime } from './time.ts'
  * with members that are not a value's, such as a `key` that would hide the event's own.
  */
 export function parseStoredValue(text: string): Readonly<Record<string, unknown>> | undefined {
-  let members: unknown
+  let parsed: unknown
   try {
-    members = JSON.parse(text)
+    parsed = JSON.parse(text)
   } catch {
     return undefined
   }
-  if (typeof members !== 'object' || members === null || Array.isArray(members)) return undefined
-  for (const [name, member] of Object.entries(members)) {
-    const isText = VALUE_TEXTS.has(name) && typeof member === 'string'
-    if (name !== 'data' && !isText) return undefined
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return undefined
+  const members = parsed as Readonly<Record<string, unknown>>
+  let hasContent = false
+  // Without a list of the names, which would be made for each event of a view: `in` names those of a
+  // prototype too, should somebody have put some there.
+  for (const name in members) {
+    if (!Object.hasOwn(members, name)) continue
+    if (name === 'data') hasContent = true
+    else if (!VALUE_TEXTS.has(name) || typeof members[name] !== 'string') return undefined
+    else if (name === 'data_base64') hasContent = true
   }
-  return 'data' in members || 'data_base64' in members ? { ...members } : undefined
+  return hasContent ? members : undefined
 }
 
 export interface EnvelopeContext {

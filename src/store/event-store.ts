@@ -167,11 +167,23 @@ export interface OwnLogRenewal {
   readonly nonce: Uint8Array
 }
 
+export const HASH_HEAD_BYTES = 8
+
+/**
+ * An event as it was read. Not to be spread: what is seldom asked for is made when it is, and a copy
+ * would be without it.
+ */
 export interface StoredEvent {
   readonly key: EventKey
   readonly value: Uint8Array
-  /** SHA-256 of the value, computed by the read, which compared it with what was stored. */
+  /**
+   * SHA-256 of the value, made when it is first asked for, and compared with what was stored of it.
+   *
+   * @throws LATERBASE_STORE_CORRUPT
+   */
   readonly hash: Uint8Array
+  /** The first `HASH_HEAD_BYTES` of the hash as they were stored, for which none is made. */
+  readonly hashHead: Uint8Array
   /** The first commit that held it here. */
   readonly log: number
   readonly seq: number

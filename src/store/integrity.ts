@@ -12,8 +12,10 @@ import { equalBytes } from '../core/bytes.ts'
 import { present } from '../core/assert.ts'
 import type { Hasher } from '../core/clock.ts'
 import { commitHash } from '../core/commit.ts'
+import type { CommitDraft } from '../core/commit.ts'
 import { isLaterbaseError } from '../errors.ts'
 import { unsealed } from './checksum.ts'
+import { intactEvent, isContested } from './event-record.ts'
 import type {
   CheckOptions,
   CheckStep,
@@ -26,9 +28,7 @@ import {
   arrivalRecordKey,
   conflictRecordKey,
   encodePlace,
-  intactHash,
   isAlternate,
-  isContested,
   keyOfRecord
 } from './key-layout.ts'
 import { CHECK_BYTES_MAX, SCAN_BYTES, SCAN_CHUNK } from './limits.ts'
@@ -160,8 +160,9 @@ async function commitFault(
   if (events === undefined || typeof events === 'string') return events ?? 'its events are gone'
   const { origin } = log.tip
   const { firstSeq, previous, recorded, signature } = commit
-  const hash = commitHash({ origin, firstSeq, previous, recorded, events }, init.hasher)
-  if (!equalBytes(hash, commit.hash)) return 'its events are not those that were hashed'
+  const hash = hashAsRead({ origin, firstSeq, previous, recorded, events }, init.hasher)
+  const isRight = hash !== undefined && equalBytes(hash, commit.hash)
+  if (!isRight) return 'its events are not those that were hashed'
   for (const [index, event] of events.entries()) {
     const seq = firstSeq + index
     if (event.log === log.number && event.seq === seq) tally.firsts += 1
@@ -172,6 +173,16 @@ async function commitFault(
   if (verifier === undefined) return undefined
   const isSigned = await verifier.verify(origin.genesis.publicKey, hash, signature)
   return isSigned ? undefined : 'its signature is not that of its log'
+}
+
+/** Undefined where a value is not the one whose hash was stored with it. */
+function hashAsRead(draft: CommitDraft, hasher: Hasher): Uint8Array | undefined {
+  try {
+    return commitHash(draft, hasher)
+  } catch (error) {
+    if (isLaterbaseError(error, 'LATERBASE_STORE_CORRUPT')) return undefined
+    throw error
+  }
 }
 
 async function standsAt(
@@ -255,7 +266,7 @@ async function* looseFault(
 }
 
 function isIntact(key: Buffer, record: Buffer, hasher: Hasher): boolean {
-  if (key[0] === KIND.event) return intactHash(key, record, hasher) !== undefined
+  if (key[0] === KIND.event) return intactEvent(key, record, hasher) !== undefined
   // The identity has its check inside, and was read when the store was opened; views are derived.
   if (key[0] === VIEW || (key[0] === KIND.meta && key[1] === IDENTITY)) return true
   return unsealed(key, record) !== undefined

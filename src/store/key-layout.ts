@@ -3,18 +3,18 @@
  * are big-endian so that byte order is their order. README.md beside this file is the description
  * for people; a change of either is a new format.
  *
- * Records other than an event's are sealed with their check (`checksum.ts`) when they are put, and
- * unsealed when they are read; what is encoded and decoded here is what is between.
+ * Records are sealed with their check (`checksum.ts`) when they are put, and unsealed when they are
+ * read; what is encoded and decoded here is what is between. An event's: `event-record.ts`.
  */
 
 import { NONCE_BYTES } from '../../protocols/commit/codec.ts'
-import { assert, present } from '../core/assert.ts'
+import { assert } from '../core/assert.ts'
 import { logOrigin } from '../core/commit.ts'
 import { eventKey } from '../core/event-key.ts'
 import type { Hasher } from '../core/clock.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
-import { CHECK_BYTES, recordCheck } from './checksum.ts'
+import { recordCheck } from './checksum.ts'
 import type { Occurrence, StoredCommit, StoredEvent, StoredLog } from './event-store.ts'
 import { KIND } from './record-name.ts'
 
@@ -102,11 +102,6 @@ export function isAlternate(recordKey: Buffer): boolean {
   return recordKey.length > EVENT_KEY_BYTES
 }
 
-/** Whether an event's record says that its key has several contents. */
-export function isContested(record: Buffer): boolean {
-  return ((record[0] ?? 0) & FLAG_CONFLICT) !== 0
-}
-
 export function keyOfRecord(recordKey: Buffer): EventKey {
   return eventKey(recordKey.subarray(1, EVENT_KEY_BYTES))
 }
@@ -131,76 +126,6 @@ export function hashText(hash: Uint8Array): string {
 
 function bytesText(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
-}
-
-/** Everything in a record's value but the event's own bytes, 31 bytes before them. */
-export interface EventHeader {
-  readonly log: number
-  readonly seq: number
-  readonly recorded: Stamp
-  readonly conflict: boolean
-  readonly repeated: boolean
-  /** SHA-256 of the value; its first 8 bytes are stored, enough to find rot. */
-  readonly hash: Uint8Array
-}
-
-/**
- * Writes a record's value, `EVENT_HEADER_BYTES + value.length` bytes, into `into` from `at` on.
- *
- * Byte by byte where that is cheaper than a call: this runs for every event that is stored.
- */
-export function writeEventRecord(
-  into: Buffer,
-  at: number,
-  header: EventHeader & { readonly recordKey: Buffer },
-  value: Uint8Array
-): void {
-  into[at] = (header.conflict ? FLAG_CONFLICT : 0) | (header.repeated ? FLAG_REPEATED : 0)
-  into.writeUInt32BE(header.log, at + 1)
-  into.writeUIntBE(header.seq, at + 5, 6)
-  into.writeBigUInt64BE(header.recorded, at + 11)
-  for (let index = 0; index < CHECKSUM_BYTES; index += 1) {
-    into[at + 19 + index] = header.hash[index] ?? 0
-  }
-  const check = recordCheck(header.recordKey, into, at + CHECKED_BYTES, at)
-  into.writeUInt32BE(check, at + CHECKED_BYTES)
-  into.set(value, at + EVENT_HEADER_BYTES)
-}
-
-/** The value and the key are views of the record. `hash` is what `intactHash` found. */
-export function readEventRecord(
-  key: EventKey,
-  bytes: Buffer,
-  { hash, alternate }: { readonly hash: Uint8Array; readonly alternate: boolean }
-): StoredEvent {
-  const flags = present(bytes[0], 'an event record has a header')
-  return {
-    key,
-    value: bytes.subarray(EVENT_HEADER_BYTES),
-    hash,
-    log: bytes.readUInt32BE(1),
-    seq: bytes.readUIntBE(5, 6),
-    recorded: bytes.readBigUInt64BE(11),
-    conflict: (flags & FLAG_CONFLICT) !== 0,
-    repeated: (flags & FLAG_REPEATED) !== 0,
-    alternate
-  }
-}
-
-/** The hash of a record's value, if key, header and value are those that were written. */
-export function intactHash(
-  recordKey: Uint8Array,
-  bytes: Buffer,
-  hasher: Hasher
-): Uint8Array | undefined {
-  if (bytes.length <= EVENT_HEADER_BYTES) return undefined
-  const check = recordCheck(recordKey, bytes, CHECKED_BYTES)
-  if (check !== bytes.readUInt32BE(CHECKED_BYTES)) return undefined
-  const hash = hasher.sha256(bytes.subarray(EVENT_HEADER_BYTES))
-  for (let index = 0; index < CHECKSUM_BYTES; index += 1) {
-    if (hash[index] !== bytes[19 + index]) return undefined
-  }
-  return hash
 }
 
 export function commitRecordKey(log: number, firstSeq: number): Buffer {
@@ -341,13 +266,8 @@ export interface LogContext {
   readonly hasher: Hasher
 }
 
-/** What the check of an event's record covers besides its key; the value is under its hash. */
-const CHECKED_BYTES = 27
-export const EVENT_HEADER_BYTES = CHECKED_BYTES + CHECK_BYTES
-const EVENT_KEY_BYTES = 17
-const CHECKSUM_BYTES = 8
-const FLAG_CONFLICT = 1
-const FLAG_REPEATED = 2
+/** Of the record that answers for a key. */
+export const EVENT_KEY_BYTES = 17
 const COMMIT_HEADER_BYTES = 146
 const PLACE_BYTES = 10
 const LOG_RECORD_BYTES = 104

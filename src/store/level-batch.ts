@@ -8,13 +8,13 @@ import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import { regionBytes } from '../../protocols/event/codec.ts'
 import { LaterbaseError } from '../errors.ts'
 import { seal } from './checksum.ts'
+import { EventSlab, eventPut, eventRecordBytes } from './event-record.ts'
+import type { RecordPut } from './event-record.ts'
 import type { ForkPoint, Occurrence } from './event-store.ts'
 import {
   COUNTERS_KEY,
   NO_VALUE,
   IDENTITY_KEY,
-  EVENT_HEADER_BYTES,
-  alternateRecordKey,
   arrivalRecordKey,
   commitRecordKey,
   conflictRecordKey,
@@ -24,12 +24,10 @@ import {
   encodeIdentity,
   encodeLogRecord,
   encodePlace,
-  eventRecordKey,
   hashText,
   keyText,
   logRecordKey,
-  occurrenceRecordKey,
-  writeEventRecord
+  occurrenceRecordKey
 } from './key-layout.ts'
 import type { StoreCounters, StoreIdentity } from './key-layout.ts'
 import { CHAINED_BATCH_BYTES_MAX } from './limits.ts'
@@ -49,7 +47,7 @@ export interface BatchStart {
 export class LevelBatch {
   readonly logs: LogDraft
   readonly #held: ReadonlyMap<string, HeldKey>
-  readonly #puts: { key: Buffer; value: Buffer }[] = []
+  readonly #puts: RecordPut[] = []
   /** What the batch changed of the keys held. */
   readonly #touched = new Map<HeldKey, Set<Content>>()
   #bytes = 0
@@ -100,7 +98,7 @@ export class LevelBatch {
 
   /** Has the store say who it is from now on. */
   identify(identity: StoreIdentity): void {
-    this.#put(IDENTITY_KEY, encodeIdentity(identity))
+    this.#put({ key: IDENTITY_KEY, value: encodeIdentity(identity) })
   }
 
   async write(db: Level): Promise<void> {
@@ -122,22 +120,16 @@ export class LevelBatch {
 
   #addEvents(commit: Commit, log: number): void {
     let length = 0
-    for (const event of commit.events) length += EVENT_HEADER_BYTES + event.value.length
-    const slab = Buffer.allocUnsafe(length)
-    let at = 0
+    for (const event of commit.events) length += eventRecordBytes(event.value)
+    const slab = new EventSlab(length)
     let seq = commit.firstSeq
     const { recorded } = commit
     for (const event of commit.events) {
       const held = this.#held.size === 0 ? undefined : this.#held.get(keyText(event.key))
       if (held === undefined) {
-        const end = at + EVENT_HEADER_BYTES + event.value.length
-        const recordKey = eventRecordKey(event.key)
-        const { hash } = event
-        const header = { recordKey, log, seq, recorded, hash, conflict: false, repeated: false }
-        writeEventRecord(slab, at, header, event.value)
-        this.#put(recordKey, slab.subarray(at, end))
-        at = end
-        this.#count(event.key)
+        const { key, hash, value } = event
+        this.#put(slab.add({ key, log, seq, recorded, hash, ...FIRST }, value))
+        this.#count(key)
       } else {
         this.#addHeld(held, event, { recorded, place: { log, seq } })
       }
@@ -190,23 +182,23 @@ export class LevelBatch {
   #putContent(held: HeldKey, content: Content, repeated: boolean): void {
     const { recorded, hash, value, places } = content
     const { log, seq } = present(places[0], 'a content stands somewhere')
-    const record = Buffer.allocUnsafe(EVENT_HEADER_BYTES + value.length)
     const conflict = held.before?.conflict === true || held.contents.size > 1
-    const answers = content === held.lowest
-    const recordKey = answers ? eventRecordKey(held.key) : alternateRecordKey(held.key, hash)
-    writeEventRecord(record, 0, { recordKey, log, seq, recorded, hash, conflict, repeated }, value)
-    this.#put(recordKey, record)
+    const flags = { conflict, repeated, alternate: content !== held.lowest }
+    this.#put(eventPut({ key: held.key, log, seq, recorded, hash, ...flags }, value))
   }
 
   #seal(key: Buffer, value: Uint8Array): void {
-    this.#put(key, seal(key, value))
+    this.#put({ key, value: seal(key, value) })
   }
 
-  #put(key: Buffer, value: Buffer): void {
-    this.#puts.push({ key, value })
-    this.#bytes += key.length + value.length
+  #put(put: RecordPut): void {
+    this.#puts.push(put)
+    this.#bytes += put.key.length + put.value.length
   }
 }
+
+/** Of an event whose key nothing is known of. */
+const FIRST = { conflict: false, repeated: false, alternate: false }
 
 /** What came first of a key that had one content at the most. */
 function firstContent(held: HeldKey): Content {

@@ -15,10 +15,10 @@ import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import { regionBytes } from '../../protocols/event/codec.ts'
 import { LaterbaseError } from '../errors.ts'
 import { seal, unsealed } from './checksum.ts'
+import { eventPut } from './event-record.ts'
+import type { RecordPut } from './event-record.ts'
 import type { Occurrence, StoredLog } from './event-store.ts'
 import {
-  EVENT_HEADER_BYTES,
-  alternateRecordKey,
   arrivalRecordKey,
   commitRecordKey,
   conflictRecordKey,
@@ -28,11 +28,9 @@ import {
   decodePlace,
   encodeCommitRecord,
   encodePlace,
-  eventRecordKey,
   hashText,
   keyText,
-  occurrenceRecordKey,
-  writeEventRecord
+  occurrenceRecordKey
 } from './key-layout.ts'
 import type { Level } from './open-level.ts'
 import { KIND } from './record-name.ts'
@@ -47,10 +45,8 @@ export interface HealInit {
   readonly commits: readonly Commit[]
 }
 
-interface Put {
+interface Put extends RecordPut {
   readonly type: 'put'
-  readonly key: Buffer
-  readonly value: Buffer
 }
 
 /** A place of a key, with when it came here and was recorded. */
@@ -198,11 +194,9 @@ async function keyPuts(db: Level, heal: KeyHeal): Promise<Put[]> {
     const [first, ...rest] = content.places
     const { seq, recorded, log: firstLog } = present(first, 'a content stands somewhere')
     const { hash } = content
-    const recordKey = content === lowest ? eventRecordKey(key) : alternateRecordKey(key, hash)
-    const value = Buffer.allocUnsafe(EVENT_HEADER_BYTES + event.value.length)
-    const header = { recordKey, log: firstLog, seq, recorded, hash, conflict }
-    writeEventRecord(value, 0, { ...header, repeated: rest.length > 0 }, event.value)
-    puts.push({ type: 'put', key: recordKey, value })
+    const flags = { conflict, repeated: rest.length > 0, alternate: content !== lowest }
+    const header = { key, log: firstLog, seq, recorded, hash, ...flags }
+    puts.push({ type: 'put', ...eventPut(header, event.value) })
     for (const further of rest) {
       puts.push(sealedPut(occurrenceRecordKey({ key, hash }, further), NO_VALUE))
     }

@@ -1,4 +1,4 @@
-/** Reads of a LevelDB store. Every value that is read was compared with its stored checksum. */
+/** Reads of a LevelDB store. Every record that is read was compared with its check. */
 
 import { compareBytes, equalBytes } from '../core/bytes.ts'
 import { assert, present } from '../core/assert.ts'
@@ -7,7 +7,8 @@ import { formatEventKey, keyTimeMs } from '../core/event-key.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import { LaterbaseError } from '../errors.ts'
-import { unseal } from './checksum.ts'
+import { refuse, unseal } from './checksum.ts'
+import { readEventRecord } from './event-record.ts'
 import type {
   CommitSlice,
   KeyRange,
@@ -26,14 +27,12 @@ import {
   eventRecordKey,
   eventRecordRange,
   isAlternate,
-  intactHash,
   keyOfRecord,
   keyText,
   logRecordKey,
   occurrenceRange,
   occurrenceRecordKey,
-  placeOfRecord,
-  readEventRecord
+  placeOfRecord
 } from './key-layout.ts'
 import { RANGE_READ_KEYS_MIN, RANGE_READ_WASTE, SCAN_BYTES, SCAN_CHUNK } from './limits.ts'
 import type { Level } from './open-level.ts'
@@ -297,14 +296,7 @@ export class LevelReader {
   }
 
   #readIntact(recordKey: Buffer, record: Buffer): StoredEvent {
-    const hash = intactHash(recordKey, record, this.#hasher)
-    if (hash === undefined) {
-      const { name, facts } = recordName(recordKey)
-      const message = `${name} does not match its checksum`
-      throw new LaterbaseError('LATERBASE_STORE_CORRUPT', message, { facts })
-    }
-    const key = keyOfRecord(recordKey)
-    return readEventRecord(key, record, { hash, alternate: isAlternate(recordKey) })
+    return readEventRecord(recordKey, record, this.#hasher) ?? refuse(recordKey)
   }
 
   #missing(key: EventKey): never {

@@ -11,6 +11,7 @@ import type { Commit, LogId, LogOrigin } from '../core/commit.ts'
 import type { EventKey } from '../core/event-key.ts'
 import { regionBytes } from '../../protocols/event/codec.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
+import { HASH_HEAD_BYTES } from './event-store.ts'
 import type {
   CheckStep,
   CommitSlice,
@@ -248,6 +249,7 @@ function eventOf(state: KeyState, content: Content): StoredEvent {
     key: state.key,
     value: content.value,
     hash: content.hash,
+    hashHead: content.hash.subarray(0, HASH_HEAD_BYTES),
     ...first,
     recorded: content.recorded,
     conflict: state.contents.size > 1,

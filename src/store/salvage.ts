@@ -20,10 +20,10 @@ import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import { tipAfter } from '../core/log.ts'
 import type { LogTip } from '../core/log.ts'
 import { unsealed } from './checksum.ts'
+import { intactEvent, valueOfRecord } from './event-record.ts'
 import type { StoredCommit, StoreOwner } from './event-store.ts'
 import {
   COUNTERS_KEY,
-  EVENT_HEADER_BYTES,
   IDENTITY_KEY,
   alternateRecordKey,
   commitRecordKey,
@@ -33,9 +33,7 @@ import {
   decodeCounters,
   decodeIdentity,
   decodeLogRecord,
-  eventRecordKey,
-  intactHash,
-  readEventRecord
+  eventRecordKey
 } from './key-layout.ts'
 import { SALVAGE_BYTES, SALVAGE_COMBINATIONS_MAX, SALVAGE_COMMITS } from './limits.ts'
 import type { Level } from './open-level.ts'
@@ -195,11 +193,10 @@ class SalvagedStore implements Salvage {
     for (const [index, key] of keys.entries()) {
       const recordKey = present(recordKeys[index], 'a record key each')
       const record = records[index]
-      const hash = record === undefined ? undefined : intactHash(recordKey, record, hasher)
-      if (record !== undefined && hash !== undefined) {
-        const { value, conflict } = readEventRecord(key, record, { hash, alternate: false })
-        const others = conflict ? await this.#alternates(key) : []
-        found.push([{ key, value, hash }, ...others])
+      const event = record && intactEvent(recordKey, record, hasher)
+      if (event !== undefined) {
+        const others = event.conflict ? await this.#alternates(key) : []
+        found.push([event, ...others])
       } else {
         const damaged = record === undefined ? [] : [eventOf(key, record, hasher)]
         found.push([...damaged, ...(await this.#alternates(key))])
@@ -313,7 +310,7 @@ function readCommit(key: Buffer, record: Buffer): StoredCommit | undefined {
 
 /** Whatever its header says: the commit's hash tells whether it is the right one. */
 function eventOf(key: EventKey, record: Buffer, hasher: Hasher): CommitEvent {
-  const value = record.subarray(EVENT_HEADER_BYTES)
+  const value = valueOfRecord(record)
   return { key, value, hash: hasher.sha256(value) }
 }
 

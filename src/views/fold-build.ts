@@ -1,7 +1,7 @@
 /**
  * Makes the index of a fold from all events, in their order: rows wait in memory until their run ends, so that a
  * build writes few records and reads none. Where very many aggregates are under way at one time, those that have
- * had no event for the longest are written out, and read again if one comes.
+ * had no event for the longest are written out; what comes to them later is folded in the end (`fold-deferred.ts`).
  */
 
 import { assert, present } from '../core/assert.ts'
@@ -11,19 +11,16 @@ import { murmur3 } from '../core/views/murmur3.ts'
 import type { DerivedChange, DerivedReader } from '../store/derived-store.ts'
 import { aggregateBytes, bytesName } from './fold-aggregates.ts'
 import { FoldChanges } from './fold-changes.ts'
-import { checkpointBefore, rowsBehind } from './fold-read.ts'
-import { decodeHead, headKey } from './fold-records.ts'
-import type { FoldRow } from './fold-records.ts'
-import { endsRun, eventOf } from './fold-run.ts'
+import { foldDeferred } from './fold-deferred.ts'
+import { encodeRows, rowsKey } from './fold-records.ts'
 import { FoldUnderWay, RowBuffers } from './fold-under-way.ts'
-import type { FoldWritten } from './fold-under-way.ts'
 import {
   AGGREGATE_BYTES,
   BUILD_BYTES_MAX,
   BUILD_COUNTED_BYTES,
   BUILD_EVENTS_BYTES,
   BUILD_WRITE_BYTES,
-  AGGREGATES_AT_ONCE
+  WRITTEN_OUT_BYTES
 } from './limits.ts'
 import type { Fault, FoldProgram, Outcome } from './program.ts'
 import { readAhead } from './read-ahead.ts'
@@ -53,6 +50,7 @@ class FoldBuild {
   readonly #buffers = new RowBuffers()
   readonly #underWay = new Map<AggregateName, FoldUnderWay>()
   readonly #writtenOut = new WrittenOut()
+  #hasDeferred = false
   #writing: Promise<void> = Promise.resolve()
   #turn = 0
   /** Of rows and states, about; and of events since these were counted. */
@@ -66,7 +64,6 @@ class FoldBuild {
   async add(events: readonly IndexedEvent[]): Promise<void> {
     this.#turn += 1
     const outcomes = this.#init.program.keysOf(events.map(({ event }) => event))
-    if (!this.#writtenOut.isEmpty) await this.#readBack(outcomes)
     for (let index = 0; index < events.length; index += 1) {
       const outcome = outcomes[index]
       if (outcome !== undefined) this.#addEvent(present(events[index], 'an event'), outcome)
@@ -74,15 +71,17 @@ class FoldBuild {
     const hasSessions = this.#init.program.begin !== undefined
     if (this.#eventsBytes > (hasSessions ? BUILD_COUNTED_BYTES : BUILD_EVENTS_BYTES)) this.#count()
     const held = this.#heldBytes + this.#underWay.size * AGGREGATE_BYTES
-    if (held > BUILD_BYTES_MAX) this.#writeOut()
-    if (this.#changes.bytes > BUILD_WRITE_BYTES) await this.#write()
+    if (held > BUILD_BYTES_MAX) await this.#writeOut()
+    await this.#writeWhenMuch()
   }
 
   async finish(): Promise<IndexState> {
     for (const underWay of this.#underWay.values()) {
       underWay.writeOut()
-      if (this.#changes.bytes > BUILD_WRITE_BYTES) await this.#write()
+      await this.#writeWhenMuch()
     }
+    this.#underWay.clear()
+    if (this.#hasDeferred) await this.#foldDeferred()
     await this.#write()
     await this.#writing
     return this.#changes.state
@@ -102,7 +101,15 @@ class FoldBuild {
         this.#changes.noteFault(event.place, key.fault, true)
         return
       }
-      underWay = this.#underWay.get(key.name) ?? this.#begin(key)
+      underWay = this.#underWay.get(key.name)
+      if (underWay === undefined) {
+        const aggregate = encodeViewKey(key.value)
+        if (this.#writtenOut.mayHave(aggregate)) {
+          this.#defer(event, aggregate)
+          return
+        }
+        underWay = this.#begin(key.name, aggregate)
+      }
     }
     underWay.add(event)
     underWay.turn = this.#turn
@@ -111,15 +118,11 @@ class FoldBuild {
     this.#eventsBytes += event.bytes.length * PARSED_FACTOR + EVENT_BYTES
   }
 
-  #begin(key: AggregateKey, written?: FoldWritten): FoldUnderWay {
-    const begun = new FoldUnderWay({
-      program: this.#init.program,
-      changes: this.#changes,
-      buffers: this.#buffers,
-      aggregate: encodeViewKey(key.value),
-      written
-    })
-    this.#underWay.set(key.name, begun)
+  #begin(name: AggregateName, aggregate: Uint8Array): FoldUnderWay {
+    const { program } = this.#init
+    const [changes, buffers] = [this.#changes, this.#buffers]
+    const begun = new FoldUnderWay({ program, changes, buffers, aggregate })
+    this.#underWay.set(name, begun)
     this.#heldBytes += begun.bytes
     return begun
   }
@@ -134,7 +137,7 @@ class FoldBuild {
   }
 
   /** The half of all that is held, those that had no event for the longest. */
-  #writeOut(): void {
+  async #writeOut(): Promise<void> {
     const oldest = [...this.#underWay].sort(([, a], [, b]) => a.turn - b.turn)
     for (const [name, underWay] of oldest) {
       const held = this.#heldBytes + this.#underWay.size * AGGREGATE_BYTES
@@ -143,28 +146,31 @@ class FoldBuild {
       underWay.writeOut()
       this.#underWay.delete(name)
       this.#writtenOut.add(underWay.aggregate)
+      await this.#writeWhenMuch()
     }
   }
 
-  /** Those of these keys that were written out. */
-  async #readBack(outcomes: readonly (Outcome | undefined)[]): Promise<void> {
-    const missing = new Map<AggregateName, AggregateKey>()
-    for (const outcome of outcomes) {
-      const key = outcome === undefined ? undefined : keyOf(outcome)
-      if (key === undefined || 'fault' in key || this.#underWay.has(key.name)) continue
-      if (this.#writtenOut.mayHave(encodeViewKey(key.value))) missing.set(key.name, key)
-    }
-    if (missing.size === 0) return
+  /** A row of an aggregate that was written out, or may have been: it gets its turn when all rows are there. */
+  #defer({ place, recorded, bytes }: IndexedEvent, aggregate: Uint8Array): void {
+    this.#hasDeferred = true
+    const row = encodeRows([{ place, recorded, bytes, hasFailed: false }])
+    this.#changes.put(rowsKey(aggregate, place), row)
+  }
+
+  async #foldDeferred(): Promise<void> {
     await this.#write()
     await this.#writing
-    const all = [...missing.values()]
-    for (let at = 0; at < all.length; at += AGGREGATES_AT_ONCE) {
-      const some = all.slice(at, at + AGGREGATES_AT_ONCE)
-      const read = await Promise.all(some.map((key) => writtenOf(this.#init, key)))
-      for (const [index, written] of read.entries()) {
-        if (written !== undefined) this.#begin(present(some[index], 'a key'), written)
-      }
-    }
+    await foldDeferred({
+      program: this.#init.program,
+      changes: this.#changes,
+      buffers: this.#buffers,
+      reader: this.#init.reader,
+      writeWhenMuch: () => this.#writeWhenMuch()
+    })
+  }
+
+  async #writeWhenMuch(): Promise<void> {
+    if (this.#changes.bytes > BUILD_WRITE_BYTES) await this.#write()
   }
 
   /** One batch is written while the next is put together. */
@@ -200,27 +206,6 @@ function nameOf(key: Json): AggregateName | undefined {
   return typeof key === 'string' && key.charCodeAt(0) !== 0 ? key : undefined
 }
 
-async function writtenOf(
-  { reader, program }: FoldBuildInit,
-  { value }: AggregateKey
-): Promise<FoldWritten | undefined> {
-  const aggregate = encodeViewKey(value)
-  const bytes = await reader.get(headKey(aggregate))
-  if (bytes === undefined) return undefined
-  const checkpoint = await checkpointBefore(reader, aggregate, undefined)
-  let base = checkpoint?.text ?? program.initial
-  let run: FoldRow[] = []
-  for await (const rows of rowsBehind(reader, aggregate, { behind: checkpoint?.place })) {
-    for (const row of rows) {
-      run.push(row)
-      if (!endsRun(row.place, row.bytes.length)) continue
-      base = program.apply(base, run.map(eventOf)).state
-      run = []
-    }
-  }
-  return { head: decodeHead(bytes), base, rows: run }
-}
-
 /** Which aggregates were written out: all that were, and a few that were not. */
 class WrittenOut {
   #bits = new Uint8Array(0)
@@ -246,8 +231,6 @@ class WrittenOut {
   }
 }
 
-/** Of a million aggregates one in nine that was not written out counts as if. */
-const WRITTEN_OUT_BYTES = 1_048_576
 /** What an event takes as objects: about three times its text, and what is around it. */
 const PARSED_FACTOR = 3
 const EVENT_BYTES = 500

@@ -9,7 +9,7 @@ import type { PastAggregate } from './fold-past.ts'
 import { justBehind } from './fold-read.ts'
 import { decodeHead } from './fold-records.ts'
 import type { FoldHead } from './fold-records.ts'
-import { HEADS_AT_ONCE, AGGREGATES_AT_ONCE } from './limits.ts'
+import { AGGREGATES_AT_ONCE, HEADS_AT_ONCE, HEADS_BYTES } from './limits.ts'
 import type { FoldProgram } from './program.ts'
 import { TAG, boundsOf, tagged } from './records.ts'
 import type { IndexAnswer, IndexQuery, IndexRow, KeyRange } from './view-index.ts'
@@ -68,13 +68,17 @@ async function* statesIn(asked: Asked, range: KeyRange): AsyncGenerator<KeyedSta
   const pageMax = isPast ? AGGREGATES_AT_ONCE : HEADS_AT_ONCE
   let from = tagged(TAG.foldHead, range.from ?? NOTHING)
   let to = range.to === undefined ? boundsOf(TAG.foldHead).to : tagged(TAG.foldHead, range.to)
+  let pageLimit = Math.min(AGGREGATES_AT_ONCE, pageMax)
   while (wanted() > 0) {
-    const limit = Math.min(wanted(), pageMax)
+    const limit = Math.min(wanted(), pageLimit)
     const page = await reader.scan({ from, to, reverse: query.descending, limit })
     const states = await Promise.all(page.map((record) => stateOf(asked, record)))
     yield states.filter((state) => state !== undefined)
     const last = page.at(-1)
     if (last === undefined || page.length < limit) return
+    // States have up to 1 MiB: as many are read as are not much together.
+    const bytes = page.reduce((sum, { value }) => sum + value.length, 0)
+    pageLimit = Math.min(pageMax, bytes > HEADS_BYTES ? Math.max(1, limit >> 1) : 4 * pageLimit)
     if (query.descending) to = last.key
     else from = justBehind(last.key)
   }

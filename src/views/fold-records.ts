@@ -10,7 +10,7 @@
  */
 
 import { assert } from '../core/assert.ts'
-import { afterPrefix } from '../core/bytes.ts'
+import { afterPrefix, readUint64, writeUint64 } from '../core/bytes.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import type { DerivedRange } from '../store/derived-store.ts'
 import { TAG, tagged } from './records.ts'
@@ -136,6 +136,11 @@ export function rowBytes({ bytes }: Pick<FoldRow, 'bytes'>): number {
   return ROW_HEADER_BYTES + bytes.length
 }
 
+/** Of the event of a record of one row. */
+export function singleRowBytes(record: Uint8Array): number {
+  return record.length - ROW_HEADER_BYTES
+}
+
 /** Where it ends. */
 export function writeRow(into: Uint8Array, at: number, row: FoldRow): number {
   const { buffer, byteOffset } = into
@@ -167,7 +172,7 @@ export function decodeRows(value: Uint8Array): FoldRow[] {
     const end = begin + bytes.readUInt32BE(begin - 4)
     rows.push({
       hasFailed: bytes[at] === FLAG_FAILED,
-      recorded: bytes.readBigUInt64BE(at + 1),
+      recorded: readUint64(bytes, at + 1),
       place: placeAt(bytes, at),
       bytes: bytes.subarray(begin, end)
     })
@@ -184,12 +189,12 @@ const HEAD_BYTES = 5 + PLACE_BYTES + SPAN_BYTES
 const ROW_HEADER_BYTES = 13 + PLACE_BYTES
 
 function writeSpan(into: Buffer, at: number, { first, last }: RecordedSpan): void {
-  into.writeBigUInt64BE(first, at)
-  into.writeBigUInt64BE(last, at + 8)
+  writeUint64(into, at, first)
+  writeUint64(into, at + 8, last)
 }
 
 function readSpan(bytes: Buffer, at: number): RecordedSpan {
-  return { first: bytes.readBigUInt64BE(at), last: bytes.readBigUInt64BE(at + 8) }
+  return { first: readUint64(bytes, at), last: readUint64(bytes, at + 8) }
 }
 
 function bufferOf({ buffer, byteOffset, length }: Uint8Array): Buffer {

@@ -5,7 +5,7 @@
  */
 
 import { eventKey, KEY_BYTES } from '../core/event-key.ts'
-import { murmur3 } from '../core/views/murmur3.ts'
+import { firstWord, murmur3 } from '../core/views/murmur3.ts'
 import { NO_SPAN } from './fold-records.ts'
 import type { FoldRow, RecordedSpan } from './fold-records.ts'
 import { CHECKPOINT_BYTES, RUN_BYTES, RUN_ROWS } from './limits.ts'
@@ -14,7 +14,7 @@ import { viewEvent } from './view-event.ts'
 
 /** Whether a run ends with this row. */
 export function endsRun(place: Uint8Array, bytes: number): boolean {
-  const [chance] = murmur3(place, 0)
+  const chance = firstWord(place) >>> 0
   return chance / 2 ** 32 < Math.max(1 / RUN_ROWS, bytes / RUN_BYTES)
 }
 

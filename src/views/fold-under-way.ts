@@ -101,6 +101,13 @@ export class FoldUnderWay {
     if (endsRun(place, bytes.length)) this.#close(place)
   }
 
+  /** One that has a record of its own, as have all before it. */
+  addWritten(row: FoldRow): void {
+    this.#held += 1
+    this.#written += 1
+    this.add({ ...row, event: eventOf(row) })
+  }
+
   /** Calls functions with what waits for it, and lets go of it. */
   callWaiting(): void {
     if (this.#waiting.length > 0) this.#settle()
@@ -170,8 +177,10 @@ export class FoldUnderWay {
       this.#settleRun()
       return
     }
+    const first = this.#count - this.#waiting.length
     for (const { index, fault } of step.faults) {
       const at = this.#waitingAt[index] ?? 0
+      this.#written = Math.min(this.#written, first + index)
       setFailed(this.#rows, at, true)
       this.#changes.noteFault(placeAt(this.#rows, at), fault, true)
     }

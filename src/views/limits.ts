@@ -14,8 +14,16 @@ export const ANSWER_BYTES_MAX = 33_554_432
 /** Rows read at a time for an answer: as many as a run or two of the tree has. */
 export const QUERY_CHUNK = 256
 
-/** Rows of a build in one batch. */
-export const BUILD_BATCH = 4_096
+/** Records of a build in one batch: leaves of some 4 KiB, and one above each. */
+export const BUILD_BATCH = 512
+
+/**
+ * Bytes of rows that a build of a map holds in memory to sort them; of more it writes parts of this size, which it
+ * merges.
+ */
+export const SORT_BYTES_MAX = 24 * 1_048_576
+/** Bytes of rows of such a part in one record. */
+export const SORT_RECORD_BYTES = 65_536
 
 /** Events of one batch of an update, a commit apart: whole commits, so that none is seen in part. */
 export const EVENTS_AT_ONCE = 2_000
@@ -31,6 +39,11 @@ export const RUNS_READ_AT_ONCE = 32
  * lowest of a view of ten million rows have some 2,500.
  */
 export const UPPER_RUNS_MAX = 16_384
+
+/** Stretches of the lowest runs, of some 64 entries, that are put together for one range: a group's in most views. */
+export const STRETCHES_AT_ONCE = 8
+/** As many are kept for one question or change: some 3 MiB. */
+export const STRETCHES_MAX = 256
 
 /** Rows that a map may emit for one event: a delivery note of thousands of lines is not yet a fault. */
 export const EMITS_MAX = 10_000
@@ -116,8 +129,9 @@ export const CHECKPOINT_BYTES = 2_048
 /** Records of a fold that are read at a time: some 16 KiB each. */
 export const PAGE_RECORDS = 64
 
-/** Newest states that are read at a time. */
+/** Newest states that are read at a time; of states that have more bytes than these together, fewer the next time. */
 export const HEADS_AT_ONCE = 256
+export const HEADS_BYTES = 1_048_576
 
 /** Aggregates of a fold that are read at a time, where records of each are: so many reads wait for the disk together. */
 export const AGGREGATES_AT_ONCE = 16
@@ -126,7 +140,7 @@ export const AGGREGATES_AT_ONCE = 16
 export const BUILD_BYTES_MAX = 48 * 1_048_576
 
 /** Of these, what an aggregate takes besides its rows and its state, about. */
-export const AGGREGATE_BYTES = 1_024
+export const AGGREGATE_BYTES = 2_560
 
 /** Bytes of events that it holds as objects before their functions are called, about: more are slow to collect. */
 export const BUILD_EVENTS_BYTES = 524_288
@@ -136,6 +150,9 @@ export const BUILD_COUNTED_BYTES = 8 * 1_048_576
 
 /** Bytes that it writes at a time. */
 export const BUILD_WRITE_BYTES = 4 * 1_048_576
+
+/** Of bits that say which aggregates were written out: of a million one in nine that was not counts as if. */
+export const WRITTEN_OUT_BYTES = 1_048_576
 
 /** Buffers of each of seven lengths that it uses again, up to 64 KiB: 2 MiB together. */
 export const ROW_BUFFERS = 16

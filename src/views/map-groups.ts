@@ -10,6 +10,7 @@
 import { afterPrefix, compareBytes } from '../core/bytes.ts'
 import { groupOfLevel, groupRange } from '../core/views/collation.ts'
 import type { Json } from '../core/json.ts'
+import { after, rowsIn } from '../core/views/leaves.ts'
 import { runAt, runFrom } from '../core/views/row-tree.ts'
 import type { KeyBounds, Share, Summaries, TreeEntry, TreeReader } from '../core/views/row-tree.ts'
 import { QUERY_CHUNK, RUNS_READ_AT_ONCE } from './limits.ts'
@@ -74,7 +75,7 @@ interface Run {
 async function* runsIn(asked: GroupsAsked): AsyncGenerator<Run> {
   const { tree, range, descending } = asked
   if (tree.height === 0) return
-  const [first, after] = await Promise.all([
+  const [first, next] = await Promise.all([
     range.from === undefined ? undefined : runAt(tree, 1, range.from),
     range.to === undefined ? undefined : runFrom(tree, 1, range.to)
   ])
@@ -84,11 +85,11 @@ async function* runsIn(asked: GroupsAsked): AsyncGenerator<Run> {
   }
   let before: TreeEntry | undefined
   for await (const entry of entriesOf(tree, { from: first, to: range.to }, descending)) {
-    if (descending) yield runOf(entry, before === undefined ? after : before.key)
+    if (descending) yield runOf(entry, before === undefined ? next : before.key)
     else if (before !== undefined) yield runOf(before, entry.key)
     before = entry
   }
-  if (!descending && before !== undefined) yield runOf(before, after)
+  if (!descending && before !== undefined) yield runOf(before, next)
 }
 
 async function* entriesOf(
@@ -101,7 +102,7 @@ async function* entriesOf(
     yield* entries
     const last = entries.at(-1)
     if (last === undefined || entries.length < limit) return
-    rest = reverse ? { ...rest, to: last.key } : { ...rest, from: justAfter(last.key) }
+    rest = reverse ? { ...rest, to: last.key } : { ...rest, from: after(last.key) }
   }
 }
 
@@ -181,7 +182,7 @@ async function readRows(
   { tree, descending }: GroupsAsked,
   { from, to }: KeyBounds
 ): Promise<readonly TreeEntry[]> {
-  return tree.entries(0, { from, to, reverse: descending })
+  return rowsIn(tree, { from, to, reverse: descending })
 }
 
 /** The bounds of runs of which one follows the other in the order of the answer. */
@@ -206,10 +207,4 @@ function within(inner: KeyBounds, outer: KeyBounds): KeyBounds {
 function isIn(key: Uint8Array, { from, to }: KeyBounds): boolean {
   if (from !== undefined && compareBytes(key, from) < 0) return false
   return to === undefined || compareBytes(key, to) < 0
-}
-
-function justAfter(key: Uint8Array): Uint8Array {
-  const next = new Uint8Array(key.length + 1)
-  next.set(key)
-  return next
 }

@@ -7,19 +7,20 @@ import { compareBytes, equalBytes } from '../core/bytes.ts'
 import { present } from '../core/assert.ts'
 import type { Json } from '../core/json.ts'
 import { encodeViewKey } from '../core/views/collation.ts'
-import { TreeBuilder, changedRuns } from '../core/views/row-tree.ts'
-import type { Summaries, TreeChange, TreeReader } from '../core/views/row-tree.ts'
+import { changedRuns } from '../core/views/row-tree.ts'
+import type { RowChange, Summaries, TreeChange, TreeReader } from '../core/views/row-tree.ts'
+import { TreeBuilder } from '../core/views/tree-builder.ts'
 import type { DerivedChange, DerivedReader } from '../store/derived-store.ts'
 import { BUILD_BATCH, ROW_VALUE_BYTES_MAX } from './limits.ts'
 import { queryMap } from './map-query.ts'
-import { EVENT_ROWS_MAX, digestText, mapSummaries, rowKey, rowValue } from './map-rows.ts'
-import type { MapSummary } from './map-rows.ts'
+import { EVENT_ROWS_MAX, digestText, mapSummaries, rowOf } from './map-rows.ts'
+import type { MapSummary, RowParts } from './map-rows.ts'
 import { touchedKeys } from './map-touched.ts'
 import type { Emitted, Fault, MapOutcome, MapProgram } from './program.ts'
 import { readAhead } from './read-ahead.ts'
+import { RowSorter } from './row-sorter.ts'
 import {
   TAG,
-  boundsOf,
   faultBytes,
   faultChange,
   lastFaults,
@@ -43,9 +44,8 @@ export function createMapIndex(program: MapProgram): ViewIndex {
   return new MapIndex(program)
 }
 
-/** What an event comes to: rows in the form in which they are kept. */
-type EventRows =
-  { readonly rows: readonly { readonly key: Uint8Array; readonly value: Uint8Array }[] } | Fault
+/** What an event comes to. */
+type EventRows = { readonly rows: readonly RowParts[] } | Fault
 
 class MapIndex implements ViewIndex {
   readonly #program: MapProgram
@@ -57,7 +57,7 @@ class MapIndex implements ViewIndex {
     this.#summaries = mapSummaries(program.reducer)
   }
 
-  /** Rows first, in whatever order they come: the store sorts them. Then the tree, in their order. */
+  /** Rows first, in whatever order they come. Then the tree, in theirs. */
   async build(
     events: AsyncIterable<readonly IndexedEvent[]>,
     write: (changes: readonly DerivedChange[]) => Promise<void>,
@@ -65,10 +65,11 @@ class MapIndex implements ViewIndex {
   ): Promise<IndexState> {
     let faults = 0
     const batch = new Batch(write)
+    const sorter = new RowSorter({ write, reader })
     for await (const chunk of readAhead(events)) {
       for (const [index, outcome] of this.#rowsOf(chunk).entries()) {
         if ('rows' in outcome) {
-          for (const { key, value } of outcome.rows) batch.add({ key: tagged(0, key), value })
+          for (const row of outcome.rows) sorter.add(row)
           continue
         }
         faults += 1
@@ -76,9 +77,9 @@ class MapIndex implements ViewIndex {
         batch.add({ key: tagged(TAG.fault, place), value: faultBytes(outcome.fault) })
       }
       await batch.flushWhenFull()
+      await sorter.flushWhenFull()
     }
-    await batch.end()
-    const height = await this.#buildTree(batch, reader)
+    const height = await this.#buildTree(sorter, batch)
     return { ...(await this.#totals(treeReader(reader, height), height, [])), height, faults }
   }
 
@@ -90,7 +91,7 @@ class MapIndex implements ViewIndex {
   ): Promise<IndexUpdate> {
     const faults: DerivedChange[] = []
     let moreFaults = 0
-    const rows: TreeChange[] = []
+    const rows: RowChange[] = []
     const note = async (event: IndexedEvent, fault: string | undefined): Promise<void> => {
       const noted = await faultChange(reader, event.place, fault)
       if (noted.change !== undefined) faults.push(noted.change)
@@ -98,23 +99,23 @@ class MapIndex implements ViewIndex {
     }
     for (const [index, outcome] of this.#rowsOf(change.drop).entries()) {
       if ('fault' in outcome) await note(present(change.drop[index], 'an event'), undefined)
-      else rows.push(...outcome.rows.map(({ key }) => ({ level: 0, key, value: undefined })))
+      else rows.push(...outcome.rows.map((row) => ({ key: rowOf(row).key, value: undefined })))
     }
     for (const [index, outcome] of this.#rowsOf(change.put).entries()) {
       if ('fault' in outcome) await note(present(change.put[index], 'an event'), outcome.fault)
-      else rows.push(...outcome.rows.map(({ key, value }) => ({ level: 0, key, value })))
+      else rows.push(...outcome.rows.map(rowOf))
     }
     rows.sort((a, b) => compareBytes(a.key, b.key))
     const tree = await this.#tree(reader, state)
     const { changes, height } = await changedRuns(tree, this.#summaries, rows)
     const totals = await this.#totals(tree, height, changes)
     const next = { ...totals, height, faults: state.faults + moreFaults }
-    const upper = await this.#upper.get(state)
+    const upper = await this.#upper.get(state)?.catch(() => undefined)
     if (upper !== undefined) this.#upper.set(next, Promise.resolve(withChanges(upper, changes)))
-    const touched = options.touched === true ? await touchedKeys(reader, change, rows) : []
+    const touched = options.touched === true ? await touchedKeys(tree, change, rows) : []
     return {
       state: next,
-      changes: [...rows.map(treeChange), ...changes.map(treeChange), ...faults],
+      changes: [...changes.map(treeChange), ...faults],
       touched
     }
   }
@@ -133,13 +134,26 @@ class MapIndex implements ViewIndex {
 
   async #tree(reader: DerivedReader, state: IndexState): Promise<TreeReader> {
     const tree = treeReader(reader, state.height)
-    const upper = this.#upper.get(state) ?? readUpperRuns(tree)
-    this.#upper.set(state, upper)
+    const runs = await this.#upperRuns(tree, state)
+    return runs === undefined ? tree : withUpperRuns(tree, runs)
+  }
+
+  /** Read by one for all who ask meanwhile; what it fails by is its own, and the others try themselves. */
+  async #upperRuns(tree: TreeReader, state: IndexState): Promise<UpperRuns | undefined> {
+    for (let shared = this.#upper.get(state); shared !== undefined;) {
+      try {
+        return await shared
+      } catch {
+        const next = this.#upper.get(state)
+        shared = next === shared ? undefined : next
+      }
+    }
+    const own = readUpperRuns(tree)
+    this.#upper.set(state, own)
     try {
-      const runs = await upper
-      return runs === undefined ? tree : withUpperRuns(tree, runs)
+      return await own
     } catch (error) {
-      this.#upper.delete(state)
+      if (this.#upper.get(state) === own) this.#upper.delete(state)
       throw error
     }
   }
@@ -158,13 +172,16 @@ class MapIndex implements ViewIndex {
     if (outcome.rows.length > EVENT_ROWS_MAX) {
       return { fault: `an event has at most ${EVENT_ROWS_MAX} rows` }
     }
-    const rows: { key: Uint8Array; value: Uint8Array }[] = []
-    for (const [number, { key, value }] of outcome.rows.entries()) {
+    let rows: RowParts[] = []
+    for (const { key, value } of outcome.rows) {
       const json = this.#checked(value)
       const viewKey = encoded(key)
       if (typeof json !== 'string') return json
-      if ('fault' in viewKey) return viewKey
-      rows.push({ key: rowKey(viewKey.bytes, place, number), value: rowValue(recorded, json) })
+      if (!(viewKey instanceof Uint8Array)) return viewKey
+      const row = { viewKey, place, number: rows.length, recorded, json }
+      // Most have one, and an array that grows by one has room for seventeen.
+      if (rows.length === 0) rows = [row]
+      else rows.push(row)
     }
     return { rows }
   }
@@ -173,17 +190,16 @@ class MapIndex implements ViewIndex {
     const problem = this.#program.reducer?.check(value)
     if (problem !== undefined) return { fault: problem }
     const json = JSON.stringify(value)
-    if (Buffer.byteLength(json) <= ROW_VALUE_BYTES_MAX) return json
+    const isShort = 3 * json.length <= ROW_VALUE_BYTES_MAX
+    if (isShort || Buffer.byteLength(json) <= ROW_VALUE_BYTES_MAX) return json
     return { fault: `a value has at most ${ROW_VALUE_BYTES_MAX} bytes, as JSON` }
   }
 
-  async #buildTree(batch: Batch, reader: DerivedReader): Promise<number> {
+  async #buildTree(sorter: RowSorter, batch: Batch): Promise<number> {
     const builder = new TreeBuilder(this.#summaries)
-    for await (const records of readAhead(reader.chunks(boundsOf(0)))) {
-      for (const { key, value } of records) {
-        for (const change of builder.add({ key: key.subarray(1), value })) {
-          batch.add(treeChange(change))
-        }
+    for await (const rows of sorter.sorted()) {
+      for (const row of rows) {
+        for (const change of builder.add(row)) batch.add(treeChange(change))
       }
       await batch.flushWhenFull()
     }
@@ -213,9 +229,9 @@ class MapIndex implements ViewIndex {
 
 export const EMPTY_DIGEST = '0'.repeat(32)
 
-function encoded(key: Json): { readonly bytes: Uint8Array } | Fault {
+function encoded(key: Json): Uint8Array | Fault {
   try {
-    return { bytes: encodeViewKey(key) }
+    return encodeViewKey(key)
   } catch (error) {
     if (error instanceof RangeError) return { fault: error.message }
     throw error

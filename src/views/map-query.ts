@@ -8,6 +8,7 @@
 import { compareBytes, equalBytes } from '../core/bytes.ts'
 import type { Json } from '../core/json.ts'
 import type { Reducer } from '../core/views/reducers.ts'
+import { after, rowsIn } from '../core/views/leaves.ts'
 import { summariesIn } from '../core/views/row-tree.ts'
 import type {
   KeyBounds,
@@ -143,7 +144,7 @@ async function* entriesIn(
 ): AsyncGenerator<TreeEntry> {
   let chunk = Math.min(Math.max(expected, 1), QUERY_CHUNK)
   for (let rest: KeyBounds | undefined = bounds; rest !== undefined && isSome(rest);) {
-    const entries = await tree.entries(0, {
+    const entries = await rowsIn(tree, {
       from: rest.from,
       to: rest.to,
       reverse: query.descending,
@@ -152,7 +153,7 @@ async function* entriesIn(
     for (const entry of entries) if (isWanted(entry, query)) yield entry
     const last = entries.at(-1)
     if (last === undefined || entries.length < chunk) return
-    rest = query.descending ? { ...rest, to: last.key } : { ...rest, from: justAfter(last.key) }
+    rest = query.descending ? { ...rest, to: last.key } : { ...rest, from: after(last.key) }
     // Few of them are wanted: not one by one through all the others.
     chunk = Math.min(chunk * 4, QUERY_CHUNK)
   }
@@ -185,12 +186,6 @@ async function* groupsOf(asked: MapAsked): AsyncGenerator<Group> {
 
 function isSome({ from, to }: KeyBounds): boolean {
   return from === undefined || to === undefined || compareBytes(from, to) < 0
-}
-
-function justAfter(key: Uint8Array): Uint8Array {
-  const next = new Uint8Array(key.length + 1)
-  next.set(key)
-  return next
 }
 
 /** Places of the events behind a group, in event order, one more than asked for where there are more. */

@@ -9,11 +9,11 @@
  */
 
 import { assert, present } from '../core/assert.ts'
-import { compareBytes } from '../core/bytes.ts'
+import { compareBytes, readUint64, writeUint64 } from '../core/bytes.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import type { Json } from '../core/json.ts'
 import { decodeViewKey } from '../core/views/collation.ts'
-import { murmur3 } from '../core/views/murmur3.ts'
+import { murmur3Into } from '../core/views/murmur3.ts'
 import type { Aggregate, ReducedRow, Reducer } from '../core/views/reducers.ts'
 import type { Summaries, TreeEntry } from '../core/views/row-tree.ts'
 import { PLACE_BYTES } from './view-index.ts'
@@ -25,21 +25,58 @@ export const EVENT_ROWS_MAX = 2 ** (8 * NUMBER_BYTES)
 export const ROW_TAIL_BYTES = PLACE_BYTES + NUMBER_BYTES
 const STAMP_BYTES = 8
 
-export function rowKey(viewKey: Uint8Array, place: Uint8Array, number: number): Uint8Array {
-  assert(number < EVENT_ROWS_MAX, 'the number of a row fits its bytes')
-  const bytes = Buffer.allocUnsafe(viewKey.length + ROW_TAIL_BYTES)
-  bytes.set(viewKey)
-  bytes.set(place, viewKey.length)
-  bytes[viewKey.length + PLACE_BYTES] = number >> 8
-  bytes[viewKey.length + PLACE_BYTES + 1] = number & 0xff
-  return bytes
+/** A row as it is kept, but for the bytes themselves. */
+export interface RowParts {
+  readonly viewKey: Uint8Array
+  /** Of its event. */
+  readonly place: Uint8Array
+  /** Among those of the event. */
+  readonly number: number
+  /** Of the event, first. */
+  readonly recorded: Stamp
+  /** The value. */
+  readonly json: string
 }
 
-export function rowValue(recorded: Stamp, json: string): Uint8Array {
-  const bytes = Buffer.allocUnsafe(STAMP_BYTES + Buffer.byteLength(json))
-  bytes.writeBigUInt64BE(recorded)
-  bytes.write(json, STAMP_BYTES)
-  return bytes
+/** The length of a row's key, and what its value has at the most. */
+export function rowBounds({ viewKey, json }: RowParts): { key: number; valueMax: number } {
+  return { key: viewKey.length + ROW_TAIL_BYTES, valueMax: STAMP_BYTES + 3 * json.length }
+}
+
+/** Writes the key and, behind it, the value. @returns where the value ends */
+export function writeRow(into: Buffer, at: number, row: RowParts): number {
+  const { viewKey, place, number, recorded, json } = row
+  assert(number < EVENT_ROWS_MAX, 'the number of a row fits its bytes')
+  into.set(viewKey, at)
+  into.set(place, at + viewKey.length)
+  const behind = at + viewKey.length + PLACE_BYTES
+  into[behind] = number >> 8
+  into[behind + 1] = number & 0xff
+  const text = writeUint64(into, behind + NUMBER_BYTES, recorded)
+  return text + writeText(into, text, json)
+}
+
+/** A native call costs more than the few characters of most values. */
+function writeText(into: Buffer, at: number, text: string): number {
+  if (text.length <= SHORT_TEXT) {
+    let index = 0
+    for (; index < text.length; index += 1) {
+      const code = text.charCodeAt(index)
+      if (code > 0x7f) break
+      into[at + index] = code
+    }
+    if (index === text.length) return index
+  }
+  return into.write(text, at)
+}
+
+const SHORT_TEXT = 24
+
+export function rowOf(row: RowParts): TreeEntry {
+  const { key, valueMax } = rowBounds(row)
+  const bytes = Buffer.allocUnsafe(key + valueMax)
+  const end = writeRow(bytes, 0, row)
+  return { key: bytes.subarray(0, key), value: bytes.subarray(key, end) }
 }
 
 /** A row, parsed as far as somebody looks. */
@@ -58,7 +95,9 @@ export class MapRow implements ReducedRow {
   }
 
   get value(): Json {
-    if (this.#value === undefined) this.#value = JSON.parse(this.#json()) as Json
+    if (this.#value === undefined) {
+      this.#value = wholeNumber(this.#entry.value) ?? (JSON.parse(this.#json()) as Json)
+    }
     return this.#value
   }
 
@@ -77,13 +116,28 @@ export class MapRow implements ReducedRow {
   }
 
   get recorded(): Stamp {
-    return toBuffer(this.#entry.value).readBigUInt64BE()
+    return readUint64(this.#entry.value, 0)
   }
 
   #json(): string {
     return toBuffer(this.#entry.value).toString('utf8', STAMP_BYTES)
   }
 }
+
+/** A value of a few digits, which most are; undefined for any other. */
+function wholeNumber(value: Uint8Array): number | undefined {
+  if (value.length === STAMP_BYTES || value.length > STAMP_BYTES + SHORT_DIGITS) return undefined
+  let number = 0
+  for (let at = STAMP_BYTES; at < value.length; at += 1) {
+    const digit = (value[at] ?? 0) - ZERO
+    if (digit < 0 || digit > 9) return undefined
+    number = number * 10 + digit
+  }
+  return number
+}
+
+const SHORT_DIGITS = 9
+const ZERO = 0x30
 
 export interface MapSummary {
   readonly count: number
@@ -111,21 +165,46 @@ export function mapSummaries(reducer: Reducer | undefined): Summaries<MapSummary
 }
 
 function summaryOfRows(entries: readonly TreeEntry[], reducer: Reducer | undefined): MapSummary {
-  const rows = entries.map((entry) => new MapRow(entry))
-  const first = present(rows[0], 'a run has rows')
-  let [firstPlace, lastPlace] = [first.eventPlace, first.eventPlace]
-  let [firstRecorded, lastRecorded] = [first.recorded, first.recorded]
+  const first = present(entries[0], 'a run has rows')
+  // Millions go through here: no objects are made of what is compared.
+  let [firstOf, lastOf, earliest, latest] = [first, first, first, first]
   const digest: [number, number, number, number] = [0, 0, 0, 0]
-  for (const [index, row] of rows.entries()) {
-    const { eventPlace, recorded } = row
-    if (compareBytes(eventPlace, firstPlace) < 0) firstPlace = eventPlace
-    if (compareBytes(eventPlace, lastPlace) > 0) lastPlace = eventPlace
-    if (recorded < firstRecorded) firstRecorded = recorded
-    if (recorded > lastRecorded) lastRecorded = recorded
-    addToDigest(digest, present(entries[index], 'one entry a row'))
+  for (const entry of entries) {
+    if (comparePlaces(entry, firstOf) < 0) firstOf = entry
+    if (comparePlaces(entry, lastOf) > 0) lastOf = entry
+    if (compareRecorded(entry, earliest) < 0) earliest = entry
+    if (compareRecorded(entry, latest) > 0) latest = entry
+    addToDigest(digest, entry)
   }
-  const reduced = reducer && guarded(() => reducer.reduce(rows))
-  return { count: rows.length, firstPlace, lastPlace, firstRecorded, lastRecorded, digest, reduced }
+  const reduced =
+    reducer && guarded(() => reducer.reduce(entries.map((entry) => new MapRow(entry))))
+  return {
+    count: entries.length,
+    firstPlace: new MapRow(firstOf).eventPlace,
+    lastPlace: new MapRow(lastOf).eventPlace,
+    firstRecorded: new MapRow(earliest).recorded,
+    lastRecorded: new MapRow(latest).recorded,
+    digest,
+    reduced
+  }
+}
+
+/** Of the events of two rows. */
+function comparePlaces({ key: a }: TreeEntry, { key: b }: TreeEntry): number {
+  const [fromA, fromB] = [a.length - ROW_TAIL_BYTES, b.length - ROW_TAIL_BYTES]
+  for (let at = 0; at < PLACE_BYTES; at += 1) {
+    const difference = (a[fromA + at] ?? 0) - (b[fromB + at] ?? 0)
+    if (difference !== 0) return difference
+  }
+  return 0
+}
+
+function compareRecorded({ value: a }: TreeEntry, { value: b }: TreeEntry): number {
+  for (let at = 0; at < STAMP_BYTES; at += 1) {
+    const difference = (a[at] ?? 0) - (b[at] ?? 0)
+    if (difference !== 0) return difference
+  }
+  return 0
 }
 
 function combineSummaries(parts: readonly MapSummary[], reducer: Reducer | undefined): MapSummary {
@@ -139,7 +218,7 @@ function combineSummaries(parts: readonly MapSummary[], reducer: Reducer | undef
     if (compareBytes(part.lastPlace, lastPlace) > 0) lastPlace = part.lastPlace
     if (part.firstRecorded < firstRecorded) firstRecorded = part.firstRecorded
     if (part.lastRecorded > lastRecorded) lastRecorded = part.lastRecorded
-    for (const at of [0, 1, 2, 3] as const) digest[at] ^= part.digest[at]
+    for (const at of WORDS) digest[at] ^= part.digest[at]
   }
   const reduced = reducer && combineReduced(parts, reducer)
   return { count, firstPlace, lastPlace, firstRecorded, lastRecorded, digest, reduced }
@@ -165,10 +244,14 @@ function guarded(reduce: () => Aggregate): Reduced {
 
 /** Of a row's key and its value, not of when it was recorded; order and grouping do not matter. */
 function addToDigest(digest: [number, number, number, number], { key, value }: TreeEntry): void {
-  const ofKey = murmur3(key, 0)
-  const ofValue = murmur3(value.subarray(STAMP_BYTES), ofKey[0])
-  for (const at of [0, 1, 2, 3] as const) digest[at] ^= (ofKey[at] + ofValue[at]) | 0
+  murmur3Into(ofKey, key, 0)
+  murmur3Into(ofValue, value, ofKey[0] ?? 0, STAMP_BYTES)
+  for (const at of WORDS) digest[at] ^= (ofKey[at] ?? 0) + (ofValue[at] ?? 0)
 }
+
+const WORDS = [0, 1, 2, 3] as const
+const ofKey = new Int32Array(4)
+const ofValue = new Int32Array(4)
 
 export function digestText(digest: Digest): string {
   return digest.map((word) => (word >>> 0).toString(16).padStart(8, '0')).join('')
@@ -181,8 +264,8 @@ function encodeSummary(summary: MapSummary): Uint8Array {
   let at = bytes.writeUInt32BE(summary.count)
   bytes.set(summary.firstPlace, at)
   bytes.set(summary.lastPlace, at + PLACE_BYTES)
-  at = bytes.writeBigUInt64BE(summary.firstRecorded, at + 2 * PLACE_BYTES)
-  at = bytes.writeBigUInt64BE(summary.lastRecorded, at)
+  at = writeUint64(bytes, at + 2 * PLACE_BYTES, summary.firstRecorded)
+  at = writeUint64(bytes, at, summary.lastRecorded)
   for (const word of summary.digest) at = bytes.writeInt32BE(word | 0, at)
   assert(at === HEAD_BYTES, 'a head has its length')
   bytes.write(json, at)
@@ -198,8 +281,8 @@ function decodeSummary(encoded: Uint8Array): MapSummary {
     count: bytes.readUInt32BE(),
     firstPlace: bytes.subarray(4, 4 + PLACE_BYTES),
     lastPlace: bytes.subarray(4 + PLACE_BYTES, stamps),
-    firstRecorded: bytes.readBigUInt64BE(stamps),
-    lastRecorded: bytes.readBigUInt64BE(stamps + STAMP_BYTES),
+    firstRecorded: readUint64(bytes, stamps),
+    lastRecorded: readUint64(bytes, stamps + STAMP_BYTES),
     digest: [
       bytes.readInt32BE(words),
       bytes.readInt32BE(words + 4),
@@ -211,5 +294,6 @@ function decodeSummary(encoded: Uint8Array): MapSummary {
 }
 
 function toBuffer(bytes: Uint8Array): Buffer {
+  if (bytes instanceof Buffer) return bytes
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
 }

@@ -4,12 +4,11 @@
  */
 
 import { present } from '../core/assert.ts'
-import { compareBytes, equalBytes, toHex } from '../core/bytes.ts'
+import { afterPrefix, compareBytes, equalBytes, toHex } from '../core/bytes.ts'
 import { decodeViewKey } from '../core/views/collation.ts'
-import type { TreeChange } from '../core/views/row-tree.ts'
-import type { DerivedReader } from '../store/derived-store.ts'
+import { after, rowsIn } from '../core/views/leaves.ts'
+import type { RowChange, TreeReader } from '../core/views/row-tree.ts'
 import { MapRow } from './map-rows.ts'
-import { boundsOf, tagged } from './records.ts'
 import type {
   DroppedEvent,
   IndexChange,
@@ -19,25 +18,23 @@ import type {
 } from './view-index.ts'
 
 /**
- * @param reader the rows before
+ * @param tree of the rows before
  * @param rows that are put or taken away, in the order of their keys; some stay as they are
  */
 export async function touchedKeys(
-  reader: DerivedReader,
+  tree: TreeReader,
   change: IndexChange,
-  rows: readonly TreeChange[]
+  rows: readonly RowChange[]
 ): Promise<TouchedKey[]> {
   const events = new Map<string, DroppedEvent>()
   for (const event of [...change.put, ...change.drop]) events.set(toHex(event.place), event)
   const keys: { keyBytes: Uint8Array; lastHeld: Uint8Array | undefined; moved: MovedEvent[] }[] = []
   for (const row of rows) {
-    if (!(await isOther(reader, row))) continue
+    if (!(await isOther(tree, row))) continue
     const { keyBytes, eventPlace } = rowOf(row.key)
     const last = keys.at(-1)
     const isSame = last !== undefined && equalBytes(last.keyBytes, keyBytes)
-    const key = isSame
-      ? last
-      : { keyBytes, lastHeld: await lastHeldOf(reader, keyBytes), moved: [] }
+    const key = isSame ? last : { keyBytes, lastHeld: await lastHeldOf(tree, keyBytes), moved: [] }
     if (!isSame) keys.push(key)
     const before = key.moved.at(-1)
     // Of an event with several rows of this key.
@@ -58,18 +55,16 @@ export async function touchedKeys(
 }
 
 /** Whether a row comes that was not there, or one goes that was. */
-async function isOther(reader: DerivedReader, { key, value }: TreeChange): Promise<boolean> {
-  const isHeld = (await reader.get(tagged(0, key))) !== undefined
-  return isHeld === (value === undefined)
+async function isOther(tree: TreeReader, { key, value }: RowChange): Promise<boolean> {
+  const [held] = await rowsIn(tree, { from: key, to: after(key) })
+  return (held === undefined) === (value !== undefined)
 }
 
 /** The place of the last event of a key. */
-async function lastHeldOf(
-  reader: DerivedReader,
-  keyBytes: Uint8Array
-): Promise<Uint8Array | undefined> {
-  const [last] = await reader.scan({ ...boundsOf(0, keyBytes), reverse: true, limit: 1 })
-  return last && rowOf(last.key.subarray(1)).eventPlace
+async function lastHeldOf(tree: TreeReader, keyBytes: Uint8Array): Promise<Uint8Array | undefined> {
+  const bounds = { from: keyBytes, to: afterPrefix(keyBytes) }
+  const [last] = await rowsIn(tree, { ...bounds, reverse: true, limit: 1 })
+  return last && rowOf(last.key).eventPlace
 }
 
 function inEventOrder(events: readonly IndexedEvent[]): IndexedEvent[] {

@@ -101,7 +101,8 @@ function reducerOf(view: Members): [Reducer | undefined, string] {
 
 /** What is emitted after the function has returned, or in spite of a fault, is not looked at. */
 function emitted(map: AnyFunction, event: ViewEvent): MapOutcome {
-  const rows: Emitted[] = []
+  // Most events emit one row, and an array that grows by one has room for seventeen.
+  let rows: Emitted[] = []
   const room: Room = { bytes: EMITTED_BYTES_MAX }
   let fault: Fault | undefined
   let isOver = false
@@ -109,7 +110,9 @@ function emitted(map: AnyFunction, event: ViewEvent): MapOutcome {
     if (isOver) return
     try {
       if (rows.length >= EMITS_MAX) throw new NotJsonError(`emits more than ${EMITS_MAX} rows`)
-      rows.push({ key: jsonCopy(key, room), value: jsonCopy(value, room) })
+      const row = { key: jsonCopy(key, room), value: jsonCopy(value, room) }
+      if (rows.length === 0) rows = [row]
+      else rows.push(row)
     } catch (error) {
       // A function that catches what is thrown here has failed all the same.
       fault ??= faultOf(error)

@@ -10,10 +10,12 @@ import type { TreeChange, TreeEntry, TreeReader } from '../core/views/row-tree.t
 import type { DerivedChange, DerivedReader, DerivedRecord } from '../store/derived-store.ts'
 import { FAULT_BYTES_MAX } from './limits.ts'
 
-/** Levels of a tree have their number for a tag. */
+/** Of a tree leaves have 0 for a tag, and the levels above them their number. */
 export const TAG = {
   /** place → why a function failed for this event */
   fault: 0x20,
+  /** see row-sorter.ts; none is left of a build that is whole */
+  sorted: 0x28,
   foldRow: 0x30,
   foldCheckpoint: 0x31,
   foldHead: 0x32,

@@ -4,9 +4,11 @@
  */
 
 import { compareBytes } from '../core/bytes.ts'
-import type { EntriesQuery, TreeChange, TreeEntry, TreeReader } from '../core/views/row-tree.ts'
+import type { TreeChange, TreeEntry, TreeReader } from '../core/views/row-tree.ts'
 import { TREE_LEVELS_MAX } from '../core/limits.ts'
 import { UPPER_RUNS_MAX } from './limits.ts'
+import { inStretches } from './run-stretches.ts'
+import { countBelow, selected } from './tree-entries.ts'
 
 /** By level, its entries in order. Never changed in place. */
 export type UpperRuns = ReadonlyMap<number, readonly TreeEntry[]>
@@ -45,45 +47,24 @@ export function withChanges(
   return levels
 }
 
-/** The lower levels from the store, the upper ones from memory. */
+/** The lower levels from the store, the upper ones from memory. Of one state, for one question or change. */
 export function withUpperRuns(tree: TreeReader, runs: UpperRuns): TreeReader {
+  const lower = inStretches(tree, runs.get(LOWEST) ?? [])
   return {
     height: tree.height,
     entries: (level, query) => {
       const entries = level < LOWEST ? undefined : (runs.get(level) ?? [])
       return entries === undefined
-        ? tree.entries(level, query)
+        ? lower.entries(level, query)
         : Promise.resolve(selected(entries, query))
     }
   }
 }
 
-function selected(
-  entries: readonly TreeEntry[],
-  { from, to, reverse, limit = Infinity }: EntriesQuery
-): readonly TreeEntry[] {
-  const begin = from === undefined ? 0 : placeOf(entries, from)
-  const end = to === undefined ? entries.length : placeOf(entries, to)
-  if (reverse === true) return entries.slice(Math.max(begin, end - limit), end).reverse()
-  return entries.slice(begin, Math.min(end, begin + limit))
-}
-
-/** How many entries are below a key. */
-function placeOf(entries: readonly TreeEntry[], key: Uint8Array): number {
-  let [low, high] = [0, entries.length]
-  while (low < high) {
-    const middle = (low + high) >> 1
-    const entry = entries[middle]
-    if (entry !== undefined && compareBytes(entry.key, key) < 0) low = middle + 1
-    else high = middle
-  }
-  return low
-}
-
 function merged(held: readonly TreeEntry[], changes: readonly TreeChange[]): readonly TreeEntry[] {
   const entries = [...held]
   for (const { key, value } of changes) {
-    const at = placeOf(entries, key)
+    const at = countBelow(entries, key)
     const found = entries[at]
     const isThere = found !== undefined && compareBytes(found.key, key) === 0
     entries.splice(at, isThere ? 1 : 0, ...(value === undefined ? [] : [{ key, value }]))

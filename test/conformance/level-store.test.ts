@@ -6,26 +6,26 @@ import { once } from 'node:events'
 import { readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 
 import { ClassicLevel } from 'classic-level'
 
 import { present } from '../../src/core/assert.ts'
-import type { Hasher } from '../../src/core/clock.ts'
 import type { CommitEvent } from '../../src/core/commit.ts'
-import { systemClock, systemHasher, systemRng } from '../../src/node/system.ts'
+import { systemClock } from '../../src/node/system.ts'
+import { EVENT_HEADER_BYTES } from '../../src/store/event-record.ts'
 import type { CommitSlice, EventStore, StoredCommit } from '../../src/store/event-store.ts'
 import {
   COUNTERS_KEY,
-  EVENT_HEADER_BYTES,
   IDENTITY_KEY,
   STORE_FORMAT,
   conflictRecordKey,
   eventRecordKey
 } from '../../src/store/key-layout.ts'
-import { openLevelStore } from '../../src/store/level-store.ts'
 import { openNodeStore } from '../../src/store/node-store.ts'
+import { KIND } from '../../src/store/record-name.ts'
 import { withRaw } from '../fixtures/raw-level.ts'
+import type { RawLevel } from '../fixtures/raw-level.ts'
 import { makeCommits } from '../property/arbitraries.ts'
 import { OWNER, fact, key, plan, write } from './event-store-suite.ts'
 import { allCommits, collect, dump, scanAll } from './store-dump.ts'
@@ -298,25 +298,45 @@ async function fill(at: string, stayOpen = false): Promise<EventStore> {
 }
 
 /** A store that tells how many values an operation read: each that is read is hashed. */
+/** A store, and how many records of events an operation has LevelDB give. */
 async function openCounting(at: string): Promise<{
   readonly store: EventStore
   readonly reads: (operation: () => Promise<unknown>) => Promise<number>
 }> {
-  let hashed = 0
-  const hasher: Hasher = {
-    ...systemHasher,
-    sha256: (bytes) => {
-      hashed += 1
-      return systemHasher.sha256(bytes)
-    }
-  }
-  const options = { location: at, owner: OWNER, create: true, hasher, rng: systemRng }
+  const store = await openAt(at, OWNER)
+  const { getMany, iterator } = ClassicLevel.prototype as RawLevel
   const reads = async (operation: () => Promise<unknown>): Promise<number> => {
-    hashed = 0
+    let count = 0
+    const isOfEvent = (key: unknown): boolean => Buffer.isBuffer(key) && key[0] === KIND.event
+    const lookups = vi.spyOn(ClassicLevel.prototype as RawLevel, 'getMany')
+    lookups.mockImplementation(async function (
+      this: RawLevel,
+      keys: unknown[],
+      options: object = {}
+    ) {
+      const records = await getMany.call(this, keys, options)
+      for (const [index, record] of records.entries()) {
+        if (record !== undefined && isOfEvent(keys[index])) count += 1
+      }
+      return records
+    })
+    const iterators = vi.spyOn(ClassicLevel.prototype as RawLevel, 'iterator')
+    iterators.mockImplementation(function (this: RawLevel, options) {
+      const opened = iterator.call(this, options)
+      const { nextv } = opened
+      opened.nextv = async (size: number) => {
+        const entries = await nextv.call(opened, size)
+        for (const [key] of entries) if (isOfEvent(key)) count += 1
+        return entries
+      }
+      return opened
+    })
     await operation()
-    return hashed
+    lookups.mockRestore()
+    iterators.mockRestore()
+    return count
   }
-  return { store: await openLevelStore(options), reads }
+  return { store, reads }
 }
 
 /** A process that has the directory open until it is killed; resolves once it has. */

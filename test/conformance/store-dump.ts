@@ -71,8 +71,11 @@ export async function allCommits(store: EventStore): Promise<CommitSlice['commit
 
 export function shownEvent(event: StoredEvent | undefined): unknown {
   if (event === undefined) return undefined
-  const { key, value, ...rest } = event
-  return { key: toHex(key), value: Buffer.from(value).toString(), ...rest }
+  // By name: not every store has them as members of their own.
+  const { key, value, hash, hashHead, log, seq, recorded, conflict, repeated, alternate } = event
+  const place = { log, seq, recorded, conflict, repeated, alternate }
+  const hashes = { hash: toHex(hash), hashHead: toHex(hashHead) }
+  return { key: toHex(key), value: Buffer.from(value).toString(), ...hashes, ...place }
 }
 
 async function dumpScans(store: EventStore, keys: readonly EventKey[]): Promise<unknown> {

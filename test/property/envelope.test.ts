@@ -7,7 +7,7 @@ import { EVENT_BYTES_MAX } from '../../protocols/limits.ts'
 import { formatEventKey, keyMinter, keyTimeMs, naturalKey } from '../../src/core/event-key.ts'
 import { systemHasher } from '../../src/node/system.ts'
 import { canonicalJson } from '../../src/schema/canonical-json.ts'
-import { readEnvelope } from '../../src/schema/envelope.ts'
+import { parseStoredValue, readEnvelope } from '../../src/schema/envelope.ts'
 import type { AcceptedEnvelope, EnvelopeContext } from '../../src/schema/envelope.ts'
 import { MEMBER_CHARACTERS_MAX } from '../../src/schema/limits.ts'
 import { formatTime } from '../../src/schema/time.ts'
@@ -166,6 +166,59 @@ describe('what is no event', () => {
     }
   })
 })
+
+describe('a stored value', () => {
+  const TEXTS = 'corrects data_base64 datacontenttype id schema source subject type'.split(' ')
+  const others = ['key', 'time', '__proto__', 'constructor', 'toString', 'then', '0', '']
+  const stored = fc
+    .dictionary(
+      fc.oneof(
+        { weight: 8, arbitrary: fc.constantFrom('data', 'data', ...TEXTS) },
+        { weight: 1, arbitrary: fc.constantFrom(...others) }
+      ),
+      fc.oneof({ weight: 4, arbitrary: text }, { weight: 1, arbitrary: fc.jsonValue() })
+    )
+    .map((written) => `{${Object.entries(written).map(memberText).join()}}`)
+
+  test('has the members that were written, if it has content and none but those of a value', () => {
+    fc.assert(
+      fc.property(stored, (written) => {
+        const entries = Object.entries(JSON.parse(written) as object)
+        const isWhole = entries.every(([name, member]) => {
+          return name === 'data' || (TEXTS.includes(name) && typeof member === 'string')
+        })
+        const hasContent = entries.some(([name]) => name === 'data' || name === 'data_base64')
+        const read = parseStoredValue(written)
+        expect(read && Object.entries(read)).toEqual(isWhole && hasContent ? entries : undefined)
+      })
+    )
+  })
+
+  test('is the same where somebody has put members on the prototype of all objects', () => {
+    const polluted: object = Object.prototype
+    for (const [name, member] of [
+      ['foreign', 'text'],
+      ['type', 7],
+      ['data', 1],
+      ['data_base64', 'AA==']
+    ] as const) {
+      Object.defineProperty(polluted, name, { value: member, enumerable: true, configurable: true })
+      const [whole, empty] = ['{"data":{}}', '{"id":"a"}'].map(parseStoredValue)
+      Reflect.deleteProperty(polluted, name)
+      expect([whole && Object.keys(whole), empty], name).toEqual([['data'], undefined])
+    }
+  })
+
+  test('is an object: other JSON, and what is none, is not one', () => {
+    for (const written of ['', '{', '[]', '[{"data":1}]', 'null', '1', '"data"', '{}', 'data']) {
+      expect(parseStoredValue(written), written).toBeUndefined()
+    }
+  })
+})
+
+function memberText([name, member]: readonly [string, unknown]): string {
+  return `${JSON.stringify(name)}:${JSON.stringify(member)}`
+}
 
 const MIN = '00000000000000000000000000'
 const UUID_AS_ULID = '01FWHE4YDGFK1SHH6W1G60EECF'

@@ -77,5 +77,6 @@ async function* scanned(
 function stored(number: number, alternate: boolean): StoredEvent {
   const key = eventKey(new Uint8Array(16).fill(number))
   const place = { log: 0, seq: number, recorded: 1n, conflict: number === 1, repeated: false }
-  return { key, value: Buffer.alloc(0), hash: Buffer.alloc(32), ...place, alternate }
+  const [hash, hashHead] = [Buffer.alloc(32), Buffer.alloc(8)]
+  return { key, value: Buffer.alloc(0), hash, hashHead, ...place, alternate }
 }

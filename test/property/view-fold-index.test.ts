@@ -34,15 +34,16 @@ const SMALL = {
   CHECKPOINT_BYTES: 6,
   PAGE_RECORDS: 2,
   HEADS_AT_ONCE: 2,
+  HEADS_BYTES: 60,
   AGGREGATES_AT_ONCE: 2
 }
 /** Builds that hold, call for and write a few rows at a time. */
 const SMALL_BUILDS = {
-  BUILD_BYTES_MAX: 2_500,
-  AGGREGATE_BYTES: 700,
+  AGGREGATE_BYTES: 50,
   BUILD_EVENTS_BYTES: 4_000,
   BUILD_COUNTED_BYTES: 3_000,
-  BUILD_WRITE_BYTES: 300
+  BUILD_WRITE_BYTES: 300,
+  WRITTEN_OUT_BYTES: 1
 }
 
 const folder = createFolder()
@@ -89,11 +90,12 @@ test('a build that writes out what it cannot hold has the records of one that ho
       foldNames(),
       foldPlans(),
       fc.integer({ min: 1, max: 9 }),
-      async (name, { updates }, chunk) => {
+      fc.constantFrom(200, 500, 1_000),
+      async (name, { updates }, chunk, bytes) => {
         const held = new HeldFold(foldProgram(name))
         for (const update of updates) await held.update(update)
         for (const program of [foldProgram(name), calledFold(name)]) {
-          makeSmall(SMALL_BUILDS)
+          makeSmall({ ...SMALL_BUILDS, BUILD_BYTES_MAX: bytes })
           const built = new HeldFold(program)
           await built.build(held.inOrder, chunk)
           await expectSame(held, built)
@@ -105,13 +107,14 @@ test('a build that writes out what it cannot hold has the records of one that ho
 })
 
 test('states that say not all of themselves are the same wherever updates and builds were cut', async () => {
-  makeSmall({ ...SMALL, RUN_ROWS: 8 })
   await fc.assert(
     fc.asyncProperty(
       fc.constantFrom('inexact', 'inexact', 'careless'),
+      fc.record({ rows: fc.constantFrom(2, 4, 8), bytes: fc.constantFrom(100, 250, 500) }),
       foldPlans({ subjects: ['a'], updates: 12 }),
       fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1 }),
-      async (name, { updates }, cuts) => {
+      async (name, { rows, bytes }, { updates }, cuts) => {
+        makeSmall({ ...SMALL, RUN_ROWS: rows })
         const held = new HeldFold(foldProgram(name))
         for (const update of updates) await held.update(update)
         const [events, parts] = [held.inOrder, new HeldFold(foldProgram(name))]
@@ -121,7 +124,7 @@ test('states that say not all of themselves are the same wherever updates and bu
           at = end
         }
         await expectSame(parts, held)
-        makeSmall({ ...SMALL_BUILDS, BUILD_BYTES_MAX: 1_000, BUILD_EVENTS_BYTES: 500 })
+        makeSmall({ ...SMALL_BUILDS, BUILD_BYTES_MAX: bytes, BUILD_EVENTS_BYTES: 500 })
         for (const program of [foldProgram(name), calledFold(name)]) {
           const built = new HeldFold(program)
           await built.build(events, cuts[0] ?? 1)

@@ -55,6 +55,14 @@ const LIMITS = { valueBytes: SMALL_VALUE_BYTES, rows: EVENT_ROWS }
 const SIZES = {
   'as it is': {},
   'with small runs and chunks': { RUN_BITS: 1, QUERY_CHUNK: 3, BUILD_BATCH: 5 },
+  'with small leaves, sorted in parts': {
+    RUN_BITS: 2,
+    LEAF_BYTES: 150,
+    SORT_BYTES_MAX: 300,
+    SORT_RECORD_BYTES: 100,
+    STRETCHES_AT_ONCE: 1,
+    STRETCHES_MAX: 2
+  },
   'with few runs in memory': {
     RUN_BITS: 1,
     QUERY_CHUNK: 3,

@@ -2,7 +2,7 @@
 
 export const PACES: Readonly<Record<string, readonly string[]>> = {
   'protocols/limits.ts': ['ANNOUNCED_KEYS_MAX'],
-  'src/core/limits.ts': ['RETRY_MS', 'RIPPLE_MS', 'RUN_BITS', 'TREE_LEVELS_MAX'],
+  'src/core/limits.ts': ['RETRY_MS', 'RIPPLE_MS', 'RUN_BITS', 'LEAF_BYTES', 'TREE_LEVELS_MAX'],
   'src/store/limits.ts': [
     'WRITE_BUFFER_BYTES',
     'TABLE_FILE_BYTES',
@@ -71,6 +71,8 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
   'src/views/limits.ts': [
     'QUERY_CHUNK',
     'BUILD_BATCH',
+    'SORT_RECORD_BYTES',
+    'STRETCHES_AT_ONCE',
     'EVENTS_AT_ONCE',
     'REOPEN_MS',
     'RUNS_READ_AT_ONCE',
@@ -83,12 +85,14 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'CHECKPOINT_BYTES',
     'PAGE_RECORDS',
     'HEADS_AT_ONCE',
+    'HEADS_BYTES',
     'AGGREGATES_AT_ONCE',
     'AGGREGATE_BYTES',
     'BUILD_EVENTS_BYTES',
     'BUILD_COUNTED_BYTES',
     'BUILD_WRITE_BYTES',
     'ROW_BUFFERS',
+    'WRITTEN_OUT_BYTES',
     'TRIAL_ORDERS',
     'TRIAL_BATCH_EVENTS'
   ],

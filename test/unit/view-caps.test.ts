@@ -9,6 +9,10 @@ import { FAULT_BYTES_MAX } from '../../src/views/limits.ts'
 import { makeSmall } from '../fixtures/small-limits.ts'
 import { databaseOf } from '../property/forest.ts'
 
+vi.mock('../../src/core/limits.ts', async (original) => {
+  const { smallable } = await import('../fixtures/small-limits.ts')
+  return smallable(await original())
+})
 vi.mock('../../src/node/limits.ts', async (original) => {
   const { smallable } = await import('../fixtures/small-limits.ts')
   return smallable(await original())
@@ -125,4 +129,28 @@ test('a view with more runs than are kept in memory answers from its store', asy
   expect((await view.query({ group: true })).rows).toEqual([{ key: 'A', value: 20_000 }])
   await receive(database, 'A', 1)
   expect((await view.query({ group: true })).rows).toEqual([{ key: 'A', value: 20_001 }])
+})
+
+test('a view with more rows than are sorted in memory is built of sorted parts', async () => {
+  makeSmall({ SORT_BYTES_MAX: 10_000, SORT_RECORD_BYTES: 1_000 })
+  const database = await databaseOf([])
+  for (const zone of ['B', 'A', 'C', 'A']) await receive(database, zone, 1_000)
+  const view = await database.views.define(stock)
+  const { rows } = await view.query({ group: true })
+  expect(rows.map(({ key, value }) => [key, value])).toEqual([
+    ['A', 2_000],
+    ['B', 1_000],
+    ['C', 1_000]
+  ])
+})
+
+test('a change to more stretches of runs than are kept is taken all the same', async () => {
+  makeSmall({ STRETCHES_MAX: 1, RUN_BITS: 1 })
+  const database = await databaseOf([])
+  for (const zone of ['A', 'B', 'C']) await receive(database, zone, 100)
+  const view = await database.views.define(stock)
+  await view.refresh()
+  for (const zone of ['C', 'A', 'B']) await receive(database, zone, 10)
+  const { rows } = await view.query({ group: true })
+  expect(rows.map(({ value }) => value)).toEqual([110, 110, 110])
 })

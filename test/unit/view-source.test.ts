@@ -4,13 +4,17 @@ import { expect, test } from 'vitest'
 
 import { present } from '../../src/core/assert.ts'
 import { sealCommit } from '../../src/core/commit.ts'
+import type { Hasher } from '../../src/core/clock.ts'
 import type { Commit } from '../../src/core/commit.ts'
 import { eventKey } from '../../src/core/event-key.ts'
 import { stampAt } from '../../src/core/hybrid-logical-clock.ts'
 import { emptyTip } from '../../src/core/log.ts'
-import { systemHasher } from '../../src/node/system.ts'
+import { systemHasher, systemRng } from '../../src/node/system.ts'
 import type { EventStore } from '../../src/store/event-store.ts'
+import { openLevelStore } from '../../src/store/level-store.ts'
 import { createMemoryStore } from '../../src/store/memory-store.ts'
+import { scanAll } from '../conformance/store-dump.ts'
+import { createFolder } from '../conformance/stores.ts'
 import { DATABASE, SIGNERS, event, logOf, seededRng } from '../property/arbitraries.ts'
 import { OWNER_SIGNER, databaseOn } from '../property/forest.ts'
 
@@ -55,4 +59,34 @@ test('a commit that comes while an earlier one is read does not change when that
   expect(between.lc).not.toBe((await database.status()).lc)
   expect((await view.query(earlier)).rows).toHaveLength(1)
   await database.close()
+})
+
+test('neither a build nor a page makes hashes of the events that are read', async () => {
+  const folder = createFolder()
+  const hashed = new Set<string>()
+  const hasher: Hasher = {
+    sha256: (bytes) => {
+      hashed.add(Buffer.from(bytes).toString())
+      return systemHasher.sha256(bytes)
+    }
+  }
+  const owner = { database: DATABASE, publicKey: OWNER_SIGNER.publicKey }
+  const location = await folder.next()
+  const store = await openLevelStore({ location, owner, hasher, rng: systemRng, create: true })
+  const database = databaseOn(store)
+  await database.append([{ data: 'before' }])
+  const view = await database.views.define({
+    name: 'all',
+    map: ({ data }: { data: string }, emit) => emit(data)
+  })
+  expect((await view.query()).rows).toHaveLength(1)
+  await database.append([{ data: 'behind' }])
+  expect((await view.query()).rows).toHaveLength(2)
+  for await (const { data } of database.range()) expect(data).toMatch(/before|behind/)
+  expect((await database.changesPage()).changes.map(({ event }) => event.data)).toContain('behind')
+  expect([...hashed].filter((text) => text.includes('"data"'))).toEqual([])
+  const [before] = await scanAll(store)
+  expect([before?.hash.length, hashed.has('{"data":"before"}')]).toEqual([32, true])
+  await database.close()
+  await folder.remove()
 })

@@ -11,28 +11,48 @@ export function murmur3(
   bytes: Uint8Array,
   seed: number
 ): readonly [number, number, number, number] {
-  let [h1, h2, h3, h4] = [seed, seed, seed, seed]
-  const bodyLength = bytes.length - (bytes.length % 16)
-  for (let at = 0; at < bodyLength; at += 16) {
-    h1 = Math.imul(rotate((h1 ^ mixFirst(wordAt(bytes, at))) | 0, 19) + h2, 5) + 0x561ccd1b
-    h2 = Math.imul(rotate((h2 ^ mixSecond(wordAt(bytes, at + 4))) | 0, 17) + h3, 5) + 0x0bcaa747
-    h3 = Math.imul(rotate((h3 ^ mixThird(wordAt(bytes, at + 8))) | 0, 15) + h4, 5) + 0x96cd1c35
-    h4 = Math.imul(rotate((h4 ^ mixFourth(wordAt(bytes, at + 12))) | 0, 13) + h1, 5) + 0x32ac3b17
+  murmur3Into(words, bytes, seed)
+  const [a, b, c, d] = words
+  return [(a ?? 0) >>> 0, (b ?? 0) >>> 0, (c ?? 0) >>> 0, (d ?? 0) >>> 0]
+}
+
+/** The first word alone, signed: nothing is made for it. */
+export function firstWord(bytes: Uint8Array): number {
+  murmur3Into(words, bytes, 0)
+  return words[0] ?? 0
+}
+
+const words = new Int32Array(4)
+
+/** The words, signed, of the bytes from `from` on: for those who hash millions. */
+export function murmur3Into(into: Int32Array, bytes: Uint8Array, seed: number, from = 0): void {
+  let [h1, h2, h3, h4] = [seed | 0, seed | 0, seed | 0, seed | 0]
+  const length = bytes.length - from
+  const end = from + length - (length % 16)
+  for (let at = from; at < end; at += 16) {
+    h1 = (Math.imul((rotate(h1 ^ mixFirst(wordAt(bytes, at)), 19) + h2) | 0, 5) + 0x561ccd1b) | 0
+    h2 =
+      (Math.imul((rotate(h2 ^ mixSecond(wordAt(bytes, at + 4)), 17) + h3) | 0, 5) + 0x0bcaa747) | 0
+    h3 =
+      (Math.imul((rotate(h3 ^ mixThird(wordAt(bytes, at + 8)), 15) + h4) | 0, 5) + 0x96cd1c35) | 0
+    h4 =
+      (Math.imul((rotate(h4 ^ mixFourth(wordAt(bytes, at + 12)), 13) + h1) | 0, 5) + 0x32ac3b17) | 0
   }
   // Bytes beyond the end read as 0, and words of 0 change nothing: the tail needs no cases.
-  h1 ^= mixFirst(wordAt(bytes, bodyLength)) ^ bytes.length
-  h2 ^= mixSecond(wordAt(bytes, bodyLength + 4)) ^ bytes.length
-  h3 ^= mixThird(wordAt(bytes, bodyLength + 8)) ^ bytes.length
-  h4 ^= mixFourth(wordAt(bytes, bodyLength + 12)) ^ bytes.length
+  h1 ^= mixFirst(wordAt(bytes, end)) ^ length
+  h2 ^= mixSecond(wordAt(bytes, end + 4)) ^ length
+  h3 ^= mixThird(wordAt(bytes, end + 8)) ^ length
+  h4 ^= mixFourth(wordAt(bytes, end + 12)) ^ length
   h1 = (h1 + h2 + h3 + h4) | 0
-  const [f1, f2, f3, f4] = [
-    avalanche(h1),
-    avalanche(h2 + h1),
-    avalanche(h3 + h1),
-    avalanche(h4 + h1)
-  ]
-  const sum = f1 + f2 + f3 + f4
-  return [sum >>> 0, (f2 + sum) >>> 0, (f3 + sum) >>> 0, (f4 + sum) >>> 0]
+  const f1 = avalanche(h1)
+  const f2 = avalanche((h2 + h1) | 0)
+  const f3 = avalanche((h3 + h1) | 0)
+  const f4 = avalanche((h4 + h1) | 0)
+  const sum = (f1 + f2 + f3 + f4) | 0
+  into[0] = sum
+  into[1] = f2 + sum
+  into[2] = f3 + sum
+  into[3] = f4 + sum
 }
 
 function mixFirst(word: number): number {

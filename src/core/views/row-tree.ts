@@ -12,19 +12,24 @@
 import { present } from '../assert.ts'
 import { compareBytes, equalBytes, toHex } from '../bytes.ts'
 import { RUN_BITS, TREE_LEVELS_MAX } from '../limits.ts'
-import { murmur3 } from './murmur3.ts'
+import { after, leafChanges, rowsIn, rowsOfLeaf } from './leaves.ts'
+import type { LeafRun } from './leaves.ts'
+import { firstWord } from './murmur3.ts'
 
-/** A row where the level is 0, else what a run comes to, under the key with which the run begins. */
+/** A row; or a leaf where the level is 0, else what a run comes to, under the key with which it begins. */
 export interface TreeEntry {
   readonly key: Uint8Array
   readonly value: Uint8Array
 }
 
-export interface TreeChange {
-  readonly level: number
+export interface RowChange {
   readonly key: Uint8Array
-  /** Undefined: the entry is gone. */
+  /** Undefined: the row is gone. */
   readonly value: Uint8Array | undefined
+}
+
+export interface TreeChange extends RowChange {
+  readonly level: number
 }
 
 export interface KeyBounds {
@@ -39,9 +44,9 @@ export interface EntriesQuery extends KeyBounds {
   readonly limit?: number
 }
 
-/** Where the entries of a tree are kept. */
+/** Where the entries of a tree are kept: leaves on level 0, runs above. */
 export interface TreeReader {
-  /** Levels that have entries; 0 for an empty tree. */
+  /** Levels that have runs; 0 for an empty tree. */
   readonly height: number
   entries(level: number, query: EntriesQuery): Promise<readonly TreeEntry[]>
 }
@@ -57,31 +62,31 @@ export interface Summaries<S> {
 }
 
 /** The first run of each level begins before every row. */
-const BEGINNING = new Uint8Array(0)
+export const BEGINNING = new Uint8Array(0)
 
 /** Up to which level a run begins with this row. */
 export function levelOf(rowKey: Uint8Array): number {
-  const [hash] = murmur3(rowKey, 0)
-  return Math.min(TREE_LEVELS_MAX - 1, Math.floor(Math.clz32(hash) / RUN_BITS))
+  return Math.min(TREE_LEVELS_MAX - 1, Math.floor(Math.clz32(firstWord(rowKey)) / RUN_BITS))
 }
 
 /**
- * What is to be written besides the rows themselves when these rows are put or taken away.
+ * What is to be written when these rows are put or taken away.
  *
- * @param rows changes of level 0, in the order of their keys, each key once
+ * @param rows in the order of their keys, each key once
  */
 export async function changedRuns<S>(
   tree: TreeReader,
   summaries: Summaries<S>,
-  rows: readonly TreeChange[]
+  rows: readonly RowChange[]
 ): Promise<{ readonly changes: readonly TreeChange[]; readonly height: number }> {
   const highest = rows.map(({ key, value }) => (value === undefined ? 0 : levelOf(key) + 1))
   const height = Math.max(tree.height, ...highest, rows.length > 0 ? 1 : 0)
   const changes: TreeChange[] = []
   let below = rows
   for (let level = 1; level <= height; level += 1) {
-    below = await changedLevel({ tree, summaries, level, below })
-    changes.push(...below)
+    const { runs, leaves } = await changedLevel({ tree, summaries, level, below })
+    changes.push(...leaves, ...runs)
+    below = runs
   }
   return { changes, height }
 }
@@ -90,13 +95,23 @@ interface LevelInit<S> {
   readonly tree: TreeReader
   readonly summaries: Summaries<S>
   readonly level: number
-  /** Changes of the level below, in order. */
-  readonly below: readonly TreeChange[]
+  /** Rows or runs of the level below that change, in order. */
+  readonly below: readonly RowChange[]
 }
 
-async function changedLevel<S>(init: LevelInit<S>): Promise<TreeChange[]> {
-  const { tree, level, below } = init
-  const changes: TreeChange[] = []
+interface LevelChanges {
+  readonly runs: readonly TreeChange[]
+  /** Of the lowest level. */
+  readonly leaves: readonly TreeChange[]
+}
+
+async function changedLevel<S>({
+  tree,
+  summaries,
+  level,
+  below
+}: LevelInit<S>): Promise<LevelChanges> {
+  const [changes, leaves]: [TreeChange[], TreeChange[]] = [[], []]
   const gone = new Set(
     below.filter(({ value }) => value === undefined).map(({ key }) => toHex(key))
   )
@@ -116,35 +131,42 @@ async function changedLevel<S>(init: LevelInit<S>): Promise<TreeChange[]> {
     let end = at
     while (end < below.length && isBefore(present(below[end], 'a change').key, to)) end += 1
     const held = await tree.entries(level - 1, { from, to })
-    const children = merged(held, below.slice(at, end))
-    changes.push(...runsOf(init, from, children))
+    const children = level === 1 ? held.flatMap(rowsOfLeaf) : held
+    const runs = runsOf(level, from, merged(children, below.slice(at, end)))
+    changes.push(...runs.map((run) => runChange(summaries, level, run)))
+    if (level === 1) leaves.push(...leafChanges(held, runs))
     at = end
   }
-  return changes.sort((a, b) => compareBytes(a.key, b.key))
+  return { runs: changes.sort((a, b) => compareBytes(a.key, b.key)), leaves }
 }
 
 /** The runs that children make, of which the first begins at `from`. */
-function runsOf<S>(
-  { summaries, level }: LevelInit<S>,
-  from: Uint8Array,
-  children: readonly TreeEntry[]
-): TreeChange[] {
-  const changes: TreeChange[] = []
-  let [begin, run]: [Uint8Array, TreeEntry[]] = [from, []]
+function runsOf(level: number, from: Uint8Array, children: readonly TreeEntry[]): LeafRun[] {
+  const runs: LeafRun[] = []
+  let [begin, rows]: [Uint8Array, TreeEntry[]] = [from, []]
+  // A run that begins with a row has one; the first run of all may have none.
   const close = (): void => {
-    const value = run.length === 0 ? undefined : summaries.encode(summaryOf(summaries, level, run))
-    // A run that begins with a row has one.
-    if (value !== undefined || begin.length === 0) changes.push({ level, key: begin, value })
+    if (rows.length > 0 || begin.length === 0) runs.push({ begin, rows })
   }
   for (const child of children) {
     if (child.key.length > 0 && levelOf(child.key) >= level && !equalBytes(child.key, begin)) {
-      if (run.length > 0 || begin.length === 0) close()
-      ;[begin, run] = [child.key, []]
+      close()
+      ;[begin, rows] = [child.key, []]
     }
-    run.push(child)
+    rows.push(child)
   }
   close()
-  return changes
+  return runs
+}
+
+function runChange<S>(
+  summaries: Summaries<S>,
+  level: number,
+  { begin, rows }: LeafRun
+): TreeChange {
+  const isEmpty = rows.length === 0
+  const value = isEmpty ? undefined : summaries.encode(summaryOf(summaries, level, rows))
+  return { level, key: begin, value }
 }
 
 function summaryOf<S>(summaries: Summaries<S>, level: number, run: readonly TreeEntry[]): S {
@@ -182,13 +204,6 @@ export async function runFrom(
   return found?.key
 }
 
-/** The least key above another. */
-function after(key: Uint8Array): Uint8Array {
-  const next = new Uint8Array(key.length + 1)
-  next.set(key)
-  return next
-}
-
 /** Without a bound everything is before it. */
 function isBefore(key: Uint8Array, to: Uint8Array | undefined): boolean {
   return to === undefined || compareBytes(key, to) < 0
@@ -200,10 +215,10 @@ function isWithin(end: Uint8Array | undefined, to: Uint8Array | undefined): bool
 }
 
 /** Entries with changes laid over them, both in order. */
-function merged(held: readonly TreeEntry[], changes: readonly TreeChange[]): TreeEntry[] {
+function merged(held: readonly TreeEntry[], changes: readonly RowChange[]): TreeEntry[] {
   const entries: TreeEntry[] = []
   let at = 0
-  const put = ({ key, value }: TreeChange): void => {
+  const put = ({ key, value }: RowChange): void => {
     if (value !== undefined) entries.push({ key, value })
   }
   for (const change of changes) {
@@ -216,49 +231,6 @@ function merged(held: readonly TreeEntry[], changes: readonly TreeChange[]): Tre
     put(change)
   }
   return [...entries, ...held.slice(at)]
-}
-
-/** Everything above the rows, for rows that come in order: each once. */
-export class TreeBuilder<S> {
-  readonly #summaries: Summaries<S>
-  #rows: TreeEntry[] = []
-  /** By level, from 1: where its open run begins, and what is in it. */
-  readonly #open: { begin: Uint8Array; parts: S[] }[] = []
-
-  constructor(summaries: Summaries<S>) {
-    this.#summaries = summaries
-  }
-
-  /** What is complete now that this row comes. */
-  add(row: TreeEntry): TreeChange[] {
-    const level = levelOf(row.key)
-    while (this.#open.length < level + 1) this.#open.push({ begin: BEGINNING, parts: [] })
-    const changes = this.#close(level)
-    for (const run of this.#open.slice(0, level)) run.begin = row.key
-    this.#rows.push(row)
-    return changes
-  }
-
-  finish(): { readonly changes: readonly TreeChange[]; readonly height: number } {
-    const height = this.#open.length
-    return { changes: this.#close(height), height }
-  }
-
-  #close(upTo: number): TreeChange[] {
-    const changes: TreeChange[] = []
-    for (let level = 1; level <= upTo; level += 1) {
-      const run = present(this.#open[level - 1], 'a level that is open')
-      if (level === 1 && this.#rows.length > 0) run.parts = [this.#summaries.ofRows(this.#rows)]
-      if (level === 1) this.#rows = []
-      if (run.parts.length === 0) continue
-      const summary =
-        level === 1 ? present(run.parts[0], 'one') : this.#summaries.combine(run.parts)
-      changes.push({ level, key: run.begin, value: this.#summaries.encode(summary) })
-      run.parts = []
-      this.#open[level]?.parts.push(summary)
-    }
-    return changes
-  }
 }
 
 /** Whether all rows of a run, none, or some of them are wanted. */
@@ -289,7 +261,7 @@ async function cover<S>(init: Covering<S>, level: number, bounds: KeyBounds): Pr
   const { tree, summaries, query } = init
   const { from, to } = bounds
   if (level === 0) {
-    const rows = await tree.entries(0, bounds)
+    const rows = await rowsIn(tree, bounds)
     const wanted = query.isWanted === undefined ? rows : rows.filter(query.isWanted)
     return wanted.length > 0 ? [summaries.ofRows(wanted)] : []
   }

@@ -1,0 +1,146 @@
+/**
+ * The second part of a build in which not all aggregates that were under way fitted into memory: rows that came to
+ * one that had been written out were only written, each in a record of its own. They are gone through here in the
+ * order of their aggregates, which the store has brought them into, one aggregate after the other.
+ */
+
+import { compareBytes, equalBytes } from '../core/bytes.ts'
+import type { DerivedReader, DerivedRecord } from '../store/derived-store.ts'
+import type { FoldChanges } from './fold-changes.ts'
+import { checkpointBefore, rowsBehind } from './fold-read.ts'
+import { decodeHead, decodeRows, placeOf, singleRowBytes } from './fold-records.ts'
+import type { FoldHead, FoldRow } from './fold-records.ts'
+import { endsRun, eventOf } from './fold-run.ts'
+import { FoldUnderWay } from './fold-under-way.ts'
+import type { FoldWritten, RowBuffers } from './fold-under-way.ts'
+import type { FoldProgram } from './program.ts'
+import { TAG, boundsOf } from './records.ts'
+import { PLACE_BYTES } from './view-index.ts'
+
+export interface FoldDeferredInit {
+  readonly program: FoldProgram
+  readonly changes: FoldChanges
+  readonly buffers: RowBuffers
+  readonly reader: DerivedReader
+  /** Called again and again. */
+  readonly writeWhenMuch: () => Promise<void>
+}
+
+export async function foldDeferred(init: FoldDeferredInit): Promise<void> {
+  const heads = new Heads(init.reader)
+  try {
+    await foldAll(init, heads)
+  } finally {
+    await heads.close()
+  }
+}
+
+async function foldAll(init: FoldDeferredInit, heads: Heads): Promise<void> {
+  let current: Deferred | undefined
+  for await (const records of init.reader.chunks(boundsOf(TAG.foldRow))) {
+    for (const record of records) {
+      const aggregate = record.key.subarray(1, record.key.length - PLACE_BYTES)
+      if (current === undefined || !equalBytes(current.aggregate, aggregate)) {
+        current?.end()
+        // A copy: a view would keep the chunk in memory.
+        const own = Uint8Array.from(aggregate)
+        current = new Deferred(init, own, await heads.of(own))
+      }
+      await current.add(record)
+    }
+    await init.writeWhenMuch()
+  }
+  current?.end()
+}
+
+/** An aggregate whose records of rows come in order. */
+class Deferred {
+  readonly aggregate: Uint8Array
+  readonly #init: FoldDeferredInit
+  readonly #head: FoldHead | undefined
+  /** Rows up to the head's: those of closed runs are there, and those of the open one. */
+  #hasRuns = false
+  #open: FoldRow[] = []
+  #underWay: FoldUnderWay | undefined
+
+  constructor(init: FoldDeferredInit, aggregate: Uint8Array, head: FoldHead | undefined) {
+    this.#init = init
+    this.aggregate = aggregate
+    this.#head = head
+  }
+
+  async add({ key, value }: DerivedRecord): Promise<void> {
+    const place = placeOf(key)
+    if (this.#head !== undefined && compareBytes(place, this.#head.place) <= 0) {
+      // The bytes of a whole run are more than those of the row that ends it, which ends it all the more.
+      const isRun = endsRun(place, singleRowBytes(value))
+      this.#hasRuns ||= isRun
+      this.#open = isRun ? [] : [...this.#open, ...decodeRows(value)]
+      return
+    }
+    this.#underWay ??= await this.#begin()
+    for (const row of decodeRows(value)) this.#underWay.addWritten(row)
+  }
+
+  end(): void {
+    this.#underWay?.writeOut()
+  }
+
+  async #begin(): Promise<FoldUnderWay> {
+    const { program, changes, buffers } = this.#init
+    const head = this.#head
+    const written = head && { head, base: await this.#base(head), rows: this.#open }
+    return new FoldUnderWay({ program, changes, buffers, aggregate: this.aggregate, written })
+  }
+
+  /** The state before the open run. */
+  async #base(head: FoldHead): Promise<FoldWritten['base']> {
+    const { program, reader } = this.#init
+    if (!this.#hasRuns) return program.initial
+    const checkpoint = await checkpointBefore(reader, this.aggregate, undefined)
+    let base = checkpoint?.text ?? program.initial
+    let run: FoldRow[] = []
+    const bounds = { behind: checkpoint?.place, upTo: head.place }
+    for await (const rows of rowsBehind(reader, this.aggregate, bounds)) {
+      for (const row of rows) {
+        run.push(row)
+        if (!endsRun(row.place, row.bytes.length)) continue
+        base = program.apply(base, run.map(eventOf)).state
+        run = []
+      }
+    }
+    return base
+  }
+}
+
+/** The heads of aggregates that are asked for in their order. */
+class Heads {
+  readonly #chunks: AsyncIterator<readonly DerivedRecord[]>
+  #chunk: readonly DerivedRecord[] = []
+  #at = 0
+
+  constructor(reader: DerivedReader) {
+    this.#chunks = reader.chunks(boundsOf(TAG.foldHead))[Symbol.asyncIterator]()
+  }
+
+  async of(aggregate: Uint8Array): Promise<FoldHead | undefined> {
+    for (;;) {
+      const record = this.#chunk[this.#at]
+      if (record === undefined) {
+        const { done, value } = await this.#chunks.next()
+        if (done === true) return undefined
+        this.#chunk = value
+        this.#at = 0
+        continue
+      }
+      const order = compareBytes(record.key.subarray(1), aggregate)
+      if (order === 0) return decodeHead(record.value)
+      if (order > 0) return undefined
+      this.#at += 1
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#chunks.return?.()
+  }
+}

@@ -1,0 +1,95 @@
+/** A question that nobody waits for any more reads nothing more. */
+
+import fc from 'fast-check'
+import { expect, test, vi } from 'vitest'
+
+import type { DerivedReader } from '../../src/store/derived-store.ts'
+import { createMemoryDerivedStore } from '../../src/store/memory-derived-store.ts'
+import { createMapIndex } from '../../src/views/map-index.ts'
+import { readUnlessAborted } from '../../src/views/unless-aborted.ts'
+import { makeSmall } from '../fixtures/small-limits.ts'
+import { REDUCERS, indexQuery, manyEvents, planProgram, questions } from '../property/map-plans.ts'
+
+vi.mock(import('../../src/core/limits.ts'), async (load) => {
+  const { smallable } = await import('../fixtures/small-limits.ts')
+  return smallable(await load())
+})
+
+class GivenUp extends Error {}
+
+/** Counts reads, and gives up in the midst of one. */
+function counting(reader: DerivedReader, atRead: number) {
+  const abort = new AbortController()
+  const reads = { after: 0, all: 0 }
+  const read = (): void => {
+    if (abort.signal.aborted) reads.after += 1
+    reads.all += 1
+    if (reads.all === atRead) abort.abort(new GivenUp())
+  }
+  const counted: DerivedReader = {
+    get: (key) => {
+      read()
+      return reader.get(key)
+    },
+    scan: (range) => {
+      read()
+      return reader.scan(range)
+    },
+    async *chunks(range) {
+      for await (const records of reader.chunks(range)) {
+        read()
+        yield records
+      }
+    }
+  }
+  return { counted, reads, signal: abort.signal }
+}
+
+test('a question that is given up in the midst of a read reads nothing more, and says why it ends', async () => {
+  makeSmall({ RUN_BITS: 1, LEAF_BYTES: 100 })
+  let givenUp = 0
+  const plan = manyEvents(60).chain((events) =>
+    fc.tuple(fc.constant(events), questions(events), fc.integer({ min: 1, max: 6 }))
+  )
+  await fc.assert(
+    fc.asyncProperty(plan, async ([events, asked, atRead]) => {
+      const store = createMemoryDerivedStore()
+      const index = createMapIndex(planProgram(REDUCERS['_sum']))
+      async function* all() {
+        yield events
+      }
+      const state = await index.build(all(), (changes) => store.write(changes), store)
+      const query = indexQuery(asked, 0)
+      const whole = await index.query(store, state, query)
+      const { counted, reads, signal } = counting(store, atRead)
+      const answer = await index
+        .query(readUnlessAborted(counted, signal), state, query)
+        .catch((error: unknown) => error)
+      expect(reads.after).toBe(0)
+      if (answer instanceof GivenUp) givenUp += 1
+      else expect(answer).toEqual(whole)
+    })
+  )
+  expect(givenUp).toBeGreaterThan(10)
+})
+
+test('who asks at the same time as one that gives up is answered', async () => {
+  makeSmall({ RUN_BITS: 1 })
+  const [sample] = fc.sample(manyEvents(60), 1)
+  const events = sample ?? []
+  const store = createMemoryDerivedStore()
+  const index = createMapIndex(planProgram(REDUCERS['_count']))
+  async function* all() {
+    yield events
+  }
+  const state = await index.build(all(), (changes) => store.write(changes), store)
+  const [asked] = fc.sample(questions(events), 1)
+  if (asked === undefined) throw new Error('a question')
+  const query = indexQuery(asked, 0)
+  const { counted, signal } = counting(store, 1)
+  const given = index.query(readUnlessAborted(counted, signal), state, query)
+  const others = [index.query(store, state, query), index.query(store, state, query)]
+  await expect(given).rejects.toBeInstanceOf(GivenUp)
+  const [first, second] = await Promise.all(others)
+  expect(first).toEqual(second)
+})
