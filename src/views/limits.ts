@@ -22,8 +22,9 @@ export const BUILD_BATCH = 512
  * merges.
  */
 export const SORT_BYTES_MAX = 24 * 1_048_576
-/** Bytes of rows of such a part in one record. */
+/** Bytes of rows of such a part in one record, and records that are written in one batch. */
 export const SORT_RECORD_BYTES = 65_536
+export const SORT_RECORDS_AT_ONCE = 32
 
 /** Events of one batch of an update, a commit apart: whole commits, so that none is seen in part. */
 export const EVENTS_AT_ONCE = 2_000
@@ -40,9 +41,9 @@ export const RUNS_READ_AT_ONCE = 32
  */
 export const UPPER_RUNS_MAX = 16_384
 
-/** Stretches of the lowest runs, of some 64 entries, that are put together for one range: a group's in most views. */
+/** Stretches of the lowest runs, of some 64 entries, that are put together for one range. */
 export const STRETCHES_AT_ONCE = 8
-/** As many are kept for one question or change: some 3 MiB. */
+/** As many are kept for one change: some 3 MiB. */
 export const STRETCHES_MAX = 256
 
 /** Rows that a map may emit for one event: a delivery note of thousands of lines is not yet a fault. */

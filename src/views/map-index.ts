@@ -37,7 +37,7 @@ import type {
   IndexedEvent,
   ViewIndex
 } from './view-index.ts'
-import { readUpperRuns, withChanges, withUpperRuns } from './upper-runs.ts'
+import { readUpperRuns, withChanges, withStretches, withUpperRuns } from './upper-runs.ts'
 import type { UpperRuns } from './upper-runs.ts'
 
 export function createMapIndex(program: MapProgram): ViewIndex {
@@ -106,7 +106,7 @@ class MapIndex implements ViewIndex {
       else rows.push(...outcome.rows.map(rowOf))
     }
     rows.sort((a, b) => compareBytes(a.key, b.key))
-    const tree = await this.#tree(reader, state)
+    const tree = await this.#tree(reader, state, withStretches)
     const { changes, height } = await changedRuns(tree, this.#summaries, rows)
     const totals = await this.#totals(tree, height, changes)
     const next = { ...totals, height, faults: state.faults + moreFaults }
@@ -121,7 +121,7 @@ class MapIndex implements ViewIndex {
   }
 
   async query(reader: DerivedReader, state: IndexState, query: IndexQuery): Promise<IndexAnswer> {
-    const tree = await this.#tree(reader, state)
+    const tree = await this.#tree(reader, state, withUpperRuns)
     return queryMap({ tree, summaries: this.#summaries, reducer: this.#program.reducer, query })
   }
 
@@ -132,10 +132,14 @@ class MapIndex implements ViewIndex {
     return lastFaults(reader, limit)
   }
 
-  async #tree(reader: DerivedReader, state: IndexState): Promise<TreeReader> {
+  async #tree(
+    reader: DerivedReader,
+    state: IndexState,
+    read: (tree: TreeReader, runs: UpperRuns) => TreeReader
+  ): Promise<TreeReader> {
     const tree = treeReader(reader, state.height)
     const runs = await this.#upperRuns(tree, state)
-    return runs === undefined ? tree : withUpperRuns(tree, runs)
+    return runs === undefined ? tree : read(tree, runs)
   }
 
   /** Read by one for all who ask meanwhile; what it fails by is its own, and the others try themselves. */

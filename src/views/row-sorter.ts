@@ -11,7 +11,7 @@ import { compareBytes } from '../core/bytes.ts'
 import { rowsOfLeaf } from '../core/views/leaves.ts'
 import type { TreeEntry } from '../core/views/row-tree.ts'
 import type { DerivedChange, DerivedReader } from '../store/derived-store.ts'
-import { SORT_BYTES_MAX, SORT_RECORD_BYTES } from './limits.ts'
+import { SORT_BYTES_MAX, SORT_RECORDS_AT_ONCE, SORT_RECORD_BYTES } from './limits.ts'
 import { rowBounds, writeRow } from './map-rows.ts'
 import type { RowParts } from './map-rows.ts'
 import { readAhead } from './read-ahead.ts'
@@ -54,11 +54,15 @@ export class RowSorter {
   async #writeOut(): Promise<void> {
     const part = this.#parts.length
     let records = 0
+    let batch: DerivedChange[] = []
     for (const rows of this.#held.sorted()) {
-      const value = Buffer.concat(rows.map(bytesOf))
-      await this.#init.write([{ key: recordKey(part, records), value }])
+      batch.push({ key: recordKey(part, records), value: Buffer.concat(rows.map(bytesOf)) })
       records += 1
+      if (batch.length < SORT_RECORDS_AT_ONCE) continue
+      await this.#init.write(batch)
+      batch = []
     }
+    if (batch.length > 0) await this.#init.write(batch)
     this.#held.clear()
     if (records > 0) this.#parts.push(records)
   }

@@ -1,7 +1,7 @@
 /**
  * The lowest runs of a map's tree as the runs above part them: a stretch of some 64 is read in one go, and kept while
- * one question or one change is worked on, which looks for several runs that lie close together. Left out: rows,
- * and ranges of many runs, which are read as they are.
+ * one change is worked on, which looks for several runs that lie close together, and puts all of a stretch together
+ * in the end. Left out: rows, and ranges of many runs, which are read as they are.
  */
 
 import { present } from '../core/assert.ts'

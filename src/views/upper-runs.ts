@@ -47,15 +47,19 @@ export function withChanges(
   return levels
 }
 
-/** The lower levels from the store, the upper ones from memory. Of one state, for one question or change. */
+/** For one change, which looks for many of the lowest runs. */
+export function withStretches(tree: TreeReader, runs: UpperRuns): TreeReader {
+  return withUpperRuns(inStretches(tree, runs.get(LOWEST) ?? []), runs)
+}
+
+/** The lower levels from the store, the upper ones from memory. */
 export function withUpperRuns(tree: TreeReader, runs: UpperRuns): TreeReader {
-  const lower = inStretches(tree, runs.get(LOWEST) ?? [])
   return {
     height: tree.height,
     entries: (level, query) => {
       const entries = level < LOWEST ? undefined : (runs.get(level) ?? [])
       return entries === undefined
-        ? lower.entries(level, query)
+        ? tree.entries(level, query)
         : Promise.resolve(selected(entries, query))
     }
   }

@@ -72,6 +72,7 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'QUERY_CHUNK',
     'BUILD_BATCH',
     'SORT_RECORD_BYTES',
+    'SORT_RECORDS_AT_ONCE',
     'STRETCHES_AT_ONCE',
     'EVENTS_AT_ONCE',
     'REOPEN_MS',

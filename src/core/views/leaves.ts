@@ -91,15 +91,18 @@ export function leafChanges(held: readonly TreeEntry[], runs: readonly LeafRun[]
 }
 
 export interface RowsQuery extends KeyBounds {
+  /** There is a leaf that begins at `from`, or none before it is wanted. */
+  readonly beginsLeaf?: boolean
   readonly reverse?: boolean
   readonly limit?: number
 }
 
 /** Rows between bounds, in the order of their keys or in reverse. */
 export async function rowsIn(tree: TreeReader, query: RowsQuery): Promise<readonly TreeEntry[]> {
-  const { from, to, reverse = false, limit } = query
+  const { from, to, beginsLeaf = false, reverse = false, limit } = query
   if (limit === undefined) {
-    const rows = rowsWithin(await leavesFrom(tree, { from, to }), query)
+    const leaves = beginsLeaf ? tree.entries(0, { from, to }) : leavesFrom(tree, { from, to })
+    const rows = rowsWithin(await leaves, query)
     return reverse ? rows.reverse() : rows
   }
   return reverse ? lastRows(tree, query, limit) : firstRows(tree, query, limit)

@@ -248,7 +248,9 @@ export async function summariesIn<S>(
   summaries: Summaries<S>,
   query: TreeQuery<S>
 ): Promise<S[]> {
-  return cover({ tree, summaries, query }, tree.height, query)
+  const { from, to } = query
+  const clip = { from, to, beginsRun: false, endsRun: false }
+  return cover({ tree, summaries, query }, tree.height, clip)
 }
 
 interface Covering<S> {
@@ -257,35 +259,46 @@ interface Covering<S> {
   readonly query: TreeQuery<S>
 }
 
-async function cover<S>(init: Covering<S>, level: number, bounds: KeyBounds): Promise<S[]> {
+/** Bounds, and whether runs of all levels below begin at them: then nobody looks for where they begin. */
+interface Clip extends KeyBounds {
+  readonly beginsRun: boolean
+  readonly endsRun: boolean
+}
+
+async function cover<S>(init: Covering<S>, level: number, clip: Clip): Promise<S[]> {
   const { tree, summaries, query } = init
-  const { from, to } = bounds
+  const { from, to, beginsRun, endsRun } = clip
   if (level === 0) {
-    const rows = await rowsIn(tree, bounds)
+    const rows = await rowsIn(tree, { from, to, beginsLeaf: beginsRun })
     const wanted = query.isWanted === undefined ? rows : rows.filter(query.isWanted)
     return wanted.length > 0 ? [summaries.ofRows(wanted)] : []
   }
-  const [begin, next] = await Promise.all([
-    from === undefined ? BEGINNING : runAt(tree, level, from),
-    to === undefined ? undefined : runFrom(tree, level, to)
+  const isInside = from !== undefined && !beginsRun
+  const [first, rest, next] = await Promise.all([
+    isInside ? tree.entries(level, { to: after(from), reverse: true, limit: 1 }) : [],
+    tree.entries(level, { from: isInside ? after(from) : from, to }),
+    to === undefined || endsRun ? to : runFrom(tree, level, to)
   ])
-  const runs = await tree.entries(level, { from: begin, to })
+  const runs = [...first, ...rest]
   const parts: Part<S>[] = []
   for (const [index, { key, value }] of runs.entries()) {
     const end = runs[index + 1]?.key ?? next
     const startsBefore = from !== undefined && isBefore(key, from)
-    const isWhole = !startsBefore && isWithin(end, to)
-    const summary = isWhole ? summaries.decode(value) : undefined
+    const endsWithin = isWithin(end, to)
+    const summary = !startsBefore && endsWithin ? summaries.decode(value) : undefined
     const share = summary === undefined ? 'some' : (query.share?.(summary) ?? 'all')
     if (share === 'none') continue
-    const clipped = { from: startsBefore ? from : key, to: isWithin(end, to) ? end : to }
-    parts.push(share === 'all' && summary !== undefined ? { summary } : { below: clipped })
+    if (share === 'all' && summary !== undefined) parts.push({ summary })
+    else {
+      const bounds = { from: startsBefore ? from : key, to: endsWithin ? end : to }
+      parts.push({ below: { ...bounds, beginsRun: !startsBefore, endsRun: endsWithin } })
+    }
   }
   return coverParts(init, level - 1, parts)
 }
 
 /** A run that is wanted as it is, or where to look below it. */
-type Part<S> = { readonly summary: S } | { readonly below: KeyBounds }
+type Part<S> = { readonly summary: S } | { readonly below: Clip }
 
 async function coverParts<S>(
   init: Covering<S>,
