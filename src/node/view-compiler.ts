@@ -48,6 +48,7 @@ function invalid(problems: readonly Problem[]): LaterbaseError {
 }
 
 function scriptsDisabled(): LaterbaseError {
-  const message = 'this node runs no JavaScript of definitions: its operator has to allow it'
+  const message =
+    'this node runs no JavaScript of definitions: its operator has to allow it, with --view-scripts'
   return new LaterbaseError('LATERBASE_VIEW_INVALID', message, { facts: { scripts: 'disabled' } })
 }

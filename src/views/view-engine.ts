@@ -48,7 +48,7 @@ export class ViewEngine {
   slot(name: string): ViewSlot {
     const slot = this.#slots.get(name)
     if (slot !== undefined) return slot
-    throw unknown(name)
+    throw unknown(name, this.names())
   }
 
   has(name: string): boolean {
@@ -235,9 +235,12 @@ export class ViewEngine {
   }
 }
 
-function unknown(name: string): LaterbaseError {
-  return new LaterbaseError(
-    'LATERBASE_VIEW_UNKNOWN',
-    `no view ${JSON.stringify(name.slice(0, 80))}`
-  )
+/** With what there is in its place: a name is often mistyped. */
+function unknown(name: string, others: readonly string[] = []): LaterbaseError {
+  const shown = others.slice(0, NAMES_SHOWN).join(', ') + (others.length > NAMES_SHOWN ? ', …' : '')
+  const message = `no view ${JSON.stringify(name.slice(0, 80))}`
+  const there = shown === '' ? message : `${message}: there are ${shown}`
+  return new LaterbaseError('LATERBASE_VIEW_UNKNOWN', there)
 }
+
+const NAMES_SHOWN = 10
