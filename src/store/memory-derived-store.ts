@@ -1,6 +1,7 @@
 /** Derived records in memory: the twin of those on disk, for tests, simulation and throw-away nodes. */
 
 import { compareBytes } from '../core/bytes.ts'
+import { countBelow } from '../core/sorted-keys.ts'
 import { LaterbaseError } from '../errors.ts'
 import type {
   DerivedChange,
@@ -31,13 +32,13 @@ class MemoryDerivedReader implements DerivedReader {
 
   async get(key: Uint8Array): Promise<Uint8Array | undefined> {
     const records = this.records()
-    const found = records[placeOf(records, key)]
+    const found = records[countBelow(records, key)]
     return found !== undefined && compareBytes(found.key, key) === 0 ? found.value : undefined
   }
 
   async scan({ from, to, reverse, limit }: DerivedRange): Promise<Records> {
     const records = this.records()
-    const found = records.slice(placeOf(records, from), placeOf(records, to))
+    const found = records.slice(countBelow(records, from), countBelow(records, to))
     return (reverse === true ? found.reverse() : found).slice(0, limit)
   }
 
@@ -97,14 +98,14 @@ class MemoryDerivedStore extends MemoryDerivedReader implements DerivedStore {
 }
 
 /** Of several changes of one key the last one counts. */
-function withChanges(held: Records, changes: readonly DerivedChange[]): Records {
+export function withChanges(held: Records, changes: readonly DerivedChange[]): Records {
   const sorted = changes.toSorted((a, b) => compareBytes(a.key, b.key))
   const records: DerivedRecord[] = []
   let at = 0
   for (const [index, { key, value }] of sorted.entries()) {
     const next = sorted[index + 1]
     if (next !== undefined && compareBytes(next.key, key) === 0) continue
-    const place = placeOf(held, key)
+    const place = countBelow(held, key)
     for (; at < place; at += 1) records.push(held[at] as DerivedRecord)
     const found = held[at]
     if (found !== undefined && compareBytes(found.key, key) === 0) at += 1
@@ -112,16 +113,4 @@ function withChanges(held: Records, changes: readonly DerivedChange[]): Records 
   }
   for (; at < held.length; at += 1) records.push(held[at] as DerivedRecord)
   return records
-}
-
-/** Where a key stands, or would. */
-function placeOf(records: Records, key: Uint8Array): number {
-  let [low, high] = [0, records.length]
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    const found = records[middle]
-    if (found !== undefined && compareBytes(found.key, key) < 0) low = middle + 1
-    else high = middle
-  }
-  return low
 }

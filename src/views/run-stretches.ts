@@ -6,10 +6,11 @@
 
 import { present } from '../core/assert.ts'
 import { compareBytes } from '../core/bytes.ts'
+import { countBelow } from '../core/sorted-keys.ts'
 import { BEGINNING } from '../core/views/row-tree.ts'
 import type { EntriesQuery, TreeEntry, TreeReader } from '../core/views/row-tree.ts'
 import { STRETCHES_AT_ONCE, STRETCHES_MAX } from './limits.ts'
-import { countBelow, selected } from './tree-entries.ts'
+import { selected } from './tree-entries.ts'
 
 /** The level that is read in stretches. */
 const LEVEL = 1

@@ -4,11 +4,12 @@
  */
 
 import { compareBytes } from '../core/bytes.ts'
+import { countBelow } from '../core/sorted-keys.ts'
 import type { TreeChange, TreeEntry, TreeReader } from '../core/views/row-tree.ts'
 import { TREE_LEVELS_MAX } from '../core/limits.ts'
 import { UPPER_RUNS_MAX } from './limits.ts'
 import { inStretches } from './run-stretches.ts'
-import { countBelow, selected } from './tree-entries.ts'
+import { selected } from './tree-entries.ts'
 
 /** By level, its entries in order. Never changed in place. */
 export type UpperRuns = ReadonlyMap<number, readonly TreeEntry[]>

@@ -5,6 +5,7 @@
  */
 
 import { compareBytes } from '../../../src/core/bytes.ts'
+import { countBelow } from '../../../src/core/sorted-keys.ts'
 import { LaterbaseError } from '../../../src/errors.ts'
 import type {
   DerivedChange,
@@ -14,6 +15,7 @@ import type {
   DerivedSnapshot,
   DerivedStore
 } from '../../../src/store/derived-store.ts'
+import { withChanges } from '../../../src/store/memory-derived-store.ts'
 import { readInTime } from './slow-reads.ts'
 import type { ReadTime } from './slow-reads.ts'
 import type { Prng } from '../prng.ts'
@@ -39,7 +41,7 @@ export class DerivedImage {
   }
 
   write(changes: readonly DerivedChange[]): void {
-    this.#states.push(changed(this.records, changes))
+    this.#states.push(withChanges(this.records, changes))
     if (this.#states.length > STATES_MAX) this.#states.shift()
   }
 
@@ -188,7 +190,7 @@ class DerivedHandle implements DerivedStore {
       }
       underWay(land, () => {
         if (hasLanded) {
-          this.#records = changed(this.#records, changes)
+          this.#records = withChanges(this.#records, changes)
           resolve()
           return
         }
@@ -205,7 +207,7 @@ type Read = <T>(ask: () => Promise<T>) => Promise<T>
 function readerOf(records: () => Records, read: Read): DerivedReader {
   const scan = async ({ from, to, reverse, limit }: DerivedRange): Promise<Records> => {
     const all = records()
-    const found = all.slice(placeOf(all, from), placeOf(all, to))
+    const found = all.slice(countBelow(all, from), countBelow(all, to))
     return (reverse === true ? found.reverse() : found).slice(0, limit)
   }
   return {
@@ -225,40 +227,8 @@ const CLEARED_PIECES = 4
 const CHUNK = 64
 
 function valueAt(records: Records, key: Uint8Array): Uint8Array | undefined {
-  const found = records[placeOf(records, key)]
+  const found = records[countBelow(records, key)]
   return found !== undefined && compareBytes(found.key, key) === 0 ? found.value : undefined
-}
-
-/** Of changes to one key the last one counts. */
-function changed(records: Records, changes: readonly DerivedChange[]): Records {
-  const sorted = [...changes].sort((a, b) => compareBytes(a.key, b.key))
-  const merged: DerivedRecord[] = []
-  let at = 0
-  for (const [index, { key, value }] of sorted.entries()) {
-    const next = sorted[index + 1]
-    if (next !== undefined && compareBytes(next.key, key) === 0) continue
-    for (;;) {
-      const record = records[at]
-      const order = record === undefined ? 1 : compareBytes(record.key, key)
-      if (record === undefined || order > 0) break
-      if (order < 0) merged.push(record)
-      at += 1
-    }
-    if (value !== undefined) merged.push({ key, value })
-  }
-  return [...merged, ...records.slice(at)]
-}
-
-/** Where a key stands, or would. */
-function placeOf(records: Records, key: Uint8Array): number {
-  let [low, high] = [0, records.length]
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    const found = records[middle]
-    if (found !== undefined && compareBytes(found.key, key) < 0) low = middle + 1
-    else high = middle
-  }
-  return low
 }
 
 function beginsWith(key: Uint8Array, prefix: Uint8Array): boolean {
