@@ -167,7 +167,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     find: '    return this.#reading(() => this.#writer.merge(commits))',
     replace: `    const latest = BigInt(this.#init.clock.nowMs() + 300_000) << 16n
     return this.#writer.merge(commits.filter(({ recorded }) => recorded <= latest))`,
-    caughtBy: ['convergence', 'unexpected-failure', 'honest-cut-off']
+    caughtBy: ['convergence', 'exchanges', 'unexpected-failure', 'honest-cut-off']
   },
   {
     name: 'key-is-minted-twice',

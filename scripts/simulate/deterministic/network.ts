@@ -7,6 +7,7 @@
 
 import { createHash } from 'node:crypto'
 
+import { peerIdOf } from '../../../src/p2p/transport.ts'
 import type { Ledger } from './ledger.ts'
 import type { World } from './world.ts'
 
@@ -103,8 +104,9 @@ export class SimNetwork {
     this.#endpoints.delete(endpoint.address)
   }
 
-  /** Whether a peer id is that of a member that lies. */
-  isLiar(peerId: unknown): boolean {
+  /** Whether a peer's name is that of a member that lies. */
+  isLiar(name: unknown): boolean {
+    const peerId = typeof name === 'string' ? peerIdOf(name) : undefined
     return [...this.#endpoints.values()].some((end) => end.peerId === peerId && !end.isHonest)
   }
 

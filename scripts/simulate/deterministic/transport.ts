@@ -11,6 +11,7 @@ import type { LogId } from '../../../src/core/commit.ts'
 import { LaterbaseError } from '../../../src/errors.ts'
 import { DEADLINES_MISSED_MAX } from '../../../src/p2p/limits.ts'
 import type {
+  AnnouncementVerdict,
   PeerConnection,
   RequestOptions,
   Transport,
@@ -39,6 +40,8 @@ export interface TransportInit {
 
 interface Link {
   readonly peerId: string
+  /** Of boxes with one identity each has its own, as a node names them. */
+  readonly name: string
   readonly connectedAtMs: number
   silences: number
 }
@@ -79,10 +82,9 @@ export class SimTransport implements Transport, Endpoint {
   }
 
   peers(): readonly PeerConnection[] {
-    const links = new Map([...this.#links.values()].map((link) => [link.peerId, link]))
-    return [...links].map(([peer, { connectedAtMs }]) => {
+    return [...this.#links].map(([address, { name, connectedAtMs }]) => {
       const rest = { direction: 'outbound' as const, roundTripMs: undefined }
-      return { peer, address: `/memory/${peer}`, connectedAtMs, ...rest }
+      return { peer: name, address: `/memory/${address}`, connectedAtMs, ...rest }
     })
   }
 
@@ -112,8 +114,7 @@ export class SimTransport implements Transport, Endpoint {
     { signal, onProgress }: RequestOptions
   ): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
-      const reached = [...this.#links].filter(([, link]) => link.peerId === peer)
-      const [address, link] = this.#network.world.prng.pick(reached) ?? []
+      const [address, link] = [...this.#links].find(([, { name }]) => name === peer) ?? []
       const to = address === undefined ? undefined : this.#network.at(address)
       if (signal.aborted || address === undefined || link === undefined) {
         reject(unreachable(peer))
@@ -186,7 +187,7 @@ export class SimTransport implements Transport, Endpoint {
 
   cutOff(peer: string, forMs: number, reason: string): void {
     for (const [address, link] of this.#links) {
-      if (link.peerId !== peer) continue
+      if (link.name !== peer) continue
       const other = this.#network.at(address)
       if (other === undefined) {
         this.linkDown(address)
@@ -219,9 +220,10 @@ export class SimTransport implements Transport, Endpoint {
   linkUp(other: Endpoint): void {
     const { peerId, address } = other
     if (this.#handlers === undefined || this.#links.has(address)) return
-    const isFirst = !this.#hasPeer(peerId)
-    this.#links.set(address, { peerId, connectedAtMs: this.#network.world.nowMs, silences: 0 })
-    if (isFirst) this.#handlers.peerConnected(peerId)
+    const name = this.#names(peerId).includes(peerId) ? `${peerId}+${address}` : peerId
+    const connectedAtMs = this.#network.world.nowMs
+    this.#links.set(address, { peerId, name, connectedAtMs, silences: 0 })
+    this.#handlers.peerConnected(name)
   }
 
   linkDown(address: string): void {
@@ -229,7 +231,7 @@ export class SimTransport implements Transport, Endpoint {
     if (link === undefined) return
     this.#links.delete(address)
     for (const pending of this.#pending) if (pending.address === address) pending.fail()
-    if (!this.#hasPeer(link.peerId)) this.#handlers?.peerDisconnected(link.peerId)
+    this.#handlers?.peerDisconnected(link.name)
   }
 
   followed(): Iterable<string> {
@@ -237,11 +239,12 @@ export class SimTransport implements Transport, Endpoint {
   }
 
   follows(peer: string, database: string): void {
-    this.#handlers?.peerSubscribed(peer, database)
+    for (const name of this.#names(peer)) this.#handlers?.peerSubscribed(name, database)
   }
 
   async answer(from: Endpoint, frame: Uint8Array): Promise<Uint8Array | undefined> {
-    return this.#handlers?.requested(from.peerId, frame)
+    const name = this.#links.get(from.address)?.name
+    return name === undefined ? undefined : this.#handlers?.requested(name, frame)
   }
 
   hear(from: Endpoint, database: string, message: Uint8Array): void {
@@ -250,7 +253,7 @@ export class SimTransport implements Transport, Endpoint {
     const id = createHash('sha1').update(message).digest('hex')
     if (this.#seen.has(id)) return
     this.#seen.add(id)
-    void this.#handlers.announced(from.peerId, database, message).then((verdict) => {
+    void this.#judge(from.peerId, database, message).then((verdict) => {
       if (verdict === 'reject' && from.isHonest) {
         const detail = `${this.address} rejects an announcement of ${from.address}`
         this.#network.ledger.violate('honest-cut-off', detail)
@@ -259,9 +262,23 @@ export class SimTransport implements Transport, Endpoint {
     })
   }
 
-  #hasPeer(peerId: string): boolean {
-    for (const link of this.#links.values()) if (link.peerId === peerId) return true
-    return false
+  /** Any box of that identity may hold what is announced, as with a node's own transport. */
+  async #judge(
+    peerId: string,
+    database: string,
+    message: Uint8Array
+  ): Promise<AnnouncementVerdict> {
+    const handlers = this.#handlers
+    if (handlers === undefined) return 'ignore'
+    const verdicts = await Promise.all(
+      this.#names(peerId).map((name) => handlers.announced(name, database, message))
+    )
+    return verdicts.includes('accept') ? 'accept' : (verdicts[0] ?? 'ignore')
+  }
+
+  #names(peerId: string): readonly string[] {
+    const links = [...this.#links.values()].filter((link) => link.peerId === peerId)
+    return links.map(({ name }) => name)
   }
 
   /** What a request asks, and the frame that asks it: for small pages, where the run wants those. */
