@@ -61,6 +61,38 @@ test('a commit that comes while an earlier one is read does not change when that
   await database.close()
 })
 
+test('what has come is read by one look at its log, and none behind its end', async () => {
+  const owner = { database: DATABASE, publicKey: OWNER_SIGNER.publicKey }
+  const store = createMemoryStore({ owner, hasher: systemHasher, rng: seededRng(1) })
+  const asked: { readonly after: number; readonly end: number }[] = []
+  const watched = new Proxy(store, {
+    get: (target, name) => {
+      if (name === 'commits') {
+        return (...args: Parameters<EventStore['commits']>) => {
+          const [log, after] = args
+          asked.push({ after, end: present(target.logs()[log.number], 'a log').tip.seq })
+          return target.commits(...args)
+        }
+      }
+      const member: unknown = Reflect.get(target, name, target)
+      return typeof member === 'function' ? member.bind(target) : member
+    }
+  })
+  const database = databaseOn(watched)
+  await database.append([{ data: 'before' }])
+  const view = await database.views.define({
+    name: 'all',
+    map: ({ data }: { data: string }, emit) => emit(data)
+  })
+  await view.refresh()
+  await database.append([{ data: 'a' }, { data: 'b' }])
+  asked.length = 0
+  expect((await view.query()).rows).toHaveLength(3)
+  expect(asked.length).toBeGreaterThan(0)
+  for (const { after, end } of asked) expect(after).toBeLessThan(end)
+  await database.close()
+})
+
 test('neither a build nor a page makes hashes of the events that are read', async () => {
   const folder = createFolder()
   const hashed = new Set<string>()
