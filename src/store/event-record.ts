@@ -15,18 +15,7 @@ import { KIND } from './record-name.ts'
 import { xxh32 } from './xxh32.ts'
 
 /** What is written of an event besides its value. */
-export interface EventHeader {
-  readonly key: EventKey
-  readonly log: number
-  readonly seq: number
-  readonly recorded: Stamp
-  readonly conflict: boolean
-  readonly repeated: boolean
-  /** Another content answers for the key. */
-  readonly alternate: boolean
-  /** SHA-256 of the value. */
-  readonly hash: Uint8Array
-}
+export type EventHeader = Omit<StoredEvent, 'value' | 'hashHead'>
 
 export interface RecordPut {
   readonly key: Buffer

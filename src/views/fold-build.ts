@@ -24,7 +24,7 @@ import {
 } from './limits.ts'
 import type { Fault, FoldProgram, Outcome } from './program.ts'
 import { readAhead } from './read-ahead.ts'
-import { EMPTY_DIGEST } from './view-digest.ts'
+import { EMPTY_INDEX } from './view-digest.ts'
 import type { IndexState, IndexedEvent } from './view-index.ts'
 
 export interface FoldBuildInit {
@@ -46,7 +46,7 @@ export async function buildFold(init: FoldBuildInit): Promise<IndexState> {
 
 class FoldBuild {
   readonly #init: FoldBuildInit
-  readonly #changes = new FoldChanges({ height: 0, rows: 0, faults: 0, digest: EMPTY_DIGEST })
+  readonly #changes = new FoldChanges(EMPTY_INDEX)
   readonly #buffers = new RowBuffers()
   readonly #underWay = new Map<AggregateName, FoldUnderWay>()
   readonly #writtenOut = new WrittenOut()

@@ -37,6 +37,7 @@ import type {
   IndexedEvent,
   ViewIndex
 } from './view-index.ts'
+import { EMPTY_DIGEST } from './view-digest.ts'
 import { readUpperRuns, withChanges, withStretches, withUpperRuns } from './upper-runs.ts'
 import type { UpperRuns } from './upper-runs.ts'
 
@@ -230,8 +231,6 @@ class MapIndex implements ViewIndex {
     return { rows: count, digest: digestText(digest) }
   }
 }
-
-export const EMPTY_DIGEST = '0'.repeat(32)
 
 function encoded(key: Json): Uint8Array | Fault {
   try {

@@ -8,7 +8,7 @@
 
 import { assert, present } from '../core/assert.ts'
 import { compareBytes } from '../core/bytes.ts'
-import { rowsOfLeaf } from '../core/views/leaves.ts'
+import { ROW_LENGTHS_BYTES, packRows, packedLength, rowsOfLeaf } from '../core/views/leaves.ts'
 import type { TreeEntry } from '../core/views/row-tree.ts'
 import type { DerivedChange, DerivedReader } from '../store/derived-store.ts'
 import { SORT_BYTES_MAX, SORT_RECORDS_AT_ONCE, SORT_RECORD_BYTES } from './limits.ts'
@@ -43,7 +43,8 @@ export class RowSorter {
   /** All of them, and none is held or written out any more. */
   async *sorted(): AsyncGenerator<TreeEntry[]> {
     if (this.#parts.length === 0) {
-      for (const rows of this.#held.sorted()) yield rows
+      yield* this.#held.sorted()
+      this.#held.clear()
       return
     }
     await this.#writeOut()
@@ -56,7 +57,8 @@ export class RowSorter {
     let records = 0
     let batch: DerivedChange[] = []
     for (const rows of this.#held.sorted()) {
-      batch.push({ key: recordKey(part, records), value: Buffer.concat(rows.map(bytesOf)) })
+      const length = rows.reduce((sum, row) => sum + packedLength(row), 0)
+      batch.push({ key: recordKey(part, records), value: packRows(rows, length) })
       records += 1
       if (batch.length < SORT_RECORDS_AT_ONCE) continue
       await this.#init.write(batch)
@@ -93,7 +95,6 @@ function numberBytes(number: number): Uint8Array {
 }
 
 const SLAB_BYTES = 2 * 1_048_576
-const LENGTHS_BYTES = 6
 /** As many bytes of a key as a number holds exactly. */
 const HEAD_BYTES = 6
 /** Beginnings of keys that are told apart before rows are: more are not few any more. */
@@ -111,13 +112,13 @@ class HeldRows {
 
   add(row: RowParts): void {
     const { key, valueMax } = rowBounds(row)
-    const slab = this.#room(LENGTHS_BYTES + key + valueMax)
+    const slab = this.#room(ROW_LENGTHS_BYTES + key + valueMax)
     const begin = this.#at
-    const end = writeRow(slab, begin + LENGTHS_BYTES, row)
+    const end = writeRow(slab, begin + ROW_LENGTHS_BYTES, row)
     slab.writeUInt16BE(key, begin)
-    slab.writeUInt32BE(end - begin - LENGTHS_BYTES - key, begin + 2)
+    slab.writeUInt32BE(end - begin - ROW_LENGTHS_BYTES - key, begin + 2)
     this.#places.push(this.#slab * SLAB_BYTES + begin)
-    this.#heads.push(headOf(slab, begin + LENGTHS_BYTES))
+    this.#heads.push(headOf(slab, begin + ROW_LENGTHS_BYTES))
     this.#at = end
     this.bytes += end - begin
   }
@@ -128,7 +129,7 @@ class HeldRows {
     for (const index of this.#order()) {
       const row = this.#rowAt(this.#places[index] ?? 0)
       rows.push(row)
-      bytes += LENGTHS_BYTES + row.key.length + row.value.length
+      bytes += packedLength(row)
       if (bytes < SORT_RECORD_BYTES) continue
       yield rows
       ;[rows, bytes] = [[], 0]
@@ -187,7 +188,7 @@ class HeldRows {
   #rowAt(place: number): TreeEntry {
     const slab = this.#slabAt(Math.floor(place / SLAB_BYTES))
     const at = place % SLAB_BYTES
-    const keyAt = at + LENGTHS_BYTES
+    const keyAt = at + ROW_LENGTHS_BYTES
     const valueAt = keyAt + slab.readUInt16BE(at)
     const end = valueAt + slab.readUInt32BE(at + 2)
     return { key: viewOf(slab, keyAt, valueAt), value: viewOf(slab, valueAt, end) }
@@ -201,7 +202,7 @@ class HeldRows {
     const [lengthA, lengthB] = [slabA.readUInt16BE(atA), slabB.readUInt16BE(atB)]
     const length = Math.min(lengthA, lengthB)
     for (let index = HEAD_BYTES; index < length; index += 1) {
-      const at = LENGTHS_BYTES + index
+      const at = ROW_LENGTHS_BYTES + index
       const difference = (slabA[atA + at] ?? 0) - (slabB[atB + at] ?? 0)
       if (difference !== 0) return difference
     }
@@ -230,16 +231,6 @@ function groupsOf(heads: readonly number[]): number[][] | undefined {
 /** A row of a map has more bytes of key than these. */
 function headOf(bytes: Buffer, at: number): number {
   return bytes.readUIntBE(at, HEAD_BYTES)
-}
-
-/** The same bytes that a leaf has of it. */
-function bytesOf({ key, value }: TreeEntry): Uint8Array {
-  const bytes = Buffer.allocUnsafe(LENGTHS_BYTES + key.length + value.length)
-  bytes.writeUInt16BE(key.length)
-  bytes.writeUInt32BE(value.length, 2)
-  bytes.set(key, LENGTHS_BYTES)
-  bytes.set(value, LENGTHS_BYTES + key.length)
-  return bytes
 }
 
 /** A part, as far as it is read. */

@@ -17,9 +17,9 @@ import {
   TRIAL_ROW_CHARS_MAX
 } from './limits.ts'
 import type { ViewProgram } from './program.ts'
-import { EMPTY_DIGEST } from './view-digest.ts'
+import { EMPTY_INDEX } from './view-digest.ts'
 import { indexOf } from './view-build.ts'
-import type { IndexQuery, IndexState, IndexedEvent } from './view-index.ts'
+import type { IndexQuery, IndexedEvent } from './view-index.ts'
 
 export interface TrialInit {
   readonly program: ViewProgram
@@ -71,7 +71,7 @@ async function rowsOf(
 ): Promise<string[]> {
   const index = indexOf(program)
   const store = createMemoryDerivedStore()
-  let state: IndexState = { height: 0, rows: 0, faults: 0, digest: EMPTY_DIGEST }
+  let state = EMPTY_INDEX
   if (arrival.length === 1) {
     const unread = arrival.map((events) => events.map(unreadOf))
     state = await index.build(each(unread), (changes) => store.write(changes), store)

@@ -3,8 +3,7 @@
  * and every change would read from the store otherwise. Those of one state of an index, and of no other.
  */
 
-import { compareBytes } from '../core/bytes.ts'
-import { countBelow } from '../core/sorted-keys.ts'
+import { mergedEntries } from '../core/views/row-tree.ts'
 import type { TreeChange, TreeEntry, TreeReader } from '../core/views/row-tree.ts'
 import { TREE_LEVELS_MAX } from '../core/limits.ts'
 import { UPPER_RUNS_MAX } from './limits.ts'
@@ -41,7 +40,7 @@ export function withChanges(
   for (let level = LOWEST; level <= TREE_LEVELS_MAX; level += 1) {
     const those = changes.filter((change) => change.level === level)
     if (those.length === 0) continue
-    const entries = merged(levels.get(level) ?? [], those)
+    const entries = mergedEntries(levels.get(level) ?? [], those)
     if (entries.length > UPPER_RUNS_MAX) return undefined
     levels.set(level, entries)
   }
@@ -64,17 +63,6 @@ export function withUpperRuns(tree: TreeReader, runs: UpperRuns): TreeReader {
         : Promise.resolve(selected(entries, query))
     }
   }
-}
-
-function merged(held: readonly TreeEntry[], changes: readonly TreeChange[]): readonly TreeEntry[] {
-  const entries = [...held]
-  for (const { key, value } of changes) {
-    const at = countBelow(entries, key)
-    const found = entries[at]
-    const isThere = found !== undefined && compareBytes(found.key, key) === 0
-    entries.splice(at, isThere ? 1 : 0, ...(value === undefined ? [] : [{ key, value }]))
-  }
-  return entries
 }
 
 function copied(bytes: Uint8Array): Uint8Array {

@@ -12,6 +12,7 @@ import { EVENTS_AT_ONCE } from './limits.ts'
 import { createMapIndex } from './map-index.ts'
 import type { ViewProgram } from './program.ts'
 import { TAG, below, putBelow, tagged } from './records.ts'
+import { EMPTY_INDEX } from './view-digest.ts'
 import type { IndexState, IndexUpdate, TouchedKey, ViewIndex } from './view-index.ts'
 import type { SourceBatch, ViewSource } from './view-source.ts'
 
@@ -87,7 +88,7 @@ export class ViewBuild {
     const prefix = prefixOf(init.number)
     // What comes during the scan may be in it or not: commits from here on are gone through once more.
     const cursor = source.head()
-    const build = new ViewBuild(init, { cursor, index: EMPTY, corrections: 0 })
+    const build = new ViewBuild(init, { cursor, index: EMPTY_INDEX, corrections: 0 })
     const reader = below(store, prefix)
     const counting = await build.#counting.all(signal)
     for (const changes of counting.records) await store.write(putBelow(prefix, changes))
@@ -249,8 +250,6 @@ export class ViewBuild {
     await written
   }
 }
-
-const EMPTY: IndexState = { height: 0, rows: 0, faults: 0, digest: '0'.repeat(32) }
 
 /** Builds are numbered, so that the next one of a view grows beside the one that serves. */
 export const BUILDS = 0x10

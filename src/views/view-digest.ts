@@ -5,8 +5,12 @@
 
 import { assert } from '../core/assert.ts'
 import { murmur3 } from '../core/views/murmur3.ts'
+import type { IndexState } from './view-index.ts'
 
 export const EMPTY_DIGEST = '0'.repeat(32)
+
+/** An index of nothing. */
+export const EMPTY_INDEX: IndexState = { height: 0, rows: 0, faults: 0, digest: EMPTY_DIGEST }
 
 export class ViewDigest {
   readonly #words: [number, number, number, number]

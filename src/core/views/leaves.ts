@@ -9,9 +9,11 @@
 import { present } from '../assert.ts'
 import { compareBytes, equalBytes, toHex } from '../bytes.ts'
 import { LEAF_BYTES } from '../limits.ts'
+import { countBelow } from '../sorted-keys.ts'
 import type { KeyBounds, TreeChange, TreeEntry, TreeReader } from './row-tree.ts'
 
-const LENGTHS_BYTES = 6
+/** Before the key and the value of each row. */
+export const ROW_LENGTHS_BYTES = 6
 
 /** A run of the lowest level. */
 export interface LeafRun {
@@ -26,37 +28,36 @@ export function leavesOf({ begin, rows }: LeafRun): TreeEntry[] {
     const first = at
     let length = 0
     for (; at < rows.length; at += 1) {
-      const more = rowLength(present(rows[at], 'a row'))
+      const more = packedLength(present(rows[at], 'a row'))
       if (at > first && length + more > LEAF_BYTES) break
       length += more
     }
     const key = first === 0 ? begin : present(rows[first], 'a row').key
-    leaves.push({ key, value: packed(rows, { first, end: at, length }) })
+    leaves.push({ key, value: packRows(rows.slice(first, at), length) })
   }
   return leaves
 }
 
-function rowLength({ key, value }: TreeEntry): number {
-  return LENGTHS_BYTES + key.length + value.length
+/** Bytes of a row in a leaf. */
+export function packedLength({ key, value }: TreeEntry): number {
+  return ROW_LENGTHS_BYTES + key.length + value.length
 }
 
-function packed(
-  rows: readonly TreeEntry[],
-  { first, end, length }: { readonly first: number; readonly end: number; readonly length: number }
-): Uint8Array {
+/** @param length of all of them together, by `packedLength` */
+export function packRows(rows: readonly TreeEntry[], length: number): Uint8Array {
   const bytes = new Uint8Array(length)
   let at = 0
-  for (let index = first; index < end; index += 1) {
-    const { key, value } = present(rows[index], 'a row')
+  for (const { key, value } of rows) {
     bytes[at] = key.length >>> 8
     bytes[at + 1] = key.length
     bytes[at + 2] = value.length >>> 24
     bytes[at + 3] = value.length >>> 16
     bytes[at + 4] = value.length >>> 8
     bytes[at + 5] = value.length
-    bytes.set(key, at + LENGTHS_BYTES)
-    bytes.set(value, at + LENGTHS_BYTES + key.length)
-    at += LENGTHS_BYTES + key.length + value.length
+    bytes.set(key, at + ROW_LENGTHS_BYTES)
+    at += ROW_LENGTHS_BYTES + key.length
+    bytes.set(value, at)
+    at += value.length
   }
   return bytes
 }
@@ -66,7 +67,7 @@ export function rowsOfLeaf({ value: bytes }: TreeEntry): TreeEntry[] {
   const rows: TreeEntry[] = []
   const byte = (at: number): number => bytes[at] ?? 0
   for (let at = 0; at < bytes.length;) {
-    const keyAt = at + LENGTHS_BYTES
+    const keyAt = at + ROW_LENGTHS_BYTES
     const valueAt = keyAt + ((byte(at) << 8) | byte(at + 1))
     const length = (byte(at + 2) << 24) | (byte(at + 3) << 16) | (byte(at + 4) << 8) | byte(at + 5)
     const key = bytes.subarray(keyAt, valueAt)
@@ -163,14 +164,8 @@ function leavesFor(rows: number): number {
 
 function rowsWithin(leaves: readonly TreeEntry[], { from, to }: KeyBounds): TreeEntry[] {
   const rows = leaves.flatMap(rowsOfLeaf)
-  let [first, end] = [0, rows.length]
-  if (from !== undefined) {
-    while (first < end && compareBytes(present(rows[first], 'a row').key, from) < 0) first += 1
-  }
-  if (to !== undefined) {
-    while (end > first && compareBytes(present(rows[end - 1], 'a row').key, to) >= 0) end -= 1
-  }
-  return rows.slice(first, end)
+  const first = from === undefined ? 0 : countBelow(rows, from)
+  return rows.slice(first, to === undefined ? undefined : countBelow(rows, to))
 }
 
 /** The least key above another. */

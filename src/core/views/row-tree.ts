@@ -132,7 +132,7 @@ async function changedLevel<S>({
     while (end < below.length && isBefore(present(below[end], 'a change').key, to)) end += 1
     const held = await tree.entries(level - 1, { from, to })
     const children = level === 1 ? held.flatMap(rowsOfLeaf) : held
-    const runs = runsOf(level, from, merged(children, below.slice(at, end)))
+    const runs = runsOf(level, from, mergedEntries(children, below.slice(at, end)))
     changes.push(...runs.map((run) => runChange(summaries, level, run)))
     if (level === 1) leaves.push(...leafChanges(held, runs))
     at = end
@@ -215,7 +215,10 @@ function isWithin(end: Uint8Array | undefined, to: Uint8Array | undefined): bool
 }
 
 /** Entries with changes laid over them, both in order. */
-function merged(held: readonly TreeEntry[], changes: readonly RowChange[]): TreeEntry[] {
+export function mergedEntries(
+  held: readonly TreeEntry[],
+  changes: readonly RowChange[]
+): TreeEntry[] {
   const entries: TreeEntry[] = []
   let at = 0
   const put = ({ key, value }: RowChange): void => {
