@@ -18,6 +18,13 @@ export const QUERY_CHUNK = 256
 export const BUILD_BATCH = 512
 
 /**
+ * Bytes that a build of a map holds of open runs, one for each view key; with more keys than that all rows are sorted.
+ * And what a key takes besides its rows, about.
+ */
+export const GATHERED_BYTES_MAX = 16 * 1_048_576
+export const GATHERED_KEY_BYTES = 400
+
+/**
  * Bytes of rows that a build of a map holds in memory to sort them; of more it writes parts of this size, which it
  * merges.
  */

@@ -7,8 +7,14 @@ import { compareBytes, equalBytes } from '../core/bytes.ts'
 import { present } from '../core/assert.ts'
 import type { Json } from '../core/json.ts'
 import { encodeViewKey } from '../core/views/collation.ts'
-import { changedRuns } from '../core/views/row-tree.ts'
-import type { RowChange, Summaries, TreeChange, TreeReader } from '../core/views/row-tree.ts'
+import { changedRuns, levelOf } from '../core/views/row-tree.ts'
+import type {
+  RowChange,
+  Summaries,
+  TreeChange,
+  TreeEntry,
+  TreeReader
+} from '../core/views/row-tree.ts'
 import { TreeBuilder } from '../core/views/tree-builder.ts'
 import type { DerivedChange, DerivedReader } from '../store/derived-store.ts'
 import { BUILD_BATCH, ROW_VALUE_BYTES_MAX } from './limits.ts'
@@ -18,9 +24,12 @@ import type { MapSummary, RowParts } from './map-rows.ts'
 import { touchedKeys } from './map-touched.ts'
 import type { Emitted, Fault, MapOutcome, MapProgram } from './program.ts'
 import { readAhead } from './read-ahead.ts'
+import { RecordCursor } from './record-cursor.ts'
 import { RowSorter } from './row-sorter.ts'
+import { RunGatherer } from './run-gatherer.ts'
 import {
   TAG,
+  boundsOf,
   faultBytes,
   faultChange,
   lastFaults,
@@ -67,10 +76,12 @@ class MapIndex implements ViewIndex {
     let faults = 0
     const batch = new Batch(write)
     const sorter = new RowSorter({ write, reader })
+    const put = (change: TreeChange): void => batch.add(treeChange(change))
+    const gatherer = new RunGatherer({ summaries: this.#summaries, put, sorter })
     for await (const chunk of readAhead(events)) {
       for (const [index, outcome] of this.#rowsOf(chunk).entries()) {
         if ('rows' in outcome) {
-          for (const row of outcome.rows) sorter.add(row)
+          for (const row of outcome.rows) gatherer.add(row)
           continue
         }
         faults += 1
@@ -80,7 +91,11 @@ class MapIndex implements ViewIndex {
       await batch.flushWhenFull()
       await sorter.flushWhenFull()
     }
-    const height = await this.#buildTree(sorter, batch)
+    gatherer.end()
+    await batch.end()
+    const runs = new RecordCursor(reader.chunks(boundsOf(1)))
+    const height = await this.#buildTree(batch, sorter.sorted(), runs)
+    await runs.close()
     return { ...(await this.#totals(treeReader(reader, height), height, [])), height, faults }
   }
 
@@ -183,7 +198,7 @@ class MapIndex implements ViewIndex {
       const viewKey = encoded(key)
       if (typeof json !== 'string') return json
       if (!(viewKey instanceof Uint8Array)) return viewKey
-      const row = { viewKey, place, number: rows.length, recorded, json }
+      const row = { key, viewKey, place, number: rows.length, recorded, json }
       // Most have one, and an array that grows by one has room for seventeen.
       if (rows.length === 0) rows = [row]
       else rows.push(row)
@@ -200,14 +215,30 @@ class MapIndex implements ViewIndex {
     return { fault: `a value has at most ${ROW_VALUE_BYTES_MAX} bytes, as JSON` }
   }
 
-  async #buildTree(sorter: RowSorter, batch: Batch): Promise<number> {
+  /** @param runs of the lowest level that are written already */
+  async #buildTree(
+    batch: Batch,
+    rows: AsyncIterable<readonly TreeEntry[]>,
+    runs: RecordCursor
+  ): Promise<number> {
     const builder = new TreeBuilder(this.#summaries)
-    for await (const rows of sorter.sorted()) {
-      for (const row of rows) {
+    const addRunsBefore = async (key: Uint8Array | undefined): Promise<void> => {
+      for (let run = await runs.head(); run !== undefined; run = await runs.head()) {
+        const begin = run.key.subarray(1)
+        if (key !== undefined && compareBytes(begin, key) > 0) return
+        const changes = builder.addRun(begin, this.#summaries.decode(run.value))
+        for (const change of changes) batch.add(treeChange(change))
+        runs.pass()
+      }
+    }
+    for await (const chunk of rows) {
+      for (const row of chunk) {
+        if (levelOf(row.key) > 0) await addRunsBefore(row.key)
         for (const change of builder.add(row)) batch.add(treeChange(change))
       }
       await batch.flushWhenFull()
     }
+    await addRunsBefore(undefined)
     const { changes, height } = builder.finish()
     for (const change of changes) batch.add(treeChange(change))
     await batch.end()

@@ -13,6 +13,7 @@ import { compareBytes, readUint64, writeUint64 } from '../core/bytes.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import type { Json } from '../core/json.ts'
 import { decodeViewKey } from '../core/views/collation.ts'
+import { ROW_LENGTHS_BYTES } from '../core/views/leaves.ts'
 import { murmur3Into } from '../core/views/murmur3.ts'
 import type { Aggregate, ReducedRow, Reducer } from '../core/views/reducers.ts'
 import type { Summaries, TreeEntry } from '../core/views/row-tree.ts'
@@ -27,6 +28,8 @@ const STAMP_BYTES = 8
 
 /** A row as it is kept, but for the bytes themselves. */
 export interface RowParts {
+  readonly key: Json
+  /** The key, encoded. */
   readonly viewKey: Uint8Array
   /** Of its event. */
   readonly place: Uint8Array
@@ -38,13 +41,23 @@ export interface RowParts {
   readonly json: string
 }
 
-/** The length of a row's key, and what its value has at the most. */
-export function rowBounds({ viewKey, json }: RowParts): { key: number; valueMax: number } {
-  return { key: viewKey.length + ROW_TAIL_BYTES, valueMax: STAMP_BYTES + 3 * json.length }
+/** Bytes that a row has in a leaf, or fewer. */
+export function packedMax({ viewKey, json }: RowParts): number {
+  return ROW_LENGTHS_BYTES + viewKey.length + ROW_TAIL_BYTES + STAMP_BYTES + 3 * json.length
+}
+
+/** Writes a row as a leaf has it. @returns where it ends */
+export function packRow(into: Buffer, at: number, row: RowParts): number {
+  const keyAt = at + ROW_LENGTHS_BYTES
+  const end = writeRow(into, keyAt, row)
+  const keyLength = row.viewKey.length + ROW_TAIL_BYTES
+  into.writeUInt16BE(keyLength, at)
+  into.writeUInt32BE(end - keyAt - keyLength, at + 2)
+  return end
 }
 
 /** Writes the key and, behind it, the value. @returns where the value ends */
-export function writeRow(into: Buffer, at: number, row: RowParts): number {
+function writeRow(into: Buffer, at: number, row: RowParts): number {
   const { viewKey, place, number, recorded, json } = row
   assert(number < EVENT_ROWS_MAX, 'the number of a row fits its bytes')
   into.set(viewKey, at)
@@ -73,8 +86,8 @@ function writeText(into: Buffer, at: number, text: string): number {
 const SHORT_TEXT = 24
 
 export function rowOf(row: RowParts): TreeEntry {
-  const { key, valueMax } = rowBounds(row)
-  const bytes = Buffer.allocUnsafe(key + valueMax)
+  const bytes = Buffer.allocUnsafe(packedMax(row))
+  const key = row.viewKey.length + ROW_TAIL_BYTES
   const end = writeRow(bytes, 0, row)
   return { key: bytes.subarray(0, key), value: bytes.subarray(key, end) }
 }

@@ -12,7 +12,7 @@ import { ROW_LENGTHS_BYTES, packRows, packedLength, rowsOfLeaf } from '../core/v
 import type { TreeEntry } from '../core/views/row-tree.ts'
 import type { DerivedChange, DerivedReader } from '../store/derived-store.ts'
 import { SORT_BYTES_MAX, SORT_RECORDS_AT_ONCE, SORT_RECORD_BYTES } from './limits.ts'
-import { rowBounds, writeRow } from './map-rows.ts'
+import { packRow, packedMax } from './map-rows.ts'
 import type { RowParts } from './map-rows.ts'
 import { readAhead } from './read-ahead.ts'
 import { TAG, boundsOf, tagged } from './records.ts'
@@ -34,6 +34,11 @@ export class RowSorter {
 
   add(row: RowParts): void {
     this.#held.add(row)
+  }
+
+  /** Rows side by side, as a leaf has them. */
+  addLeaf(leaf: Buffer): void {
+    this.#held.addLeaf(leaf)
   }
 
   async flushWhenFull(): Promise<void> {
@@ -95,7 +100,7 @@ function numberBytes(number: number): Uint8Array {
 }
 
 const SLAB_BYTES = 2 * 1_048_576
-/** As many bytes of a key as a number holds exactly. */
+/** As many bytes of a key as a number holds exactly; a row has more. */
 const HEAD_BYTES = 6
 /** Beginnings of keys that are told apart before rows are: more are not few any more. */
 const FEW_GROUPS = 4_096
@@ -111,14 +116,25 @@ class HeldRows {
   readonly #heads: number[] = []
 
   add(row: RowParts): void {
-    const { key, valueMax } = rowBounds(row)
-    const slab = this.#room(ROW_LENGTHS_BYTES + key + valueMax)
+    const slab = this.#room(packedMax(row))
+    this.#note(slab, packRow(slab, this.#at, row))
+  }
+
+  addLeaf(leaf: Buffer): void {
+    for (let at = 0; at < leaf.length;) {
+      const length = ROW_LENGTHS_BYTES + leaf.readUInt16BE(at) + leaf.readUInt32BE(at + 2)
+      const slab = this.#room(length)
+      slab.set(leaf.subarray(at, at + length), this.#at)
+      this.#note(slab, this.#at + length)
+      at += length
+    }
+  }
+
+  /** A row that was written, up to there. */
+  #note(slab: Buffer, end: number): void {
     const begin = this.#at
-    const end = writeRow(slab, begin + ROW_LENGTHS_BYTES, row)
-    slab.writeUInt16BE(key, begin)
-    slab.writeUInt32BE(end - begin - ROW_LENGTHS_BYTES - key, begin + 2)
     this.#places.push(this.#slab * SLAB_BYTES + begin)
-    this.#heads.push(headOf(slab, begin + ROW_LENGTHS_BYTES))
+    this.#heads.push(slab.readUIntBE(begin + ROW_LENGTHS_BYTES, HEAD_BYTES))
     this.#at = end
     this.bytes += end - begin
   }
@@ -226,11 +242,6 @@ function groupsOf(heads: readonly number[]): number[][] | undefined {
     if (groups.size > FEW_GROUPS) return undefined
   }
   return [...groups].sort(([a], [b]) => a - b).map(([, group]) => group)
-}
-
-/** A row of a map has more bytes of key than these. */
-function headOf(bytes: Buffer, at: number): number {
-  return bytes.readUIntBE(at, HEAD_BYTES)
 }
 
 /** A part, as far as it is read. */

@@ -58,6 +58,7 @@ const SIZES = {
   'with small leaves, sorted in parts': {
     RUN_BITS: 2,
     LEAF_BYTES: 150,
+    GATHERED_BYTES_MAX: 4_000,
     SORT_BYTES_MAX: 300,
     SORT_RECORD_BYTES: 100,
     STRETCHES_AT_ONCE: 1,

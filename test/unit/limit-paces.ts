@@ -71,6 +71,7 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
   'src/views/limits.ts': [
     'QUERY_CHUNK',
     'BUILD_BATCH',
+    'GATHERED_KEY_BYTES',
     'SORT_RECORD_BYTES',
     'SORT_RECORDS_AT_ONCE',
     'STRETCHES_AT_ONCE',

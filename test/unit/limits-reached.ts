@@ -228,6 +228,7 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     FAULT_BYTES_MAX: `${VIEW_CAPS}: faults are counted, and so many of them shown`,
     ROW_VALUE_BYTES_MAX: 'property/view-map-index.test.ts: an index on disk answers as all rows do',
     UPPER_RUNS_MAX: `${VIEW_CAPS}: a view with more runs than are kept in memory`,
+    GATHERED_BYTES_MAX: `${VIEW_CAPS}: a view with more keys than are held side by side`,
     SORT_BYTES_MAX: `${VIEW_CAPS}: a view with more rows than are sorted in memory`,
     STRETCHES_MAX: `${VIEW_CAPS}: a change to more stretches of runs than are kept`,
     EMITS_MAX: `${DECLARATIVE}: that would make more rows, or more bytes of them`,

@@ -132,7 +132,7 @@ test('a view with more runs than are kept in memory answers from its store', asy
 })
 
 test('a view with more rows than are sorted in memory is built of sorted parts', async () => {
-  makeSmall({ SORT_BYTES_MAX: 10_000, SORT_RECORD_BYTES: 1_000 })
+  makeSmall({ GATHERED_BYTES_MAX: 0, SORT_BYTES_MAX: 10_000, SORT_RECORD_BYTES: 1_000 })
   const database = await databaseOf([])
   for (const zone of ['B', 'A', 'C', 'A']) await receive(database, zone, 1_000)
   const view = await database.views.define(stock)
@@ -142,6 +142,15 @@ test('a view with more rows than are sorted in memory is built of sorted parts',
     ['B', 1_000],
     ['C', 1_000]
   ])
+})
+
+test('a view with more keys than are held side by side is built all the same', async () => {
+  makeSmall({ GATHERED_BYTES_MAX: 3_000 })
+  const database = await databaseOf([])
+  for (const zone of ['D', 'B', 'A', 'C', 'A', 'D']) await receive(database, zone, 200)
+  const view = await database.views.define(stock)
+  const { rows } = await view.query({ group: true })
+  expect(rows.map(({ value }) => value)).toEqual([400, 200, 200, 400])
 })
 
 test('a change to more stretches of runs than are kept is taken all the same', async () => {

@@ -1,6 +1,6 @@
 /** A tree from rows that come in order, without reading any of it. */
 
-import { present } from '../assert.ts'
+import { assert, present } from '../assert.ts'
 import { leavesOf } from './leaves.ts'
 import { BEGINNING, levelOf } from './row-tree.ts'
 import type { Summaries, TreeChange, TreeEntry } from './row-tree.ts'
@@ -11,6 +11,8 @@ export class TreeBuilder<S> {
   #rows: TreeEntry[] = []
   /** By level, from 1: where its open run begins, and what is in it. */
   readonly #open: { begin: Uint8Array; parts: S[] }[] = []
+  /** The last run of the lowest level is whole: what comes next begins another one. */
+  #isBetween = false
 
   constructor(summaries: Summaries<S>) {
     this.#summaries = summaries
@@ -21,20 +23,38 @@ export class TreeBuilder<S> {
     const level = levelOf(row.key)
     while (this.#open.length < level + 1) this.#open.push({ begin: BEGINNING, parts: [] })
     if (level === 0) {
+      assert(!this.#isBetween, 'a row behind a whole run begins one')
       this.#rows.push(row)
       return NOTHING
     }
-    const changes = this.#close(level)
-    for (let below = 0; below < level; below += 1) {
-      present(this.#open[below], 'a level that is open').begin = row.key
-    }
+    const changes = this.#begin(row.key, level)
+    this.#isBetween = false
     this.#rows.push(row)
+    return changes
+  }
+
+  /** A whole run of the lowest level, which is written already: all rows from the one that begins it to the next one that does. */
+  addRun(key: Uint8Array, summary: S): readonly TreeChange[] {
+    const level = levelOf(key)
+    assert(level > 0, 'a run begins with a row that begins one')
+    while (this.#open.length < level + 1) this.#open.push({ begin: BEGINNING, parts: [] })
+    const changes = this.#begin(key, level)
+    this.#isBetween = true
+    this.#open[1]?.parts.push(summary)
     return changes
   }
 
   finish(): { readonly changes: readonly TreeChange[]; readonly height: number } {
     const height = this.#open.length
     return { changes: this.#close(height), height }
+  }
+
+  #begin(key: Uint8Array, level: number): TreeChange[] {
+    const changes = this.#close(level)
+    for (let below = 0; below < level; below += 1) {
+      present(this.#open[below], 'a level that is open').begin = key
+    }
+    return changes
   }
 
   #close(upTo: number): TreeChange[] {
