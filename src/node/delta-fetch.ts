@@ -7,6 +7,7 @@
 import { decodeDeltaAnswer, encodeDeltaRequest } from '../../protocols/delta/codec.ts'
 import { isRejected } from '../../protocols/rejected.ts'
 import type { Clock, Hasher, Verifier } from '../core/clock.ts'
+import { lastSeq } from '../core/commit.ts'
 import type { Commit, LogId } from '../core/commit.ts'
 import { FETCH_PAGES_MAX, PAGE_BYTES, REQUEST_PACE } from '../core/limits.ts'
 import { verifySignatures } from '../core/log.ts'
@@ -15,7 +16,7 @@ import { fromWireHeads, headsByLog, toWireHeads } from '../core/version.ts'
 import type { Head, Version } from '../core/version.ts'
 import { LaterbaseError } from '../errors.ts'
 import type { RequestOptions } from '../p2p/transport.ts'
-import { KnownLogs, checkAgainst } from '../store/known-logs.ts'
+import { KnownLogs, checkAgainst, findCommit } from '../store/known-logs.ts'
 import type { Placement } from '../store/known-logs.ts'
 import { withPace } from './deadline.ts'
 import type { NodeDatabase } from './database.ts'
@@ -61,6 +62,7 @@ export async function fetchMissing(init: FetchInit): Promise<number> {
     known: new KnownLogs(init.database.store),
     passedOver: new Map(),
     located: new Set(),
+    reached: new Map(),
     held: []
   }
   try {
@@ -110,6 +112,11 @@ interface Fetch {
   readonly passedOver: Map<LogId, readonly Head[]>
   /** Logs of which the peer has a branch that we do not know: requests name places along them. */
   readonly located: Set<LogId>
+  /**
+   * How far pages have come along those logs with what is held, by number of the stored log. Between the last
+   * place that the peer knows and where the branches part there can be more than a page.
+   */
+  readonly reached: Map<number, Head>
   /** Gives back the room of each page that has come and is not stored, the first one first. */
   readonly held: (() => void)[]
 }
@@ -148,12 +155,14 @@ async function versionWith(fetch: Fetch): Promise<{ version: Version; places: Ve
   })
   const places: Head[] = []
   for (const log of fetch.located) places.push(...(await locatorOf(store, log)))
+  places.push(...fetch.reached.values())
   return { version: [...heads, ...[...fetch.passedOver.values()].flat()], places }
 }
 
 interface PageNews {
   /** What is new and we take. */
   readonly commits: readonly Commit[]
+  /** The next page has something else. */
   readonly isNews: boolean
   /** Others stored branches while the page was read: the rest of it is asked for again. */
   readonly isCut: boolean
@@ -170,7 +179,7 @@ async function readPage(fetch: Fetch, page: LogPage, heads: Version): Promise<Pa
   fetch.known = known
   const [taken, leftOut]: [Commit[], LogId[]] = [[], []]
   let isCut = false
-  for (const commit of checked) {
+  for (const commit of checked.news) {
     const placement = await known.place(commit)
     if (placement.type !== 'next' && known.isStale()) {
       isCut = true
@@ -184,9 +193,10 @@ async function readPage(fetch: Fetch, page: LogPage, heads: Version): Promise<Pa
     }
   }
   const isPassed = passOver(fetch, heads, leftOut)
+  const isReached = await reach(fetch, checked.held)
   // With nothing on its way, the next request may say all that others have brought.
   if (isCut && taken.length === 0) fetch.known = new KnownLogs(store)
-  return { commits: taken, isNews: taken.length > 0 || isPassed, isCut }
+  return { commits: taken, isNews: taken.length > 0 || isPassed || isReached, isCut }
 }
 
 /** Whether a commit makes no more logs than a version may have, and no crowd of branches. */
@@ -216,6 +226,22 @@ function passOver(fetch: Fetch, heads: Version, logs: readonly LogId[]): boolean
     room -= ofLog.length
     if (room < 0) return isNew
     fetch.passedOver.set(log, ofLog)
+    isNew = true
+  }
+  return isNew
+}
+
+/** Goes on behind what is held of the logs in question; whether that is further than before. */
+async function reach(fetch: Fetch, held: readonly Commit[]): Promise<boolean> {
+  const { store } = fetch.init.database
+  let isNew = false
+  for (const commit of held) {
+    const { origin, hash } = commit
+    if (!fetch.located.has(origin.id)) continue
+    const head = { log: origin.id, seq: lastSeq(commit), hash }
+    const number = (await findCommit(store, origin.id, head))?.log.number
+    if (number === undefined || head.seq <= (fetch.reached.get(number)?.seq ?? 0)) continue
+    fetch.reached.set(number, head)
     isNew = true
   }
   return isNew

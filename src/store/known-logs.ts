@@ -33,6 +33,13 @@ export interface HeldCommit {
   readonly commit: StoredCommit
 }
 
+export interface Sifted {
+  /** What is not held, in its order. */
+  readonly news: readonly Commit[]
+  /** Of commits that follow one another, the last one that is. */
+  readonly held: readonly Commit[]
+}
+
 interface Pending {
   readonly number: number
   readonly tip: LogTip
@@ -72,12 +79,18 @@ export class KnownLogs {
     return this.#table.branches(id)
   }
 
+  /** Those of the commits that are not held, in their order. */
+  async newOf(commits: readonly Commit[]): Promise<readonly Commit[]> {
+    return (await this.sift(commits)).news
+  }
+
   /**
-   * Those of the commits that are not held, in their order. Whoever holds a commit holds what it
-   * follows, so a few looks at the store are enough for a long run of commits.
+   * What is held of commits, and what is not. Whoever holds a commit holds what it follows, so a few
+   * looks at the store are enough for a long run of commits.
    */
-  async newOf(commits: readonly Commit[]): Promise<Commit[]> {
+  async sift(commits: readonly Commit[]): Promise<Sifted> {
     const news = new Set<Commit>()
+    const held: Commit[] = []
     for (const chain of chainsOf(commits)) {
       let [low, high] = [0, chain.length]
       let middle = 0
@@ -88,8 +101,10 @@ export class KnownLogs {
         middle = (low + high) >> 1
       }
       for (const commit of chain.slice(low)) news.add(commit)
+      const last = chain[low - 1]
+      if (last !== undefined) held.push(last)
     }
-    return commits.filter((commit) => news.has(commit))
+    return { news: commits.filter((commit) => news.has(commit)), held }
   }
 
   /** Where a commit belongs that is not held. */
@@ -164,13 +179,13 @@ function chainsOf(commits: readonly Commit[]): Commit[][] {
 /**
  * Checks a page against what is held, all but the signatures.
  *
- * @returns the commits that are new, in page order
+ * @returns its commits: the new ones, in page order, and what is held
  */
 export async function checkAgainst(
   known: KnownLogs,
   page: LogPage,
   context: { readonly database: string; readonly hasher: Hasher }
-): Promise<readonly Commit[] | Rejected> {
+): Promise<Sifted | Rejected> {
   const bases = new Map<string, LogTip>()
   for (const { log, firstSeq, previous } of page.logs) {
     const base = await known.tipAt(logId(log), firstSeq - 1, previous)
@@ -178,7 +193,7 @@ export async function checkAgainst(
   }
   const find: FindTip = (_log, _seq, hash) => bases.get(hashText(hash))
   const checked = checkPage(page, context.database, find, context.hasher)
-  return isRejected(checked) ? checked : known.newOf(checked)
+  return isRejected(checked) ? checked : known.sift(checked)
 }
 
 /** The commit of a log that ends at `seq` with this hash, on whichever branch. */

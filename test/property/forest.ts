@@ -5,6 +5,8 @@
 
 import fc from 'fast-check'
 
+import { decodeDeltaRequest, encodeDeltaRequest } from '../../protocols/delta/codec.ts'
+import { isRejected } from '../../protocols/rejected.ts'
 import { present } from '../../src/core/assert.ts'
 import type { Clock, Rng, Verifier } from '../../src/core/clock.ts'
 import { lastSeq, sealCommit } from '../../src/core/commit.ts'
@@ -89,6 +91,36 @@ function plant(plans: readonly ForkedPlan[], step: bigint): Commit[] {
     seen.add(name)
     ofLog.push(tipAfter(tip, commit))
     return [commit]
+  })
+}
+
+export interface Branched {
+  readonly shared: Commit[]
+  readonly mine: Commit[]
+  readonly theirs: Commit[]
+}
+
+/** A log that two boxes have gone on with, each for itself, from some commit on. */
+export function branchedLogs(maxLength = 40): fc.Arbitrary<Branched> {
+  const lengths = fc.record({
+    shared: fc.nat(maxLength),
+    mine: fc.integer({ min: 1, max: maxLength }),
+    theirs: fc.integer({ min: 1, max: maxLength })
+  })
+  return fc.tuple(lengths, clashingEvents()).map(([{ shared, mine, theirs }, event]) => {
+    const plans = Array.from({ length: shared + mine + theirs }, (_, at): ForkedPlan => {
+      const isFirstOfTheirs = at === shared + mine
+      const place = { after: isFirstOfTheirs ? mine : 0, laterBy: isFirstOfTheirs ? 2 : 1 }
+      return { signer: 0, events: [event], ...place }
+    })
+    const all = plant(plans, 1n)
+    const branched = {
+      shared: all.slice(0, shared),
+      mine: all.slice(shared, shared + mine),
+      theirs: all.slice(shared + mine)
+    }
+    const show = (): string => `${shared} shared, then ${mine} and ${theirs}`
+    return Object.assign(branched, { [fc.toStringMethod]: show })
   })
 }
 
@@ -232,10 +264,13 @@ export async function fetchInto(
   {
     verifier = systemVerifier,
     logsMax = 10_000,
+    pageBytes,
     asked
   }: {
     readonly verifier?: Verifier
     readonly logsMax?: number
+    /** What pages are asked for, so that few events make many; default: as asked. */
+    readonly pageBytes?: number | undefined
     /** Is given each request. */
     readonly asked?: (frame: Uint8Array) => void
   } = {}
@@ -250,7 +285,7 @@ export async function fetchInto(
     request: async (frame) => {
       requests += 1
       asked?.(frame)
-      return answer(frame)
+      return answer(pageBytes === undefined ? frame : withPageBytes(frame, pageBytes))
     },
     signal: new AbortController().signal,
     room: new PageRoom(),
@@ -259,6 +294,12 @@ export async function fetchInto(
     logsFull: () => undefined
   })
   return { stored, requests }
+}
+
+function withPageBytes(frame: Uint8Array, bytesMax: number): Uint8Array {
+  const request = decodeDeltaRequest(frame)
+  if (isRejected(request) || request.type !== 'page') return frame
+  return encodeDeltaRequest({ ...request, bytesMax })
 }
 
 /** What a database holds: its heads as `leavesOf` gives them. */

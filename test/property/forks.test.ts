@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 
 import type { Commit } from '../../src/core/commit.ts'
 import {
+  branchedLogs,
   databaseOf,
   fedSince,
   fetchInto,
@@ -13,6 +14,9 @@ import {
   leavesOf,
   withAncestors
 } from './forest.ts'
+
+/** One commit a page, a few, or all in one. */
+const pageSizes = fc.constantFrom(1, 100, 400, undefined)
 
 /** A forest, and parts of it that some nodes hold. */
 const spread = (nodes: number): fc.Arbitrary<{ all: Commit[]; parts: Commit[][] }> =>
@@ -53,18 +57,31 @@ describe('a forked log', () => {
     )
   })
 
-  test('comes whole with one fetch, whatever part of it is held, and nothing is asked twice', async () => {
+  test('comes whole with one fetch, whatever part of it is held and however large pages are', async () => {
     await fc.assert(
-      fc.asyncProperty(spread(2), async ({ all, parts }) => {
+      fc.asyncProperty(spread(2), pageSizes, async ({ all, parts }, pageBytes) => {
         const [mine = [], theirs = []] = parts
         const [to, from] = [await databaseOf(mine), await databaseOf(theirs, { seed: 2 })]
-        const { stored } = await fetchInto(to, from)
+        const { stored } = await fetchInto(to, from, { pageBytes })
         expect(headsOf(to)).toEqual(leavesOf(union(all, parts)))
         expect(stored).toBe(union(all, parts).length - mine.length)
         const again = await fetchInto(to, from)
         expect(again).toEqual({ stored: 0, requests: 1 })
       }),
       { numRuns: 200 }
+    )
+  })
+
+  test('comes whole however far back its branches part, and what is held is passed over', async () => {
+    await fc.assert(
+      fc.asyncProperty(branchedLogs(), pageSizes, async ({ shared, mine, theirs }, pageBytes) => {
+        const to = await databaseOf([...shared, ...mine])
+        const from = await databaseOf([...shared, ...theirs], { seed: 2 })
+        const { stored } = await fetchInto(to, from, { pageBytes })
+        expect(stored).toBe(theirs.length)
+        expect(headsOf(to)).toEqual(leavesOf([...shared, ...mine, ...theirs]))
+      }),
+      { numRuns: 100 }
     )
   })
 

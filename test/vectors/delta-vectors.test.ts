@@ -180,12 +180,12 @@ async function createReceiver(database: string): Promise<Receiver> {
       if (isRejected(answer)) return answer
       if (answer.type !== 'page') throw new Error('not a page')
       const context = { database, hasher: systemHasher }
-      const commits = await checkAgainst(new KnownLogs(node.store), answer, context)
-      if (isRejected(commits)) return commits
-      const bad = await verifySignatures(commits, systemVerifier)
+      const checked = await checkAgainst(new KnownLogs(node.store), answer, context)
+      if (isRejected(checked)) return checked
+      const bad = await verifySignatures(checked.news, systemVerifier)
       if (bad !== undefined) return bad
-      await node.merge(commits)
-      return commits
+      await node.merge(checked.news)
+      return checked.news
     }
   }
 }
