@@ -1,6 +1,7 @@
 /** What goes wrong in a run, one function for each kind. Each ends by itself, or when the run heals. */
 
 import { assertNever } from '../../../src/core/assert.ts'
+import { INSTANCES_PER_PEER_MAX } from '../../../src/p2p/limits.ts'
 import { Box } from './box.ts'
 import type { DiskPart } from './disk.ts'
 import { note } from './run.ts'
@@ -211,8 +212,10 @@ function restore(run: SimRun, box: Box): void {
   })
 }
 
-/** Another box with the same key and the same disk, at another address. */
+/** Another box with the same key and the same disk, at another address: no more than a node listens to. */
 function clone(run: SimRun, box: Box): void {
+  const alike = run.boxes.filter(({ identity }) => identity === box.identity)
+  if (alike.length >= INSTANCES_PER_PEER_MAX) return
   const name = `box-${run.boxes.length}`
   run.ledger.expectForks(box.publicKey)
   const copy = new Box(run.network, {

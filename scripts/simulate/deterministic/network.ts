@@ -54,6 +54,8 @@ export interface Endpoint {
   hasLink(address: string): boolean
   linkUp(other: Endpoint): void
   linkDown(address: string): void
+  /** Whether gossip goes to it: to one box of an identity, as gossipsub has one stream a peer. */
+  gossipsTo(other: Endpoint): boolean
   followed(): Iterable<string>
   follows(peer: string, database: string): void
   /** Undefined resets the stream. */
@@ -279,6 +281,7 @@ export class SimNetwork {
       const name = directionName(end.address, other.address)
       if (!end.hasLink(other.address)) this.#connections.set(name, connection)
       end.linkUp(other)
+      if (!other.gossipsTo(end)) return
       for (const database of other.followed()) end.follows(other.peerId, database)
     })
   }

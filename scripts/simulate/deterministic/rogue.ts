@@ -99,6 +99,10 @@ export class Rogue implements Endpoint {
     this.#links.delete(address)
   }
 
+  gossipsTo(): boolean {
+    return true
+  }
+
   followed(): Iterable<string> {
     return this.#databases
   }

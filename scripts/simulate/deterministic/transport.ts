@@ -155,9 +155,7 @@ export class SimTransport implements Transport, Endpoint {
   subscribe(database: string): void {
     this.#subscribed.add(database)
     for (const other of this.#network.others(this)) {
-      this.#network.send(this, other, () => {
-        if (other.hasLink(this.address)) other.follows(this.peerId, database)
-      })
+      if (this.gossipsTo(other)) this.#tellFollowed(other, database)
     }
   }
 
@@ -232,6 +230,12 @@ export class SimTransport implements Transport, Endpoint {
     this.#links.delete(address)
     for (const pending of this.#pending) if (pending.address === address) pending.fail()
     this.#handlers?.peerDisconnected(link.name)
+    this.#openGossip(link.peerId)
+  }
+
+  gossipsTo({ peerId, address }: Endpoint): boolean {
+    const served = this.#addressOf(peerId)
+    return served === undefined || served === address
   }
 
   followed(): Iterable<string> {
@@ -276,6 +280,26 @@ export class SimTransport implements Transport, Endpoint {
     return verdicts.includes('accept') ? 'accept' : (verdicts[0] ?? 'ignore')
   }
 
+  /** To the next box of an identity, as a node finds one that has no gossip stream. */
+  #openGossip(peerId: string): void {
+    const address = this.#addressOf(peerId)
+    const other = address === undefined ? undefined : this.#network.at(address)
+    if (other === undefined) return
+    for (const database of this.#subscribed) this.#tellFollowed(other, database)
+  }
+
+  #tellFollowed(other: Endpoint, database: string): void {
+    this.#network.send(this, other, () => {
+      if (other.hasLink(this.address)) other.follows(this.peerId, database)
+    })
+  }
+
+  /** Of the box of an identity that was linked first, which is the one that gossip reaches. */
+  #addressOf(peerId: string): string | undefined {
+    for (const [address, link] of this.#links) if (link.peerId === peerId) return address
+    return undefined
+  }
+
   #names(peerId: string): readonly string[] {
     const links = [...this.#links.values()].filter((link) => link.peerId === peerId)
     return links.map(({ name }) => name)
@@ -317,7 +341,8 @@ export class SimTransport implements Transport, Endpoint {
     const { world, faults } = this.#network
     this.#network.sent.update(message)
     for (const other of this.#network.others(this)) {
-      if (other.address === from || world.chance(faults.gossipLoss)) continue
+      if (other.address === from || !this.gossipsTo(other)) continue
+      if (world.chance(faults.gossipLoss)) continue
       const times = world.chance(faults.duplication) ? 2 : 1
       for (let time = 1; time <= times; time += 1) {
         this.#network.send(this, other, () => other.hear(this, database, message))
