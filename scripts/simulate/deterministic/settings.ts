@@ -5,6 +5,7 @@
  */
 
 import { createPrng } from '../prng.ts'
+import type { Prng } from '../prng.ts'
 import { LIES } from './rogue.ts'
 import type { Lie } from './rogue.ts'
 
@@ -57,6 +58,9 @@ export interface Settings {
 
 /** How often disks come back from an older snapshot, and boxes are cloned: few, for each is kept. */
 const FORKED_LOGS_SHARE_MAX = 0.04
+/** In some runs many: what several branches of one log do to one another shows only there. */
+const MUCH_FORKING_RUNS = 0.1
+const FORKED_LOGS_SHARE_MUCH = 0.1
 /** A memory card that is busy. */
 const READ_MS_MAX = 60
 /** Runs in which boxes have views: each costs as much as one and a half without. */
@@ -103,7 +107,17 @@ export function chooseSettings(seed: number): Settings {
   const gossipLoss = chance(0.1) ? 1 : settings.gossipLoss
   const disks = { readMsMax: some(READ_MS_MAX), rush: prng.fraction() }
   const views = chance(VIEWED_RUNS) ? prng.fraction() * VIEWS_SHARE_MAX : 0
-  return { ...settings, gossipLoss, ...disks, views }
+  const shares = chance(MUCH_FORKING_RUNS) ? muchForking(settings.shares, prng) : settings.shares
+  return { ...settings, shares, gossipLoss, ...disks, views }
+}
+
+function muchForking(shares: Settings['shares'], prng: Prng): Settings['shares'] {
+  const [restore, clone] = [prng.fraction(), prng.fraction()]
+  return {
+    ...shares,
+    restore: restore * FORKED_LOGS_SHARE_MUCH,
+    clone: clone * FORKED_LOGS_SHARE_MUCH
+  }
 }
 
 /** Settings draw from a stream of their own, so that changing one leaves the run's chances alone. */
