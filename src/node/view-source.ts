@@ -3,14 +3,13 @@
  * them: what a view answers does not depend on what others are defined.
  */
 
-import { assert, present } from '../core/assert.ts'
+import { present } from '../core/assert.ts'
 import { compareBytes } from '../core/bytes.ts'
 import { KEY_BYTES, eventKey, keyAfter } from '../core/event-key.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import { TAG_BYTES } from '../core/version.ts'
 import { LaterbaseError } from '../errors.ts'
-import { HASH_HEAD_BYTES } from '../store/event-store.ts'
 import type {
   CommitSlice,
   EventStore,
@@ -18,8 +17,8 @@ import type {
   Occurrence,
   StoredEvent
 } from '../store/event-store.ts'
-import { viewEvent } from '../views/view-event.ts'
-import { PLACE_BYTES } from '../views/view-index.ts'
+import type { ViewEvent } from '../views/program.ts'
+import { viewEventOf } from '../views/view-event.ts'
 import type { IndexedEvent } from '../views/view-index.ts'
 import type { EventOrigin, SourceBatch, SourceRange, ViewSource } from '../views/view-source.ts'
 import { mergedCommits } from './commit-merge.ts'
@@ -146,7 +145,7 @@ export class DatabaseViewSource implements ViewSource {
   async event(place: Uint8Array): Promise<StoredEvent | undefined> {
     const key = eventKey(place.subarray(0, KEY_BYTES))
     const events = await this.#init.reading(() => this.#init.store.getAll(key))
-    return events.find((event) => compareBytes(placeOf(event), place) === 0)
+    return events.find((event) => compareBytes(event.place, place) === 0)
   }
 
   /** @throws LATERBASE_CURSOR_FOREIGN for one that was not made of this store */
@@ -180,11 +179,11 @@ export class DatabaseViewSource implements ViewSource {
    * @param position whose commits say when it was recorded; default all that is held
    */
   #indexed(event: StoredEvent, position?: Position): IndexedEvent | Promise<IndexedEvent> {
-    if (!event.repeated) return indexedEvent(event, event.recorded)
+    if (!event.repeated) return new StoredIndexedEvent(event, event.recorded)
     const { store, reading } = this.#init
     const isMeant = position && ((place: Occurrence): boolean => this.#isPassed(place, position))
-    return reading(() => firstRecorded(store, event, isMeant)).then((recorded) =>
-      indexedEvent(event, recorded)
+    return reading(() => firstRecorded(store, event, isMeant)).then(
+      (recorded) => new StoredIndexedEvent(event, recorded)
     )
   }
 
@@ -199,17 +198,21 @@ export class DatabaseViewSource implements ViewSource {
   }
 }
 
-function indexedEvent(event: StoredEvent, recorded: Stamp): IndexedEvent {
-  const { key, value } = event
-  return { place: placeOf(event), recorded, event: viewEvent(key, value), bytes: value }
-}
+/** A class, because a build makes hundreds of thousands, and a map does not look at their bytes. */
+class StoredIndexedEvent implements IndexedEvent {
+  readonly #stored: StoredEvent
+  readonly place: Uint8Array
+  readonly recorded: Stamp
+  readonly event: ViewEvent
 
-assert(PLACE_BYTES === KEY_BYTES + HASH_HEAD_BYTES, 'a place is a key and the head of a hash')
+  constructor(stored: StoredEvent, recorded: Stamp) {
+    this.#stored = stored
+    this.place = stored.place
+    this.recorded = recorded
+    this.event = viewEventOf(stored)
+  }
 
-/** Made of what is stored: a build makes no hashes. */
-function placeOf({ key, hashHead }: StoredEvent): Uint8Array {
-  const place = new Uint8Array(PLACE_BYTES)
-  place.set(key)
-  place.set(hashHead, KEY_BYTES)
-  return place
+  get bytes(): Uint8Array {
+    return this.#stored.value
+  }
 }

@@ -29,8 +29,12 @@ export function seal(key: Uint8Array, bytes: Uint8Array): Buffer {
 export function isSealed(key: Uint8Array, sealed: Uint8Array): boolean {
   const end = key.length + sealed.length - CHECK_BYTES
   if (end < key.length) return false
-  const view = joined(key, sealed)
-  return xxh32(view, 0, end) === view.getUint32(end)
+  return isSealedAt(joined(key, sealed), 0, end + CHECK_BYTES)
+}
+
+/** Whether the check at the end of key and bytes, one behind the other, is theirs. */
+export function isSealedAt(view: DataView, from: number, to: number): boolean {
+  return xxh32(view, from, to - CHECK_BYTES) === view.getUint32(to - CHECK_BYTES)
 }
 
 /** A view of the bytes that were sealed; undefined where they, or the key, have changed. */

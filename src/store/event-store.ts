@@ -15,6 +15,7 @@
 
 import type { Commit, LogId, LogOrigin } from '../core/commit.ts'
 import type { Verifier } from '../core/clock.ts'
+import { KEY_BYTES } from '../core/event-key.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import type { LogTip } from '../core/log.ts'
@@ -168,6 +169,8 @@ export interface OwnLogRenewal {
 }
 
 export const HASH_HEAD_BYTES = 8
+/** Bytes of where an event stands in event order. */
+export const PLACE_BYTES = KEY_BYTES + HASH_HEAD_BYTES
 
 /**
  * An event as it was read. Not to be spread: what is seldom asked for is made when it is, and a copy
@@ -176,14 +179,19 @@ export const HASH_HEAD_BYTES = 8
 export interface StoredEvent {
   readonly key: EventKey
   readonly value: Uint8Array
+  /** The value as text, made at each call. */
+  text(): string
   /**
    * SHA-256 of the value, made when it is first asked for, and compared with what was stored of it.
    *
    * @throws LATERBASE_STORE_CORRUPT
    */
   readonly hash: Uint8Array
-  /** The first `HASH_HEAD_BYTES` of the hash as they were stored, for which none is made. */
-  readonly hashHead: Uint8Array
+  /**
+   * Where it stands in event order, a copy: its key, and the first `HASH_HEAD_BYTES` of the hash as they were
+   * stored, for which none is made.
+   */
+  readonly place: Uint8Array
   /** The first commit that held it here. */
   readonly log: number
   readonly seq: number

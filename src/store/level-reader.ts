@@ -8,7 +8,8 @@ import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import { LaterbaseError } from '../errors.ts'
 import { refuse, unseal } from './checksum.ts'
-import { readEventRecord } from './event-record.ts'
+import { readEventRecords } from './event-record.ts'
+import type { ReadRecord } from './event-record.ts'
 import type {
   CommitSlice,
   KeyRange,
@@ -67,22 +68,13 @@ export class LevelReader {
 
   async getMany(keys: readonly EventKey[]): Promise<(StoredEvent | undefined)[]> {
     if (keys.length === 0) return []
-    const recordKeys = keys.map(eventRecordKey)
-    const records = await this.#db.getMany(recordKeys)
-    return records.map((record, index) => {
-      if (record === undefined) return undefined
-      return this.#readIntact(present(recordKeys[index], 'as many answers as questions'), record)
-    })
+    return this.#getEvents(keys.map(eventRecordKey))
   }
 
   async getAll(key: EventKey): Promise<StoredEvent[]> {
     const gte = eventRecordKey(key)
     const lte = alternateRecordKey(key, Buffer.alloc(32, 0xff))
-    const events: StoredEvent[] = []
-    for await (const [recordKey, record] of this.#db.iterator({ gte, lte })) {
-      events.push(this.#readIntact(recordKey, record))
-    }
-    return events
+    return this.#readIntact(await this.#db.iterator({ gte, lte }).all())
   }
 
   async *scan(range: KeyRange): AsyncGenerator<StoredEvent[]> {
@@ -93,7 +85,7 @@ export class LevelReader {
       for (;;) {
         const entries = await iterator.nextv(range.chunk ?? SCAN_CHUNK)
         if (entries.length === 0) return
-        yield entries.map(([recordKey, record]) => this.#readIntact(recordKey, record))
+        yield this.#readIntact(entries)
       }
     } finally {
       await iterator.close()
@@ -169,12 +161,7 @@ export class LevelReader {
     asked: readonly { readonly key: EventKey; readonly hash: Uint8Array }[]
   ): Promise<(StoredEvent | undefined)[]> {
     if (asked.length === 0) return []
-    const keys = asked.map(({ key, hash }) => alternateRecordKey(key, hash))
-    const records = await this.#db.getMany(keys)
-    return records.map((record, index) => {
-      if (record === undefined) return undefined
-      return this.#readIntact(present(keys[index], 'as many answers as questions'), record)
-    })
+    return this.#getEvents(asked.map(({ key, hash }) => alternateRecordKey(key, hash)))
   }
 
   /** The events of keys in any order; neighbours are read by range, the scattered one by one. */
@@ -230,16 +217,22 @@ export class LevelReader {
         const entries = await iterator.nextv(Math.min(budget, SCAN_CHUNK))
         if (entries.length === 0) return
         budget -= entries.length
-        for (const [recordKey, record] of entries) {
+        const wanted: ReadRecord[] = []
+        const indexes: number[] = []
+        for (const entry of entries) {
+          const [recordKey] = entry
           if (isAlternate(recordKey)) continue
           const key = keyOfRecord(recordKey)
           for (; next < order.length; next += 1) {
             const difference = compareBytes(keyAt(next), key)
             if (difference > 0) break
-            if (difference === 0) {
-              found[present(order[next], 'an index')] = this.#readIntact(recordKey, record)
-            }
+            if (difference < 0) continue
+            wanted.push(entry)
+            indexes.push(present(order[next], 'an index of keys'))
           }
+        }
+        for (const [at, event] of this.#readIntact(wanted).entries()) {
+          found[present(indexes[at], 'an index a record')] = event
         }
       }
     } finally {
@@ -295,8 +288,23 @@ export class LevelReader {
     })
   }
 
-  #readIntact(recordKey: Buffer, record: Buffer): StoredEvent {
-    return readEventRecord(recordKey, record, this.#hasher) ?? refuse(recordKey)
+  /** In the order of the keys of their records. */
+  async #getEvents(recordKeys: readonly Buffer[]): Promise<(StoredEvent | undefined)[]> {
+    const records = await this.#db.getMany([...recordKeys])
+    const found: ReadRecord[] = []
+    for (const [index, record] of records.entries()) {
+      const recordKey = present(recordKeys[index], 'as many answers as questions')
+      if (record !== undefined) found.push([recordKey, record])
+    }
+    const events = this.#readIntact(found).values()
+    return records.map((record) => (record === undefined ? undefined : events.next().value))
+  }
+
+  #readIntact(records: readonly ReadRecord[]): StoredEvent[] {
+    const events = readEventRecords(records, this.#hasher)
+    return events.map((event, index) => {
+      return event ?? refuse(present(records[index], 'as many events as records')[0])
+    })
   }
 
   #missing(key: EventKey): never {

@@ -248,8 +248,11 @@ function eventOf(state: KeyState, content: Content): StoredEvent {
   return {
     key: state.key,
     value: content.value,
+    text: () => Buffer.from(content.value).toString(),
     hash: content.hash,
-    hashHead: content.hash.subarray(0, HASH_HEAD_BYTES),
+    get place() {
+      return Buffer.concat([state.key, content.hash.subarray(0, HASH_HEAD_BYTES)])
+    },
     ...first,
     recorded: content.recorded,
     conflict: state.contents.size > 1,

@@ -105,8 +105,9 @@ export class EventsThatCount {
       }
     }
     const isOut = (event: IndexedEvent): boolean => !known.counts(event)
-    const drop = [...gone.values(), ...events.filter(isOut)].map((event): DroppedEvent => {
-      return { ...event, by: known.putOut(event) }
+    const drop = [...gone.values(), ...events.filter(isOut)].map((each): DroppedEvent => {
+      const { place, recorded, event, bytes } = each
+      return { place, recorded, event, bytes, by: known.putOut(each) }
     })
     return {
       change: {

@@ -15,7 +15,7 @@ import { FoldUnderWay } from './fold-under-way.ts'
 import type { FoldWritten, RowBuffers } from './fold-under-way.ts'
 import type { FoldProgram } from './program.ts'
 import { TAG, boundsOf } from './records.ts'
-import { PLACE_BYTES } from './view-index.ts'
+import { PLACE_BYTES } from '../store/event-store.ts'
 
 export interface FoldDeferredInit {
   readonly program: FoldProgram

@@ -14,7 +14,7 @@ import { afterPrefix, readUint64, writeUint64 } from '../core/bytes.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import type { DerivedRange } from '../store/derived-store.ts'
 import { TAG, tagged } from './records.ts'
-import { PLACE_BYTES } from './view-index.ts'
+import { PLACE_BYTES } from '../store/event-store.ts'
 
 /** When rows were recorded: between these two, both inclusive. */
 export interface RecordedSpan {
@@ -142,13 +142,11 @@ export function singleRowBytes(record: Uint8Array): number {
 }
 
 /** Where it ends. */
-export function writeRow(into: Uint8Array, at: number, row: FoldRow): number {
-  const { buffer, byteOffset } = into
-  const view = new DataView(buffer, byteOffset + at, ROW_HEADER_BYTES)
+export function writeRow(into: Buffer, at: number, row: FoldRow): number {
   setFailed(into, at, row.hasFailed)
-  view.setBigUint64(1, row.recorded)
+  writeUint64(into, at + 1, row.recorded)
   into.set(row.place, at + 9)
-  view.setUint32(9 + PLACE_BYTES, row.bytes.length)
+  into.writeUInt32BE(row.bytes.length, at + 9 + PLACE_BYTES)
   into.set(row.bytes, at + ROW_HEADER_BYTES)
   return at + rowBytes(row)
 }

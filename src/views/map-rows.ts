@@ -17,7 +17,7 @@ import { ROW_LENGTHS_BYTES } from '../core/views/leaves.ts'
 import { murmur3Into } from '../core/views/murmur3.ts'
 import type { Aggregate, ReducedRow, Reducer } from '../core/views/reducers.ts'
 import type { Summaries, TreeEntry } from '../core/views/row-tree.ts'
-import { PLACE_BYTES } from './view-index.ts'
+import { PLACE_BYTES } from '../store/event-store.ts'
 
 const NUMBER_BYTES = 2
 /** Rows of one event. */

@@ -96,7 +96,8 @@ async function rowsOf(
 
 /** Functions may have changed what they were given. */
 function unreadOf(event: IndexedEvent): IndexedEvent {
-  return { ...event, event: eventOf(event) }
+  const { place, recorded, bytes } = event
+  return { place, recorded, bytes, event: eventOf(event) }
 }
 
 async function* each<T>(values: readonly T[]): AsyncGenerator<T> {

@@ -4,13 +4,23 @@ import type { Json } from '../core/json.ts'
 import { formatEventKey, keyTimeMs } from '../core/event-key.ts'
 import type { EventKey } from '../core/event-key.ts'
 import { parseStoredValue } from '../schema/envelope.ts'
+import type { StoredEvent } from '../store/event-store.ts'
 import { formatTime } from '../schema/time.ts'
 import type { ViewEvent } from './program.ts'
 
 /** What is not the content of an event, which a modified member may have signed, is `data_base64`. */
 export function viewEvent(key: EventKey, value: Uint8Array): ViewEvent {
-  return new StoredViewEvent(key, value)
+  const bytes = Buffer.from(value.buffer, value.byteOffset, value.length)
+  return viewEventOf({ key, value, text: () => bytes.toString() })
 }
+
+/** As `viewEvent`, of what is made of a stored event when somebody looks. */
+export function viewEventOf(stored: ViewedEvent): ViewEvent {
+  return new StoredViewEvent(stored)
+}
+
+/** What is shown of a stored event. */
+export type ViewedEvent = Pick<StoredEvent, 'key' | 'value' | 'text'>
 
 /** As `JSON.stringify` writes it, but that numbers stay as they were written. */
 export function viewEventText(event: ViewEvent): string {
@@ -35,21 +45,19 @@ type Members = Readonly<Record<string, unknown>>
 
 /** A class, because hundreds of thousands are made in a build, of which few members are read. */
 class StoredViewEvent implements ViewEvent {
-  readonly #key: EventKey
-  readonly #value: Uint8Array
+  readonly #stored: ViewedEvent
   #members: Members | undefined
 
-  constructor(key: EventKey, value: Uint8Array) {
-    this.#key = key
-    this.#value = value
+  constructor(stored: ViewedEvent) {
+    this.#stored = stored
   }
 
   get key(): string {
-    return formatEventKey(this.#key)
+    return formatEventKey(this.#stored.key)
   }
 
   get time(): string {
-    return formatTime(keyTimeMs(this.#key))
+    return formatTime(keyTimeMs(this.#stored.key))
   }
 
   get type(): string | undefined {
@@ -90,8 +98,7 @@ class StoredViewEvent implements ViewEvent {
 
   /** The stored text with the key and the time before it: put together, not written anew. */
   text(): string {
-    const stored = Buffer.from(this.#value.buffer, this.#value.byteOffset, this.#value.length)
-    const text = stored.toString()
+    const text = this.#stored.text()
     const members = parseStoredValue(text)
     // What begins otherwise, or is not an event's content, no honest node has stored.
     if (members === undefined || !text.startsWith('{')) return JSON.stringify(this)
@@ -99,7 +106,7 @@ class StoredViewEvent implements ViewEvent {
   }
 
   unread(): ViewEvent {
-    return new StoredViewEvent(this.#key, this.#value)
+    return new StoredViewEvent(this.#stored)
   }
 
   /** For functions that keep or show an event whole. */
@@ -118,8 +125,7 @@ class StoredViewEvent implements ViewEvent {
   }
 
   #parse(): Members {
-    const { buffer, byteOffset, length } = this.#value
-    const bytes = Buffer.from(buffer, byteOffset, length)
-    return parseStoredValue(bytes.toString()) ?? { data_base64: bytes.toString('base64') }
+    const members = parseStoredValue(this.#stored.text())
+    return members ?? { data_base64: Buffer.from(this.#stored.value).toString('base64') }
   }
 }

@@ -11,9 +11,7 @@ import type { Json } from '../core/json.ts'
 import type { DerivedChange, DerivedReader } from '../store/derived-store.ts'
 import type { ViewEvent } from './program.ts'
 
-/** Bytes of a place: an event's key and the first of its content's hash. */
-export const PLACE_BYTES = 24
-
+/** Not to be spread: its bytes are looked for when they are asked for. */
 export interface IndexedEvent {
   /** Where it stands in event order. */
   readonly place: Uint8Array

@@ -72,10 +72,10 @@ export async function allCommits(store: EventStore): Promise<CommitSlice['commit
 export function shownEvent(event: StoredEvent | undefined): unknown {
   if (event === undefined) return undefined
   // By name: not every store has them as members of their own.
-  const { key, value, hash, hashHead, log, seq, recorded, conflict, repeated, alternate } = event
-  const place = { log, seq, recorded, conflict, repeated, alternate }
-  const hashes = { hash: toHex(hash), hashHead: toHex(hashHead) }
-  return { key: toHex(key), value: Buffer.from(value).toString(), ...hashes, ...place }
+  const { key, value, hash, place, log, seq, recorded, conflict, repeated, alternate } = event
+  const at = { log, seq, recorded, conflict, repeated, alternate }
+  const values = { value: Buffer.from(value).toString(), text: event.text() }
+  return { key: toHex(key), ...values, hash: toHex(hash), place: toHex(place), ...at }
 }
 
 async function dumpScans(store: EventStore, keys: readonly EventKey[]): Promise<unknown> {

@@ -12,9 +12,11 @@ import {
   eventRecordBytes,
   intactEvent,
   isContested,
-  readEventRecord
+  readEventRecord,
+  readEventRecords
 } from '../../src/store/event-record.ts'
-import type { EventHeader } from '../../src/store/event-record.ts'
+import type { EventHeader, RecordPut } from '../../src/store/event-record.ts'
+import type { StoredEvent } from '../../src/store/event-store.ts'
 import { alternateRecordKey, eventRecordKey } from '../../src/store/key-layout.ts'
 import { xxh32 } from '../../src/store/xxh32.ts'
 
@@ -51,6 +53,7 @@ test('records of any events, one behind the other, are read as they were written
     fc.property(fc.array(events, { maxLength: 8 }), (written) => {
       const lengths = written.map(({ value, header }) => eventRecordBytes(value, header.alternate))
       const slab = new EventSlab(lengths.reduce((sum, length) => sum + length, 0))
+      const puts: RecordPut[] = []
       for (const { header, value } of written) {
         const put = slab.add(header, value)
         const { key, hash, alternate } = header
@@ -59,9 +62,17 @@ test('records of any events, one behind the other, are read as they were written
         expect(put.key).toEqual(alternate ? alternateRecordKey(key, hash) : eventRecordKey(key))
         expect(put.value.subarray(27, -4).equals(value)).toBe(true)
         expect(isContested(put.value)).toBe(header.conflict)
-        const read = readEventRecord(put.key, put.value, systemHasher)
-        expect(shown(read)).toEqual(shown({ ...header, value, hashHead: hash.subarray(0, 8) }))
+        puts.push(put)
       }
+      const read = readEventRecords(
+        puts.map(({ key, value }) => [key, value]),
+        systemHasher
+      )
+      const made = written.map(({ header, value }) => {
+        const place = Buffer.concat([header.key, header.hash.subarray(0, 8)])
+        return { ...header, value, place, text: () => value.toString() }
+      })
+      expect(read.map(shown)).toEqual(made.map(shown))
     })
   )
 })
@@ -111,7 +122,7 @@ test('a value that is not that of its stored hash, under a check that fits, is t
       fc.pre(Buffer.compare(value, other) !== 0)
       const { key, value: record } = eventPut(header, other)
       const read = readEventRecord(key, record, systemHasher)
-      expect(read?.hashHead).toEqual(Buffer.from(header.hash.subarray(0, 8)))
+      expect(read?.place.subarray(16)).toEqual(Uint8Array.from(header.hash.subarray(0, 8)))
       expect(() => read?.hash).toThrow(expect.objectContaining({ code: 'LATERBASE_STORE_CORRUPT' }))
       expect(intactEvent(key, record, systemHasher)).toBeUndefined()
       const right = eventPut(header, value)
@@ -164,11 +175,9 @@ function writtenWhole(
   return { whole: Buffer.concat([put.key, put.value]), read }
 }
 
-function shown(
-  event: (EventHeader & { readonly value: Uint8Array; readonly hashHead: Uint8Array }) | undefined
-): unknown {
+function shown(event: StoredEvent | undefined): unknown {
   if (event === undefined) return undefined
-  const { key, value, hash, hashHead, log, seq, recorded, conflict, repeated, alternate } = event
-  const bytes = [key, value, hash, hashHead].map((each) => Buffer.from(each).toString('hex'))
-  return [bytes, log, seq, recorded, conflict, repeated, alternate]
+  const { key, value, hash, place, log, seq, recorded, conflict, repeated, alternate } = event
+  const bytes = [key, value, hash, place].map((each) => Buffer.from(each).toString('hex'))
+  return [bytes, event.text(), log, seq, recorded, conflict, repeated, alternate]
 }

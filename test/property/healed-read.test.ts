@@ -76,7 +76,7 @@ async function* scanned(
 
 function stored(number: number, alternate: boolean): StoredEvent {
   const key = eventKey(new Uint8Array(16).fill(number))
-  const place = { log: 0, seq: number, recorded: 1n, conflict: number === 1, repeated: false }
-  const [hash, hashHead] = [Buffer.alloc(32), Buffer.alloc(8)]
-  return { key, value: Buffer.alloc(0), hash, hashHead, ...place, alternate }
+  const at = { log: 0, seq: number, recorded: 1n, conflict: number === 1, repeated: false }
+  const content = { value: Buffer.alloc(0), text: () => '', hash: Buffer.alloc(32) }
+  return { key, ...content, place: Buffer.alloc(24), ...at, alternate }
 }

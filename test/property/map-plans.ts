@@ -17,7 +17,7 @@ import type { Reducer, UserReduce } from '../../src/core/views/reducers.ts'
 import { systemHasher } from '../../src/node/system.ts'
 import type { Emitted, MapOutcome, MapProgram } from '../../src/views/program.ts'
 import { viewEvent } from '../../src/views/view-event.ts'
-import { PLACE_BYTES } from '../../src/views/view-index.ts'
+import { PLACE_BYTES } from '../../src/store/event-store.ts'
 import type { IndexQuery, IndexedEvent } from '../../src/views/view-index.ts'
 import type { Asked, AskedRange } from './map-model.ts'
 

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { systemHasher } from '../../src/node/system.ts'
 import { endsRun, isKept } from '../../src/views/fold-run.ts'
 import { CHECKPOINT_BYTES, RUN_BYTES, RUN_ROWS } from '../../src/views/limits.ts'
-import { PLACE_BYTES } from '../../src/views/view-index.ts'
+import { PLACE_BYTES } from '../../src/store/event-store.ts'
 
 const PLACES = Array.from({ length: 20_000 }, (_, number) => {
   return systemHasher.sha256(Buffer.from(String(number))).subarray(0, PLACE_BYTES)

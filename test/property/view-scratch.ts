@@ -13,7 +13,7 @@ import { createMemoryDerivedStore } from '../../src/store/memory-derived-store.t
 import { indexOf } from '../../src/views/view-build.ts'
 import { viewEvent } from '../../src/views/view-event.ts'
 import type { ViewProgram } from '../../src/views/program.ts'
-import { PLACE_BYTES } from '../../src/views/view-index.ts'
+import { PLACE_BYTES } from '../../src/store/event-store.ts'
 import type { IndexedEvent } from '../../src/views/view-index.ts'
 import { placeText } from './map-plans.ts'
 

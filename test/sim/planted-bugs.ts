@@ -333,8 +333,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'known-at-takes-any-commit',
     file: 'src/node/view-source.ts',
-    find: 'if (!event.repeated) return indexedEvent',
-    replace: 'if (event.seq > 0) return indexedEvent',
+    find: 'if (!event.repeated) return new StoredIndexedEvent',
+    replace: 'if (event.seq > 0) return new StoredIndexedEvent',
     caughtBy: ['view-equals-scratch']
   },
   {
