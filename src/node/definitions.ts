@@ -11,6 +11,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { toHex } from '../core/bytes.ts'
 import type { Clock, Hasher } from '../core/clock.ts'
 import type { Commit } from '../core/commit.ts'
+import { eventKey } from '../core/event-key.ts'
 import type { EventKey } from '../core/event-key.ts'
 import { present } from '../core/assert.ts'
 import type { Json } from '../core/json.ts'
@@ -233,7 +234,10 @@ class NewestByName {
     if (order < 0) return false
     const authors = new Map([...(order === 0 ? (held?.authors ?? []) : []), author].map(byHex))
     // The list of authors of an event that comes again and again does not grow with its places.
-    those.set(name, { event, authors: [...authors.values()].slice(0, AUTHORS_NAMED) })
+    those.set(name, {
+      event: ownCopy(event),
+      authors: [...authors.values()].slice(0, AUTHORS_NAMED)
+    })
     if (those.size > DEFINITIONS_MAX) {
       const last = [...those.keys()].reduce((a, b) => (a > b ? a : b))
       those.delete(last)
@@ -253,3 +257,9 @@ function nameText({ name, version }: DefinedName): string {
 }
 
 const AUTHORS_NAMED = 16
+
+/** It is kept for long, and what it was read from, or came with, is much larger. */
+function ownCopy(event: DefinitionEvent): DefinitionEvent {
+  const { key, value } = event
+  return { ...event, key: eventKey(Uint8Array.from(key)), value: Uint8Array.from(value) }
+}

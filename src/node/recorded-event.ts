@@ -135,7 +135,7 @@ class LazyEvent implements RecordedEvent {
   }
 
   #valueText(): string {
-    this.#text ??= toBuffer(this.#stored.value).toString()
+    this.#text ??= this.#stored.text()
     return this.#text
   }
 

@@ -8,10 +8,11 @@ import type { Hasher } from '../core/clock.ts'
 import { KEY_BYTES, eventKey } from '../core/event-key.ts'
 import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
-import { CHECK_BYTES, isSealedAt, refuse } from './checksum.ts'
+import { CHECK_BYTES, isSealed, isSealedAt, refuse } from './checksum.ts'
 import { HASH_HEAD_BYTES, PLACE_BYTES } from './event-store.ts'
 import type { StoredEvent } from './event-store.ts'
 import { EVENT_KEY_BYTES } from './key-layout.ts'
+import { READ_PIECE_BYTES } from './limits.ts'
 import { KIND } from './record-name.ts'
 import { xxh32 } from './xxh32.ts'
 
@@ -99,27 +100,24 @@ export function readEventRecord(
 /**
  * In their order; undefined where key or record are not as they were written.
  *
- * The bytes of all are copied into one piece of memory, which is held as long as one of the events is: two
- * views of what LevelDB gives cost more than that for each.
+ * Their bytes are copied, several into one piece of memory: views of what LevelDB gives cost more. Whoever keeps
+ * one event keeps its piece, so pieces are small, and a large record stays where it is.
  */
 export function readEventRecords(
   records: readonly ReadRecord[],
   hasher: Hasher
 ): (StoredEvent | undefined)[] {
-  let length = 0
-  for (const [recordKey, record] of records) length += recordKey.length + record.length
-  const bytes = Buffer.allocUnsafe(length)
-  const view = new DataView(bytes.buffer, bytes.byteOffset, length)
-  let end = 0
+  const pieces = new Pieces(records)
   return records.map(([recordKey, record]) => {
-    const keyAt = end
-    const at = keyAt + recordKey.length
-    end = at + record.length
-    bytes.set(recordKey, keyAt)
-    bytes.set(record, at)
     // No event is without a value.
-    const isWritten = record.length > RECORD_BYTES && isSealedAt(view, keyAt, end)
-    return isWritten ? new EventRecord({ bytes, keyAt, at, end }, hasher) : undefined
+    if (record.length <= RECORD_BYTES) return undefined
+    if (recordKey.length + record.length > READ_PIECE_BYTES / 2) {
+      const isWritten = isSealed(recordKey, record)
+      return isWritten ? new EventRecord(aloneAt(recordKey, record), hasher) : undefined
+    }
+    const { view, at } = pieces.add(recordKey, record)
+    const isWritten = isSealedAt(view, at.keyAt, at.end)
+    return isWritten ? new EventRecord(at, hasher) : undefined
   })
 }
 
@@ -133,19 +131,63 @@ export function intactEvent(
   return event instanceof EventRecord && event.hasItsHash() ? event : undefined
 }
 
-/** Where a record is among others. */
+/** Where a record and its key are. */
 interface RecordBytes {
-  readonly bytes: Buffer
-  /** Of its key. */
+  readonly keys: Buffer
   readonly keyAt: number
+  readonly keyEnd: number
+  readonly bytes: Buffer
   readonly at: number
   readonly end: number
 }
 
+function aloneAt(keys: Buffer, bytes: Buffer): RecordBytes {
+  return { keys, keyAt: 0, keyEnd: keys.length, bytes, at: 0, end: bytes.length }
+}
+
+/** Room for records that are read together. */
+class Pieces {
+  #left = 0
+  #bytes: Buffer = NO_BYTES
+  #view: DataView = new DataView(NO_BYTES.buffer)
+  #end = 0
+
+  constructor(records: readonly ReadRecord[]) {
+    for (const [recordKey, record] of records) this.#left += recordKey.length + record.length
+  }
+
+  /** @returns where they are, one behind the other, and a view of the whole piece */
+  add(recordKey: Buffer, record: Buffer): { readonly view: DataView; readonly at: RecordBytes } {
+    const length = recordKey.length + record.length
+    if (this.#end + length > this.#bytes.length) this.#begin()
+    this.#left -= length
+    const bytes = this.#bytes
+    const keyAt = this.#end
+    const at = keyAt + recordKey.length
+    this.#end = at + record.length
+    bytes.set(recordKey, keyAt)
+    bytes.set(record, at)
+    return {
+      view: this.#view,
+      at: { keys: bytes, keyAt, keyEnd: at, bytes, at, end: this.#end }
+    }
+  }
+
+  #begin(): void {
+    this.#bytes = Buffer.allocUnsafeSlow(Math.min(this.#left, READ_PIECE_BYTES))
+    this.#view = new DataView(this.#bytes.buffer)
+    this.#end = 0
+  }
+}
+
+const NO_BYTES = Buffer.alloc(0)
+
 /** A class, because hundreds of thousands are read at once, of which few members are looked at. */
 class EventRecord implements StoredEvent {
-  readonly #bytes: Buffer
+  readonly #keys: Buffer
   readonly #keyAt: number
+  readonly #keyEnd: number
+  readonly #bytes: Buffer
   readonly #at: number
   readonly #end: number
   readonly #hasher: Hasher
@@ -153,9 +195,11 @@ class EventRecord implements StoredEvent {
   #value: Uint8Array | undefined
   #hash: Uint8Array | undefined
 
-  constructor({ bytes, keyAt, at, end }: RecordBytes, hasher: Hasher) {
-    this.#bytes = bytes
+  constructor({ keys, keyAt, keyEnd, bytes, at, end }: RecordBytes, hasher: Hasher) {
+    this.#keys = keys
     this.#keyAt = keyAt
+    this.#keyEnd = keyEnd
+    this.#bytes = bytes
     this.#at = at
     this.#end = end
     this.#hasher = hasher
@@ -163,7 +207,7 @@ class EventRecord implements StoredEvent {
 
   get key(): EventKey {
     const begin = this.#keyAt + 1
-    this.#key ??= eventKey(this.#bytes.subarray(begin, begin + KEY_BYTES))
+    this.#key ??= eventKey(this.#keys.subarray(begin, begin + KEY_BYTES))
     return this.#key
   }
 
@@ -180,8 +224,9 @@ class EventRecord implements StoredEvent {
   get place(): Uint8Array {
     const place = new Uint8Array(PLACE_BYTES)
     const [keyAt, headAt] = [this.#keyAt + 1, this.#at + HASH_AT - KEY_BYTES]
-    for (let index = 0; index < PLACE_BYTES; index += 1) {
-      place[index] = this.#bytes[(index < KEY_BYTES ? keyAt : headAt) + index] ?? 0
+    for (let index = 0; index < KEY_BYTES; index += 1) place[index] = this.#keys[keyAt + index] ?? 0
+    for (let index = KEY_BYTES; index < PLACE_BYTES; index += 1) {
+      place[index] = this.#bytes[headAt + index] ?? 0
     }
     return place
   }
@@ -207,11 +252,11 @@ class EventRecord implements StoredEvent {
   }
 
   get alternate(): boolean {
-    return this.#at - this.#keyAt > EVENT_KEY_BYTES
+    return this.#keyEnd - this.#keyAt > EVENT_KEY_BYTES
   }
 
   get hash(): Uint8Array {
-    this.#hash ??= this.#comparedHash() ?? refuse(this.#bytes.subarray(this.#keyAt, this.#at))
+    this.#hash ??= this.#comparedHash() ?? refuse(this.#keys.subarray(this.#keyAt, this.#keyEnd))
     return this.#hash
   }
 

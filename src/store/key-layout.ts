@@ -176,13 +176,12 @@ export function arrivalRecordKey(arrival: number): Buffer {
 
 /** A place in a log: log number and sequence number. */
 export function encodePlace(place: Occurrence): Buffer {
-  const bytes = Buffer.allocUnsafe(PLACE_BYTES)
+  const bytes = Buffer.allocUnsafe(LOG_PLACE_BYTES)
   bytes.writeUInt32BE(place.log, 0)
   bytes.writeUIntBE(place.seq, 4, 6)
   return bytes
 }
 
-/** A place of an event but for the first; it has no value. */
 /** Of records whose key says everything. */
 export const NO_VALUE = Buffer.alloc(0)
 
@@ -197,11 +196,11 @@ export function occurrenceRecordKey(event: EventIdentity, place: Occurrence): Bu
 /** Around all places of an event but for the first. */
 export function occurrenceRange(event: EventIdentity): { gte: Buffer; lte: Buffer } {
   const prefix = occurrencePrefix(event)
-  return { gte: prefix, lte: Buffer.concat([prefix, Buffer.alloc(PLACE_BYTES, 0xff)]) }
+  return { gte: prefix, lte: Buffer.concat([prefix, Buffer.alloc(LOG_PLACE_BYTES, 0xff)]) }
 }
 
 export function placeOfRecord(recordKey: Buffer): Occurrence {
-  const at = recordKey.length - PLACE_BYTES
+  const at = recordKey.length - LOG_PLACE_BYTES
   return { log: recordKey.readUInt32BE(at), seq: recordKey.readUIntBE(at + 4, 6) }
 }
 
@@ -269,6 +268,6 @@ export interface LogContext {
 /** Of the record that answers for a key. */
 export const EVENT_KEY_BYTES = 17
 const COMMIT_HEADER_BYTES = 146
-const PLACE_BYTES = 10
+const LOG_PLACE_BYTES = 10
 const LOG_RECORD_BYTES = 104
 const NO_PARENT = 0xffffffff

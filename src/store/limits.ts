@@ -8,6 +8,8 @@ export const TABLE_FILE_BYTES = 8 * 1_048_576
 export const CACHE_BYTES = 32 * 1_048_576
 /** Bytes that an iterator reads ahead on a scan; the default of 16 kB costs half the speed. */
 export const SCAN_BYTES = 1_048_576
+/** Bytes of a piece of memory that events share which are read together: what keeps one of them keeps it. */
+export const READ_PIECE_BYTES = 8_192
 /** Events in a chunk of a scan. */
 export const SCAN_CHUNK = 1_000
 /**

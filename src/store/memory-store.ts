@@ -248,7 +248,7 @@ function eventOf(state: KeyState, content: Content): StoredEvent {
   return {
     key: state.key,
     value: content.value,
-    text: () => Buffer.from(content.value).toString(),
+    text: () => textOf(content.value),
     hash: content.hash,
     get place() {
       return Buffer.concat([state.key, content.hash.subarray(0, HASH_HEAD_BYTES)])
@@ -259,4 +259,8 @@ function eventOf(state: KeyState, content: Content): StoredEvent {
     repeated: content.places.length > 1,
     alternate: content !== state.lowest
   }
+}
+
+function textOf({ buffer, byteOffset, length }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, length).toString()
 }

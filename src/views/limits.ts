@@ -18,7 +18,7 @@ export const QUERY_CHUNK = 256
 export const BUILD_BATCH = 512
 
 /**
- * Bytes that a build of a map holds of open runs, one for each view key; with more keys than that all rows are sorted.
+ * Bytes that a build of a map holds of open runs, one for each view key; beyond that all rows are sorted.
  * And what a key takes besides its rows, about.
  */
 export const GATHERED_BYTES_MAX = 16 * 1_048_576

@@ -4,7 +4,7 @@
  */
 
 import { compareBytes, equalBytes } from '../core/bytes.ts'
-import { present } from '../core/assert.ts'
+import { assert, present } from '../core/assert.ts'
 import type { Json } from '../core/json.ts'
 import { encodeViewKey } from '../core/views/collation.ts'
 import { changedRuns, levelOf } from '../core/views/row-tree.ts'
@@ -67,7 +67,7 @@ class MapIndex implements ViewIndex {
     this.#summaries = mapSummaries(program.reducer)
   }
 
-  /** Rows first, in whatever order they come. Then the tree, in theirs. */
+  /** Whole runs of rows first, as the events come, in their order; what is left when all have. Then the tree. */
   async build(
     events: AsyncIterable<readonly IndexedEvent[]>,
     write: (changes: readonly DerivedChange[]) => Promise<void>,
@@ -93,9 +93,7 @@ class MapIndex implements ViewIndex {
     }
     gatherer.end()
     await batch.end()
-    const runs = new RecordCursor(reader.chunks(boundsOf(1)))
-    const height = await this.#buildTree(batch, sorter.sorted(), runs)
-    await runs.close()
+    const height = await this.#buildTree(batch, sorter.sorted(), reader)
     return { ...(await this.#totals(treeReader(reader, height), height, [])), height, faults }
   }
 
@@ -215,17 +213,30 @@ class MapIndex implements ViewIndex {
     return { fault: `a value has at most ${ROW_VALUE_BYTES_MAX} bytes, as JSON` }
   }
 
-  /** @param runs of the lowest level that are written already */
+  /** From the rows that are left, and the runs of the lowest level that are written already. */
   async #buildTree(
+    batch: Batch,
+    rows: AsyncIterable<readonly TreeEntry[]>,
+    reader: DerivedReader
+  ): Promise<number> {
+    const runs = new RecordCursor(reader.chunks(boundsOf(1)))
+    try {
+      return await this.#buildOver(batch, rows, runs)
+    } finally {
+      await runs.close()
+    }
+  }
+
+  async #buildOver(
     batch: Batch,
     rows: AsyncIterable<readonly TreeEntry[]>,
     runs: RecordCursor
   ): Promise<number> {
     const builder = new TreeBuilder(this.#summaries)
-    const addRunsBefore = async (key: Uint8Array | undefined): Promise<void> => {
+    const addRunsBefore = async (key: Uint8Array): Promise<void> => {
       for (let run = await runs.head(); run !== undefined; run = await runs.head()) {
         const begin = run.key.subarray(1)
-        if (key !== undefined && compareBytes(begin, key) > 0) return
+        if (compareBytes(begin, key) > 0) return
         const changes = builder.addRun(begin, this.#summaries.decode(run.value))
         for (const change of changes) batch.add(treeChange(change))
         runs.pass()
@@ -238,7 +249,7 @@ class MapIndex implements ViewIndex {
       }
       await batch.flushWhenFull()
     }
-    await addRunsBefore(undefined)
+    assert((await runs.head()) === undefined, 'a run ends where a row of another begins')
     const { changes, height } = builder.finish()
     for (const change of changes) batch.add(treeChange(change))
     await batch.end()

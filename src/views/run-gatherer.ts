@@ -4,6 +4,8 @@
  * meet those of another, is sorted in the end; and where keys are too many to be held side by side, everything is.
  */
 
+import { assert } from '../core/assert.ts'
+import { compareBytes } from '../core/bytes.ts'
 import type { Json } from '../core/json.ts'
 import { LEAF_BYTES } from '../core/limits.ts'
 import { ROW_LENGTHS_BYTES, leavesOf, rowsOfLeaf } from '../core/views/leaves.ts'
@@ -65,6 +67,7 @@ export class RunGatherer<S> {
   /** Lets go of the rows before the one that was written last, which begins a run. */
   #beginWith(run: OpenRun, { key, end }: { readonly key: Uint8Array; readonly end: number }): void {
     const { bytes, length, begin } = run
+    assert(begin === undefined || compareBytes(begin, key) < 0, 'events come in event order')
     if (begin === undefined) this.#init.sorter.addLeaf(bytes.subarray(0, length))
     else this.#putRun(begin, bytes.subarray(0, length))
     bytes.copyWithin(0, length, end)

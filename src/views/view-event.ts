@@ -10,8 +10,7 @@ import type { ViewEvent } from './program.ts'
 
 /** What is not the content of an event, which a modified member may have signed, is `data_base64`. */
 export function viewEvent(key: EventKey, value: Uint8Array): ViewEvent {
-  const bytes = Buffer.from(value.buffer, value.byteOffset, value.length)
-  return viewEventOf({ key, value, text: () => bytes.toString() })
+  return viewEventOf({ key, value, text: () => textOf(value) })
 }
 
 /** As `viewEvent`, of what is made of a stored event when somebody looks. */
@@ -128,4 +127,8 @@ class StoredViewEvent implements ViewEvent {
     const members = parseStoredValue(this.#stored.text())
     return members ?? { data_base64: Buffer.from(this.#stored.value).toString('base64') }
   }
+}
+
+function textOf({ buffer, byteOffset, length }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, length).toString()
 }

@@ -295,6 +295,19 @@ describe('definitions of members', () => {
     expect(readDefinition(made)).toBeUndefined()
   })
 
+  test('are kept without what they came with', async () => {
+    const made = eventOf({ of: schema('a'), content: 1, nowMs: 1, signer: TRUSTED })
+    const frame = Buffer.alloc(1_048_576)
+    frame.set(made.value, 1_000)
+    const value = frame.subarray(1_000, 1_000 + made.value.length)
+    const database = emptyDatabase()
+    await database.definitions.load()
+    await database.merge([commitOf([{ ...made, value }], TRUSTED, 1)])
+    const kept = database.definitions.list('laterbase.schema').map(({ event: each }) => each)
+    expect(kept.map(contentOf)).toEqual([1])
+    for (const each of kept) expect(each.value.buffer.byteLength).toBeLessThan(frame.length)
+  })
+
   test('are looked for among so many events of 1970, and no more', async () => {
     const database = emptyDatabase()
     const flood = Array.from({ length: 30 }, (_, index) => {

@@ -15,9 +15,10 @@ import {
   readEventRecord,
   readEventRecords
 } from '../../src/store/event-record.ts'
-import type { EventHeader, RecordPut } from '../../src/store/event-record.ts'
+import type { EventHeader, ReadRecord, RecordPut } from '../../src/store/event-record.ts'
 import type { StoredEvent } from '../../src/store/event-store.ts'
 import { alternateRecordKey, eventRecordKey } from '../../src/store/key-layout.ts'
+import { READ_PIECE_BYTES } from '../../src/store/limits.ts'
 import { xxh32 } from '../../src/store/xxh32.ts'
 
 /** Fails a read that hashes. */
@@ -70,11 +71,30 @@ test('records of any events, one behind the other, are read as they were written
       )
       const made = written.map(({ header, value }) => {
         const place = Buffer.concat([header.key, header.hash.subarray(0, 8)])
-        return { ...header, value, place, text: () => value.toString() }
+        return { ...header, value, place, text: () => Buffer.from(value).toString() }
       })
       expect(read.map(shown)).toEqual(made.map(shown))
     })
   )
+})
+
+test('what keeps an event keeps a small piece of what was read with it', () => {
+  const value = Buffer.alloc(300, 'x')
+  const flags = { conflict: false, repeated: false, alternate: false }
+  const records = Array.from({ length: 200 }, (_, seq): ReadRecord => {
+    const large = seq % 50 === 0 ? Buffer.alloc(READ_PIECE_BYTES, 'y') : value
+    const hash = systemHasher.sha256(large)
+    const key = eventKey(new Uint8Array(16).fill(seq))
+    const put = eventPut({ key, log: 0, seq, recorded: 1n, hash, ...flags }, large)
+    return [Buffer.from(put.key), Buffer.from(put.value)]
+  })
+  const events = readEventRecords(records, systemHasher)
+  const shared = new Set(events.map((event) => event?.value.buffer))
+  expect(events.map((event) => event?.seq)).toEqual([...records.keys()])
+  expect(shared.size).toBeLessThan(20)
+  for (const event of events.filter((each) => each?.value.length === value.length)) {
+    expect(event?.value.buffer.byteLength).toBeLessThanOrEqual(READ_PIECE_BYTES)
+  }
 })
 
 test('one byte changed of a record’s key, header, value or check is seen by a read, which hashes nothing', () => {

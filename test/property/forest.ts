@@ -257,18 +257,20 @@ export function answersOf(from: NodeDatabase): (frame: Uint8Array) => Promise<Ui
   return async (frame) => (await responder.answer('peer', frame)).frame
 }
 
+interface FetchOptions {
+  readonly verifier?: Verifier
+  readonly logsMax?: number
+}
+
 /** One fetch from one database into another. */
 export async function fetchInto(
   to: NodeDatabase,
   from: NodeDatabase,
   {
-    verifier = systemVerifier,
-    logsMax = 10_000,
     pageBytes,
-    asked
-  }: {
-    readonly verifier?: Verifier
-    readonly logsMax?: number
+    asked,
+    ...options
+  }: FetchOptions & {
     /** What pages are asked for, so that few events make many; default: as asked. */
     readonly pageBytes?: number | undefined
     /** Is given each request. */
@@ -276,6 +278,19 @@ export async function fetchInto(
   } = {}
 ): Promise<FetchCost> {
   const answer = answersOf(from)
+  const request = (frame: Uint8Array): Promise<Uint8Array> => {
+    asked?.(frame)
+    return answer(pageBytes === undefined ? frame : withPageBytes(frame, pageBytes))
+  }
+  return fetchBy(to, request, options)
+}
+
+/** One fetch from whatever answers. */
+export async function fetchBy(
+  to: NodeDatabase,
+  answer: (frame: Uint8Array) => Promise<Uint8Array>,
+  { verifier = systemVerifier, logsMax = 10_000 }: FetchOptions = {}
+): Promise<FetchCost> {
   let requests = 0
   const stored = await fetchMissing({
     database: to,
@@ -284,8 +299,7 @@ export async function fetchInto(
     verifier,
     request: async (frame) => {
       requests += 1
-      asked?.(frame)
-      return answer(pageBytes === undefined ? frame : withPageBytes(frame, pageBytes))
+      return answer(frame)
     },
     signal: new AbortController().signal,
     room: new PageRoom(),

@@ -3,11 +3,23 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
-import type { Commit } from '../../src/core/commit.ts'
 import {
+  decodeDeltaAnswer,
+  encodeDeltaAnswer,
+  encodeDeltaRequest
+} from '../../protocols/delta/codec.ts'
+import type { DeltaAnswer } from '../../protocols/delta/codec.ts'
+import { isRejected } from '../../protocols/rejected.ts'
+import type { Commit } from '../../src/core/commit.ts'
+import { toWireHeads } from '../../src/core/version.ts'
+import type { NodeDatabase } from '../../src/node/database.ts'
+import { DATABASE } from './arbitraries.ts'
+import {
+  answersOf,
   branchedLogs,
   databaseOf,
   fedSince,
+  fetchBy,
   fetchInto,
   forests,
   headsOf,
@@ -38,6 +50,16 @@ const spread = (nodes: number): fc.Arbitrary<{ all: Commit[]; parts: Commit[][] 
 function union(all: readonly Commit[], parts: readonly Commit[][]): Commit[] {
   const held = new Set(parts.flat())
   return all.filter((commit) => held.has(commit))
+}
+
+type DeltaPage = Extract<DeltaAnswer, { type: 'page' }>
+
+/** One commit of it, the first one. */
+async function firstPageOf(database: NodeDatabase): Promise<DeltaPage> {
+  const request = { type: 'page', database: DATABASE, bytesMax: 1, heads: [], places: [] } as const
+  const answer = decodeDeltaAnswer(await answersOf(database)(encodeDeltaRequest(request)))
+  if (isRejected(answer) || answer.type !== 'page') throw new Error('no page')
+  return answer
 }
 
 describe('a forked log', () => {
@@ -82,6 +104,24 @@ describe('a forked log', () => {
         expect(headsOf(to)).toEqual(leavesOf([...shared, ...mine, ...theirs]))
       }),
       { numRuns: 100 }
+    )
+  })
+
+  test('is not asked for without end of a peer that sends what is held, and gets no further', async () => {
+    await fc.assert(
+      fc.asyncProperty(branchedLogs(12), async ({ shared, mine, theirs }) => {
+        const to = await databaseOf([...shared, ...mine])
+        const from = await databaseOf([...shared, ...theirs], { seed: 2 })
+        const heads = toWireHeads(from.version())
+        const first = await firstPageOf(to)
+        const nothing: DeltaPage = { ...first, complete: true, logs: [], commits: [], heads }
+        const answers = [nothing]
+        const cost = await fetchBy(to, async () => {
+          return encodeDeltaAnswer(answers.pop() ?? { ...first, complete: false, heads })
+        })
+        expect(cost).toEqual({ stored: 0, requests: 3 })
+      }),
+      { numRuns: 30 }
     )
   })
 

@@ -82,6 +82,7 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     VIEW_KEY_DEPTH_MAX: 'property/view-collation.test.ts: deeper than a key may be nested'
   },
   'src/store/limits.ts': {
+    READ_PIECE_BYTES: 'property/event-record.test.ts: keeps a small piece of what was read with it',
     QUEUED_WRITES_MAX: `${NODE}: writes that wait beyond their number`,
     DISK_RESERVE_BYTES: 'property/disk-reserve.test.ts: refuses writes while less is free',
     DISK_RESERVE_SHARE: 'property/disk-reserve.test.ts: of a small disk is small',
