@@ -32,6 +32,14 @@ interface Member {
   node: Laterbase | undefined
 }
 
+/** Of all nodes that are up, since each started. */
+export interface Traffic {
+  readonly requests: number
+  readonly fetches: number
+  readonly announcements: number
+  readonly bytes: number
+}
+
 export class Crew implements AsyncDisposable {
   readonly #init: CrewInit
   readonly #members: Member[] = []
@@ -83,12 +91,7 @@ export class Crew implements AsyncDisposable {
   }
 
   /** What all nodes together have asked of and told each other since they started. */
-  async traffic(): Promise<{
-    readonly requests: number
-    fetches: number
-    announcements: number
-    bytes: number
-  }> {
+  async traffic(): Promise<Traffic> {
     const sum = { requests: 0, fetches: 0, announcements: 0, bytes: 0 }
     for (const node of this.nodes()) {
       const { traffic } = await node.status()

@@ -4,6 +4,7 @@
  * sockets and timers are what they were at the first rest.
  */
 
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, test } from 'vitest'
@@ -32,8 +33,10 @@ const RESOURCES_GROWTH_MAX = 12
 
 interface Sample {
   readonly heapBytes: number
-  /** Grows with the store's caches, to their limits: reported only. */
+  /** Grows with the store's caches, to their limits, and with the files that LevelDB maps: reported only. */
   readonly rssBytes: number
+  /** Of it, what is no mapped file, which the system takes back where it is short. */
+  readonly ownBytes: number
   readonly sockets: number
   readonly timers: number
   readonly files: number
@@ -47,10 +50,17 @@ async function sample(box: Box): Promise<Sample> {
   return {
     heapBytes: metric('nodejs_heap_size_used_bytes'),
     rssBytes: metric('process_resident_memory_bytes'),
+    ownBytes: await anonymousBytes(box.pid),
     sockets: resources('TCPSocketWrap'),
     timers: resources('Timeout'),
     files: metric('process_open_fds')
   }
+}
+
+async function anonymousBytes(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8')
+  const kibibytes = /^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1]
+  return Number(present(kibibytes, 'RssAnon')) * 1_024
 }
 
 /** One thing that happens to the fleet, and is over when this resolves. */
@@ -143,6 +153,7 @@ test.skipIf(SIZES.soakMinutes === 0)(
         events: keys.size,
         'heap MiB at rests': of(({ heapBytes }) => Math.round(heapBytes / 1_048_576)),
         'resident MiB': of(({ rssBytes }) => Math.round(rssBytes / 1_048_576)),
+        'of its own': of(({ ownBytes }) => Math.round(ownBytes / 1_048_576)),
         sockets: of(({ sockets }) => sockets),
         timers: of(({ timers }) => timers),
         files: of(({ files }) => files)
