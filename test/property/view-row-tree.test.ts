@@ -197,6 +197,21 @@ describe.each([undefined, 40])('with leaves of %s bytes', (leafBytes) => {
     )
   })
 
+  test('nothing covers a range that ends where it begins, or before', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(put, { minLength: 2, maxLength: 8 }), async (puts) => {
+        const tree = new MemoryTree()
+        await tree.change(changesOf(puts, tree))
+        const keys = tree.rows().map(({ key }) => key)
+        for (const [index, from] of keys.entries()) {
+          for (const to of keys.slice(0, index + 1)) {
+            expect(await summariesIn(tree, SUMS, { from, to })).toEqual([])
+          }
+        }
+      })
+    )
+  })
+
   test('rows between bounds are those between them, from either end, so many as are asked for', async () => {
     await fc.assert(
       fc.asyncProperty(

@@ -252,6 +252,7 @@ export async function summariesIn<S>(
   query: TreeQuery<S>
 ): Promise<S[]> {
   const { from, to } = query
+  if (from !== undefined && !isBefore(from, to)) return []
   const clip = { from, to, beginsRun: false, endsRun: false }
   return cover({ tree, summaries, query }, tree.height, clip)
 }
