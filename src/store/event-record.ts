@@ -115,8 +115,8 @@ export function readEventRecords(
       const isWritten = isSealed(recordKey, record)
       return isWritten ? new EventRecord(aloneAt(recordKey, record), hasher) : undefined
     }
-    const { view, at } = pieces.add(recordKey, record)
-    const isWritten = isSealedAt(view, at.keyAt, at.end)
+    const at = pieces.add(recordKey, record)
+    const isWritten = isSealedAt(pieces.view, at.keyAt, at.end)
     return isWritten ? new EventRecord(at, hasher) : undefined
   })
 }
@@ -147,17 +147,18 @@ function aloneAt(keys: Buffer, bytes: Buffer): RecordBytes {
 
 /** Room for records that are read together. */
 class Pieces {
+  /** Of the piece that was added to last. */
+  view: DataView = new DataView(NO_BYTES.buffer)
   #left = 0
   #bytes: Buffer = NO_BYTES
-  #view: DataView = new DataView(NO_BYTES.buffer)
   #end = 0
 
   constructor(records: readonly ReadRecord[]) {
     for (const [recordKey, record] of records) this.#left += recordKey.length + record.length
   }
 
-  /** @returns where they are, one behind the other, and a view of the whole piece */
-  add(recordKey: Buffer, record: Buffer): { readonly view: DataView; readonly at: RecordBytes } {
+  /** @returns where they are, one behind the other */
+  add(recordKey: Buffer, record: Buffer): RecordBytes {
     const length = recordKey.length + record.length
     if (this.#end + length > this.#bytes.length) this.#begin()
     this.#left -= length
@@ -167,15 +168,12 @@ class Pieces {
     this.#end = at + record.length
     bytes.set(recordKey, keyAt)
     bytes.set(record, at)
-    return {
-      view: this.#view,
-      at: { keys: bytes, keyAt, keyEnd: at, bytes, at, end: this.#end }
-    }
+    return { keys: bytes, keyAt, keyEnd: at, bytes, at, end: this.#end }
   }
 
   #begin(): void {
     this.#bytes = Buffer.allocUnsafeSlow(Math.min(this.#left, READ_PIECE_BYTES))
-    this.#view = new DataView(this.#bytes.buffer)
+    this.view = new DataView(this.#bytes.buffer)
     this.#end = 0
   }
 }
