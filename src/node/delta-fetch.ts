@@ -7,7 +7,6 @@
 import { decodeDeltaAnswer, encodeDeltaRequest } from '../../protocols/delta/codec.ts'
 import { isRejected } from '../../protocols/rejected.ts'
 import type { Clock, Hasher, Verifier } from '../core/clock.ts'
-import { lastSeq } from '../core/commit.ts'
 import type { Commit, LogId } from '../core/commit.ts'
 import { FETCH_PAGES_MAX, PAGE_BYTES, REQUEST_PACE } from '../core/limits.ts'
 import { verifySignatures } from '../core/log.ts'
@@ -16,8 +15,8 @@ import { fromWireHeads, headsByLog, toWireHeads } from '../core/version.ts'
 import type { Head, Version } from '../core/version.ts'
 import { LaterbaseError } from '../errors.ts'
 import type { RequestOptions } from '../p2p/transport.ts'
-import { KnownLogs, checkAgainst, findCommit } from '../store/known-logs.ts'
-import type { Placement } from '../store/known-logs.ts'
+import { KnownLogs, checkAgainst } from '../store/known-logs.ts'
+import type { HeldCommit, Placement } from '../store/known-logs.ts'
 import { withPace } from './deadline.ts'
 import type { NodeDatabase } from './database.ts'
 import { BRANCHES_MAX, LOCATED_LOGS_MAX, PASSED_OVER_MAX } from './limits.ts'
@@ -193,7 +192,7 @@ async function readPage(fetch: Fetch, page: LogPage, heads: Version): Promise<Pa
     }
   }
   const isPassed = passOver(fetch, heads, leftOut)
-  const isReached = await reach(fetch, checked.held)
+  const isReached = reach(fetch, checked.held)
   // With nothing on its way, the next request may say all that others have brought.
   if (isCut && taken.length === 0) fetch.known = new KnownLogs(store)
   return { commits: taken, isNews: taken.length > 0 || isPassed || isReached, isCut }
@@ -232,16 +231,13 @@ function passOver(fetch: Fetch, heads: Version, logs: readonly LogId[]): boolean
 }
 
 /** Goes on behind what is held of the logs in question; whether that is further than before. */
-async function reach(fetch: Fetch, held: readonly Commit[]): Promise<boolean> {
-  const { store } = fetch.init.database
+function reach(fetch: Fetch, held: readonly HeldCommit[]): boolean {
   let isNew = false
-  for (const commit of held) {
-    const { origin, hash } = commit
-    if (!fetch.located.has(origin.id)) continue
-    const head = { log: origin.id, seq: lastSeq(commit), hash }
-    const number = (await findCommit(store, origin.id, head))?.log.number
-    if (number === undefined || head.seq <= (fetch.reached.get(number)?.seq ?? 0)) continue
-    fetch.reached.set(number, head)
+  for (const { log, commit } of held) {
+    const { id } = log.tip.origin
+    const seq = commit.firstSeq + commit.keys.length - 1
+    if (!fetch.located.has(id) || seq <= (fetch.reached.get(log.number)?.seq ?? 0)) continue
+    fetch.reached.set(log.number, { log: id, seq, hash: commit.hash })
     isNew = true
   }
   return isNew

@@ -36,8 +36,8 @@ export interface HeldCommit {
 export interface Sifted {
   /** What is not held, in its order. */
   readonly news: readonly Commit[]
-  /** Of commits that follow one another, the last one that is. */
-  readonly held: readonly Commit[]
+  /** Of commits that follow one another, the last one that is stored. */
+  readonly held: readonly HeldCommit[]
 }
 
 interface Pending {
@@ -90,19 +90,19 @@ export class KnownLogs {
    */
   async sift(commits: readonly Commit[]): Promise<Sifted> {
     const news = new Set<Commit>()
-    const held: Commit[] = []
+    const held: HeldCommit[] = []
     for (const chain of chainsOf(commits)) {
       let [low, high] = [0, chain.length]
       let middle = 0
+      let last: HeldCommit | 'pending' | undefined
       while (low < high) {
-        const commit = present(chain[middle], 'an index of the chain')
-        if (await this.#holds(commit)) low = middle + 1
-        else high = middle
+        const found = await this.#find(present(chain[middle], 'an index of the chain'))
+        if (found === undefined) high = middle
+        else [low, last] = [middle + 1, found]
         middle = (low + high) >> 1
       }
       for (const commit of chain.slice(low)) news.add(commit)
-      const last = chain[low - 1]
-      if (last !== undefined) held.push(last)
+      if (last !== undefined && last !== 'pending') held.push(last)
     }
     return { news: commits.filter((commit) => news.has(commit)), held }
   }
@@ -136,14 +136,13 @@ export class KnownLogs {
     return { origin, seq, hash, recorded: held.commit.recorded }
   }
 
-  async #holds(commit: Commit): Promise<boolean> {
+  async #find(commit: Commit): Promise<HeldCommit | 'pending' | undefined> {
     const { id } = commit.origin
     const branches = this.#table.branches(id)
-    if (branches.length === 0 || branches.some(({ tip }) => follows(commit, tip))) return false
-    if (this.#pending.has(hashText(commit.hash))) return true
-    return (
-      (await findCommit(this.#store, id, { seq: lastSeq(commit), hash: commit.hash })) !== undefined
-    )
+    if (branches.length === 0) return undefined
+    if (branches.some(({ tip }) => follows(commit, tip))) return undefined
+    if (this.#pending.has(hashText(commit.hash))) return 'pending'
+    return findCommit(this.#store, id, { seq: lastSeq(commit), hash: commit.hash })
   }
 
   async #forkPoint({ origin, firstSeq, previous }: Commit): Promise<ForkPoint | undefined> {
