@@ -227,10 +227,11 @@ export class SimTransport implements Transport, Endpoint {
   linkDown(address: string): void {
     const link = this.#links.get(address)
     if (link === undefined) return
+    const wasServed = this.#addressOf(link.peerId) === address
     this.#links.delete(address)
     for (const pending of this.#pending) if (pending.address === address) pending.fail()
     this.#handlers?.peerDisconnected(link.name)
-    this.#openGossip(link.peerId)
+    if (wasServed) this.#openGossip(link.peerId)
   }
 
   gossipsTo({ peerId, address }: Endpoint): boolean {
