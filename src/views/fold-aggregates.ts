@@ -4,6 +4,7 @@ import { compareBytes } from '../core/bytes.ts'
 import { encodeViewKey } from '../core/views/collation.ts'
 import { faultOf } from './function-value.ts'
 import type { Fault, Outcome } from './program.ts'
+import { nameOfBytes } from './key-names.ts'
 
 /** The bytes of a key, or what is wrong with it: it is too long, or nested too deep. */
 export function aggregateBytes(outcome: Outcome): Uint8Array | Fault {
@@ -27,7 +28,7 @@ export class Groups<E> {
   readonly #groups = new Map<string, Group<E>>()
 
   add(aggregate: Uint8Array, event: E): void {
-    const name = bytesName(aggregate)
+    const name = nameOfBytes(aggregate)
     const group = this.#groups.get(name)
     if (group === undefined) this.#groups.set(name, { aggregate, events: [event] })
     else group.events.push(event)
@@ -36,9 +37,4 @@ export class Groups<E> {
   inOrder(): Group<E>[] {
     return [...this.#groups.values()].sort((a, b) => compareBytes(a.aggregate, b.aggregate))
   }
-}
-
-/** A text for bytes, to find them by. */
-export function bytesName({ buffer, byteOffset, length }: Uint8Array): string {
-  return Buffer.from(buffer, byteOffset, length).toString('latin1')
 }

@@ -9,11 +9,13 @@ import type { Json } from '../core/json.ts'
 import { encodeViewKey } from '../core/views/collation.ts'
 import { murmur3 } from '../core/views/murmur3.ts'
 import type { DerivedChange, DerivedReader } from '../store/derived-store.ts'
-import { aggregateBytes, bytesName } from './fold-aggregates.ts'
+import { aggregateBytes } from './fold-aggregates.ts'
 import { FoldChanges } from './fold-changes.ts'
 import { foldDeferred } from './fold-deferred.ts'
 import { encodeRows, rowsKey } from './fold-records.ts'
-import { FoldUnderWay, RowBuffers } from './fold-under-way.ts'
+import { FoldUnderWay } from './fold-under-way.ts'
+import { nameOfBytes, nameOfKey } from './key-names.ts'
+import type { KeyName } from './key-names.ts'
 import {
   AGGREGATE_BYTES,
   BUILD_BYTES_MAX,
@@ -24,6 +26,7 @@ import {
 } from './limits.ts'
 import type { Fault, FoldProgram, Outcome } from './program.ts'
 import { readAhead } from './read-ahead.ts'
+import { RowBuffers } from './row-buffers.ts'
 import { EMPTY_INDEX } from './view-digest.ts'
 import type { IndexState, IndexedEvent } from './view-index.ts'
 
@@ -48,7 +51,7 @@ class FoldBuild {
   readonly #init: FoldBuildInit
   readonly #changes = new FoldChanges(EMPTY_INDEX)
   readonly #buffers = new RowBuffers()
-  readonly #underWay = new Map<AggregateName, FoldUnderWay>()
+  readonly #underWay = new Map<KeyName, FoldUnderWay>()
   readonly #writtenOut = new WrittenOut()
   #hasDeferred = false
   #writing: Promise<void> = Promise.resolve()
@@ -93,7 +96,7 @@ class FoldBuild {
   }
 
   #addEvent(event: IndexedEvent, outcome: Outcome): void {
-    const name = 'value' in outcome ? nameOf(outcome.value) : undefined
+    const name = 'value' in outcome ? nameOfKey(outcome.value) : undefined
     let underWay = name === undefined ? undefined : this.#underWay.get(name)
     if (underWay === undefined) {
       const key = keyOf(outcome)
@@ -118,7 +121,7 @@ class FoldBuild {
     this.#eventsBytes += event.bytes.length * PARSED_FACTOR + EVENT_BYTES
   }
 
-  #begin(name: AggregateName, aggregate: Uint8Array): FoldUnderWay {
+  #begin(name: KeyName, aggregate: Uint8Array): FoldUnderWay {
     const { program } = this.#init
     const [changes, buffers] = [this.#changes, this.#buffers]
     const begun = new FoldUnderWay({ program, changes, buffers, aggregate })
@@ -184,11 +187,8 @@ class FoldBuild {
   }
 }
 
-/** Tells aggregates apart: most keys are texts, which need not be encoded for that. */
-type AggregateName = string | number
-
 interface AggregateKey {
-  readonly name: AggregateName
+  readonly name: KeyName
   readonly value: Json
 }
 
@@ -197,13 +197,7 @@ function keyOf(outcome: Outcome): AggregateKey | Fault {
   if ('fault' in aggregate) return aggregate
   assert('value' in outcome, 'what has bytes has a value')
   const { value } = outcome
-  return { name: nameOf(value) ?? `\u0000${bytesName(aggregate)}`, value }
-}
-
-/** Undefined for one that has to be encoded. */
-function nameOf(key: Json): AggregateName | undefined {
-  if (typeof key === 'number') return key
-  return typeof key === 'string' && key.charCodeAt(0) !== 0 ? key : undefined
+  return { name: nameOfKey(value) ?? nameOfBytes(aggregate), value }
 }
 
 /** Which aggregates were written out: all that were, and a few that were not. */

@@ -12,9 +12,11 @@ import { decodeHead, decodeRows, placeOf, singleRowBytes } from './fold-records.
 import type { FoldHead, FoldRow } from './fold-records.ts'
 import { endsRun, eventOf } from './fold-run.ts'
 import { FoldUnderWay } from './fold-under-way.ts'
-import type { FoldWritten, RowBuffers } from './fold-under-way.ts'
+import type { FoldWritten } from './fold-under-way.ts'
 import type { FoldProgram } from './program.ts'
+import { RecordCursor } from './record-cursor.ts'
 import { TAG, boundsOf } from './records.ts'
+import type { RowBuffers } from './row-buffers.ts'
 import { PLACE_BYTES } from '../store/event-store.ts'
 
 export interface FoldDeferredInit {
@@ -115,32 +117,23 @@ class Deferred {
 
 /** The heads of aggregates that are asked for in their order. */
 class Heads {
-  readonly #chunks: AsyncIterator<readonly DerivedRecord[]>
-  #chunk: readonly DerivedRecord[] = []
-  #at = 0
+  readonly #records: RecordCursor
 
   constructor(reader: DerivedReader) {
-    this.#chunks = reader.chunks(boundsOf(TAG.foldHead))[Symbol.asyncIterator]()
+    this.#records = new RecordCursor(reader.chunks(boundsOf(TAG.foldHead)))
   }
 
   async of(aggregate: Uint8Array): Promise<FoldHead | undefined> {
-    for (;;) {
-      const record = this.#chunk[this.#at]
-      if (record === undefined) {
-        const { done, value } = await this.#chunks.next()
-        if (done === true) return undefined
-        this.#chunk = value
-        this.#at = 0
-        continue
-      }
+    for (let record = await this.#records.head(); record !== undefined;) {
       const order = compareBytes(record.key.subarray(1), aggregate)
-      if (order === 0) return decodeHead(record.value)
-      if (order > 0) return undefined
-      this.#at += 1
+      if (order >= 0) return order === 0 ? decodeHead(record.value) : undefined
+      this.#records.pass()
+      record = await this.#records.head()
     }
+    return undefined
   }
 
-  async close(): Promise<void> {
-    await this.#chunks.return?.()
+  close(): Promise<void> {
+    return this.#records.close()
   }
 }

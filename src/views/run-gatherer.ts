@@ -6,15 +6,16 @@
 
 import { assert } from '../core/assert.ts'
 import { compareBytes } from '../core/bytes.ts'
-import type { Json } from '../core/json.ts'
 import { LEAF_BYTES } from '../core/limits.ts'
 import { ROW_LENGTHS_BYTES, leavesOf, rowsOfLeaf } from '../core/views/leaves.ts'
 import { levelOf } from '../core/views/row-tree.ts'
 import type { Summaries, TreeChange } from '../core/views/row-tree.ts'
-import { RowBuffers } from './fold-under-way.ts'
+import { nameOfBytes, nameOfKey } from './key-names.ts'
+import type { KeyName } from './key-names.ts'
 import { GATHERED_BYTES_MAX, GATHERED_KEY_BYTES } from './limits.ts'
 import { packRow, packedMax } from './map-rows.ts'
 import type { RowParts } from './map-rows.ts'
+import { RowBuffers } from './row-buffers.ts'
 import type { RowSorter } from './row-sorter.ts'
 
 export interface RunGathererInit<S> {
@@ -26,7 +27,7 @@ export interface RunGathererInit<S> {
 
 export class RunGatherer<S> {
   readonly #init: RunGathererInit<S>
-  readonly #open = new Map<string | number, OpenRun>()
+  readonly #open = new Map<KeyName, OpenRun>()
   readonly #buffers = new RowBuffers()
   #bytes = 0
   #isOver = false
@@ -85,7 +86,7 @@ export class RunGatherer<S> {
   }
 
   #runOf({ key, viewKey }: RowParts): OpenRun {
-    const name = nameOf(key) ?? `\u0000${Buffer.from(viewKey).toString('latin1')}`
+    const name = nameOfKey(key) ?? nameOfBytes(viewKey)
     const held = this.#open.get(name)
     if (held !== undefined) return held
     const run: OpenRun = { bytes: NOTHING, length: 0, begin: undefined }
@@ -104,12 +105,6 @@ interface OpenRun {
 }
 
 const NOTHING = Buffer.alloc(0)
-
-/** Undefined for one that is told by its bytes. */
-function nameOf(key: Json): string | number | undefined {
-  if (typeof key === 'number') return key
-  return typeof key === 'string' && key.charCodeAt(0) !== 0 ? key : undefined
-}
 
 /** The key of the row that is written there: a view. */
 function keyAt(bytes: Buffer, at: number): Uint8Array {

@@ -1,0 +1,38 @@
+/**
+ * Buffers in which rows are put together, used again and again: each is memory outside of JavaScript's own, which
+ * is slow to get and to collect.
+ */
+
+import { ROW_BUFFERS } from './limits.ts'
+
+export class RowBuffers {
+  /** By the power of two that is their length. */
+  readonly #free: Buffer[][] = []
+
+  /** A buffer for so many bytes, with those that are in the one before, which is given back. */
+  grow(from: Buffer, held: number, bytes: number): Buffer {
+    const size = Math.max(ROWS_SIZE_MIN, 32 - Math.clz32(bytes - 1))
+    const buffer = this.#free[size]?.pop() ?? Buffer.allocUnsafeSlow(2 ** size)
+    buffer.set(from.subarray(0, held))
+    this.#giveBack(from)
+    return buffer
+  }
+
+  /** The bytes of a buffer, which is given back. */
+  copyOut(from: Buffer, held: number): Buffer {
+    const copy = Buffer.from(from.subarray(0, held))
+    this.#giveBack(from)
+    return copy
+  }
+
+  #giveBack(buffer: Buffer): void {
+    if (buffer.length === 0) return
+    const free = (this.#free[31 - Math.clz32(buffer.length)] ??= [])
+    if (buffer.length <= LARGE_ROWS_BYTES && free.length < ROW_BUFFERS) free.push(buffer)
+  }
+}
+
+/** A handful of events to begin with: 2^10 bytes. */
+const ROWS_SIZE_MIN = 10
+/** Beyond these a buffer is not kept for others: few runs have so many. */
+const LARGE_ROWS_BYTES = 65_536
