@@ -25,8 +25,8 @@ export interface DerivedReader {
   get(key: Uint8Array): Promise<Uint8Array | undefined>
   /** Records in the order of their keys as unsigned bytes, or in reverse. */
   scan(range: DerivedRange): Promise<readonly DerivedRecord[]>
-  /** The same, for ranges of any size. */
-  chunks(range: DerivedRange): AsyncIterable<readonly DerivedRecord[]>
+  /** The same, for ranges of any size: all of one state. */
+  chunks(range: Omit<DerivedRange, 'limit'>): AsyncIterable<readonly DerivedRecord[]>
 }
 
 export interface DerivedSnapshot extends DerivedReader {

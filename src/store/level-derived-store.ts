@@ -4,8 +4,6 @@
  * begins could be gone after a power cut while the next one is there.
  */
 
-import type { Iterator } from 'classic-level'
-
 import { afterPrefix } from '../core/bytes.ts'
 import { LaterbaseError } from '../errors.ts'
 import { seal, unsealed } from './checksum.ts'
@@ -17,9 +15,11 @@ import type {
   DerivedSnapshot,
   DerivedStore
 } from './derived-store.ts'
-import { CHAINED_BATCH_BYTES_MAX, SCAN_BYTES, SCAN_CHUNK } from './limits.ts'
+import { CHAINED_BATCH_BYTES_MAX, SCAN_CHUNK } from './limits.ts'
 import { namedError, openLevel } from './open-level.ts'
-import type { Level } from './open-level.ts'
+import type { Level, Snapshot } from './open-level.ts'
+import { readChunks, readFirst } from './read-chunk.ts'
+import type { RangeRead } from './read-chunk.ts'
 
 /**
  * Opens the derived records in a folder, which is made when it is missing.
@@ -29,8 +29,6 @@ import type { Level } from './open-level.ts'
 export async function openDerivedStore(location: string): Promise<DerivedStore> {
   return new LevelDerivedStore(await openLevel(location, true))
 }
-
-type Snapshot = ReturnType<Level['snapshot']>
 
 class LevelDerivedReader implements DerivedReader {
   protected readonly db: Level
@@ -49,31 +47,28 @@ class LevelDerivedReader implements DerivedReader {
   }
 
   async scan(range: DerivedRange): Promise<readonly DerivedRecord[]> {
-    return (await named(() => this.#iterator(range).all())).map(recordOf)
+    const { limit = Infinity } = range
+    return (await named(() => readFirst(this.db, this.#rangeOf(range), limit))).map(recordOf)
   }
 
-  async *chunks(range: DerivedRange): AsyncGenerator<readonly DerivedRecord[]> {
-    const iterator = await named(async () => this.#iterator(range))
+  async *chunks(range: Omit<DerivedRange, 'limit'>): AsyncGenerator<readonly DerivedRecord[]> {
+    const chunks = readChunks(this.db, this.#rangeOf(range), {
+      first: SCAN_CHUNK,
+      most: SCAN_CHUNK
+    })
     try {
       for (;;) {
-        const entries = await named(() => iterator.nextv(SCAN_CHUNK))
-        if (entries.length === 0) return
-        yield entries.map(recordOf)
+        const { done, value } = await named(() => chunks.next())
+        if (done === true) return
+        yield value.map(recordOf)
       }
     } finally {
-      await iterator.close()
+      await chunks.return(undefined)
     }
   }
 
-  #iterator({
-    from,
-    to,
-    reverse = false,
-    limit = -1
-  }: DerivedRange): Iterator<Level, Buffer, Buffer> {
-    const at = this.#snapshot === undefined ? {} : { snapshot: this.#snapshot }
-    const bounds = { gte: bufferOf(from), lt: bufferOf(to) }
-    return this.db.iterator({ ...bounds, reverse, limit, highWaterMarkBytes: SCAN_BYTES, ...at })
+  #rangeOf({ from, to, reverse = false }: DerivedRange): RangeRead {
+    return { gte: bufferOf(from), lt: bufferOf(to), reverse, snapshot: this.#snapshot }
   }
 }
 

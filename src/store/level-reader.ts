@@ -37,6 +37,8 @@ import {
 } from './key-layout.ts'
 import { RANGE_READ_KEYS_MIN, RANGE_READ_WASTE, SCAN_BYTES, SCAN_CHUNK } from './limits.ts'
 import type { Level } from './open-level.ts'
+import { readChunks, readFirst } from './read-chunk.ts'
+import type { Entry } from './read-chunk.ts'
 import { KIND, recordName } from './record-name.ts'
 
 /** A place in a commit whose key has several contents. */
@@ -77,33 +79,28 @@ export class LevelReader {
     return this.#readIntact(await this.#db.iterator({ gte, lte }).all())
   }
 
-  async *scan(range: KeyRange): AsyncGenerator<StoredEvent[]> {
-    const { gte, lt } = eventRecordRange(range.from, range.to)
-    const reverse = range.reverse ?? false
-    const iterator = this.#db.iterator({ gte, lt, reverse, highWaterMarkBytes: SCAN_BYTES })
-    try {
-      for (;;) {
-        const entries = await iterator.nextv(range.chunk ?? SCAN_CHUNK)
-        if (entries.length === 0) return
-        yield this.#readIntact(entries)
+  async *scan({ from, to, reverse, chunk = SCAN_CHUNK }: KeyRange): AsyncGenerator<StoredEvent[]> {
+    const range = { ...eventRecordRange(from, to), reverse: reverse ?? false }
+    for await (const records of readChunks(this.#db, range, { first: chunk, most: SCAN_CHUNK })) {
+      for (let at = 0; at < records.length; at += chunk) {
+        yield this.#readIntact(records.slice(at, at + chunk))
       }
-    } finally {
-      await iterator.close()
     }
   }
 
   async commits(log: number, afterSeq: number, countMax: number): Promise<StoredCommit[]> {
-    const gte = commitRecordKey(log, afterSeq + 1)
-    const lt = commitRecordKey(log + 1, 0)
+    const [gte, lt] = [commitRecordKey(log, afterSeq + 1), commitRecordKey(log + 1, 0)]
     const options = { gte, lt, limit: countMax, highWaterMarkBytes: SCAN_BYTES }
-    const commits: StoredCommit[] = []
-    for (const [key, record] of await this.#db.iterator(options).all()) {
-      commits.push(decodeCommitRecord(key, unseal(key, record)))
-    }
-    // Whoever goes on from a commit's end, as nearly everybody does, needs no second look.
-    if (commits[0]?.firstSeq === afterSeq + 1) return commits
+    const quick = (await this.#db.iterator(options).all()).map(commitOf)
+    // Whoever goes on from a commit's end, as nearly everybody does, sees that none is left out.
+    if (areDense(quick, afterSeq)) return quick
+    const isAll = quick.length < countMax
+    const checked = isAll
+      ? undefined
+      : await readFirst(this.#db, { gte, lt, reverse: false }, countMax)
+    const commits = checked?.map(commitOf) ?? quick
     const cut = await this.#commitAtOrBefore(log, afterSeq)
-    const isCut = cut !== undefined && cut.firstSeq + cut.keys.length - 1 > afterSeq
+    const isCut = cut !== undefined && lastSeqOf(cut) > afterSeq
     return isCut ? [cut, ...commits].slice(0, countMax) : commits
   }
 
@@ -114,7 +111,7 @@ export class LevelReader {
     while (known < unknown) {
       const middle = Math.ceil((known + unknown) / 2)
       const commit = present(await this.#commitAtOrBefore(log.number, middle), 'a dense log')
-      if (commit.recorded < stamp) known = commit.firstSeq + commit.keys.length - 1
+      if (commit.recorded < stamp) known = lastSeqOf(commit)
       else unknown = commit.firstSeq - 1
     }
     return known
@@ -141,8 +138,14 @@ export class LevelReader {
   }
 
   async *conflicts(): AsyncGenerator<EventKey> {
-    const range = { gte: Buffer.from([KIND.conflict]), lt: Buffer.from([KIND.conflict + 1]) }
-    for await (const key of this.#db.keys(range)) yield keyOfRecord(key)
+    const [gte, lt] = [Buffer.from([KIND.conflict]), Buffer.from([KIND.conflict + 1])]
+    const lists = { gte, lt, reverse: false }
+    for await (const records of readChunks(this.#db, lists, {
+      first: SCAN_CHUNK,
+      most: SCAN_CHUNK
+    })) {
+      for (const [key] of records) yield keyOfRecord(key)
+    }
   }
 
   async occurrences(event: StoredEvent): Promise<readonly Occurrence[]> {
@@ -268,16 +271,13 @@ export class LevelReader {
   }
 
   async #commitAtOrBefore(log: number, seq: number): Promise<StoredCommit | undefined> {
-    const options = {
-      gte: commitRecordKey(log, 0),
-      lte: commitRecordKey(log, seq),
-      reverse: true,
-      limit: 1
-    }
-    const [entry] = await this.#db.iterator(options).all()
-    if (entry === undefined) return undefined
-    const [key, record] = entry
-    return decodeCommitRecord(key, unseal(key, record))
+    const [gte, lt] = [commitRecordKey(log, 0), commitRecordKey(log, seq + 1)]
+    const [quick] = await this.#db.iterator({ gte, lt, reverse: true, limit: 1 }).all()
+    const commit = quick && commitOf(quick)
+    if (commit !== undefined && lastSeqOf(commit) >= seq) return commit
+    // Where it does not hold the place, another one may have been passed over.
+    const [last] = await readFirst(this.#db, { gte, lt, reverse: true }, 1)
+    return last && commitOf(last)
   }
 
   async #getSealed(keys: readonly Buffer[]): Promise<(Buffer | undefined)[]> {
@@ -312,6 +312,24 @@ export class LevelReader {
     const message = `event ${text} is in a commit but not in the store`
     throw new LaterbaseError('LATERBASE_STORE_CORRUPT', message, { facts: { key: text } })
   }
+}
+
+function commitOf([key, record]: Entry): StoredCommit {
+  return decodeCommitRecord(key, unseal(key, record))
+}
+
+/** Whether each follows the one before, and the first one a place. */
+function areDense(commits: readonly StoredCommit[], afterSeq: number): boolean {
+  let last = afterSeq
+  for (const commit of commits) {
+    if (commit.firstSeq !== last + 1) return false
+    last = lastSeqOf(commit)
+  }
+  return commits.length > 0
+}
+
+function lastSeqOf({ firstSeq, keys }: StoredCommit): number {
+  return firstSeq + keys.length - 1
 }
 
 function missingRecord(recordKey: Buffer): never {

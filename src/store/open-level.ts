@@ -14,6 +14,7 @@ import { CACHE_BYTES, OPEN_ATTEMPTS_MAX, TABLE_FILE_BYTES, WRITE_BUFFER_BYTES } 
 import { syncFolder } from './whole-file.ts'
 
 export type Level = ClassicLevel<Buffer, Buffer>
+export type Snapshot = ReturnType<Level['snapshot']>
 
 /**
  * @param create makes the store when it is missing. Never true for a store that is known to exist:

@@ -241,30 +241,6 @@ export function eventStoreSuite(factory: StoreFactory): void {
       }
     })
 
-    test('a scan backwards is exactly the reverse, for any range and chunk', async () => {
-      await fc.assert(
-        fc.asyncProperty(
-          commitPlans(),
-          fc.option(fc.nat(60), { nil: undefined }),
-          fc.option(fc.nat(60), { nil: undefined }),
-          fc.integer({ min: 1, max: 5 }),
-          async (plans, low, high, chunk) => {
-            const each = await factory.open(OWNER)
-            await write(each, plans)
-            const range = { from: low === undefined ? undefined : key(low), chunk }
-            const bounds = { ...range, to: high === undefined ? undefined : key(high) }
-            const forward = await scanAll(each, bounds)
-            const backward = await scanAll(each, { ...bounds, reverse: true })
-            expect(backward.map(shownEvent)).toEqual(forward.map(shownEvent).toReversed())
-            for (const some of await collect(each.scan(bounds))) {
-              expect(some.length).toBeLessThanOrEqual(chunk)
-            }
-          }
-        ),
-        { numRuns: 15 }
-      )
-    })
-
     test('the set does not depend on the order in which logs arrive', async () => {
       await fc.assert(
         fc.asyncProperty(commitPlans(), async (plans) => {
@@ -297,21 +273,6 @@ export function eventStoreSuite(factory: StoreFactory): void {
       await write(store, [plan(0, large), plan(1, large)])
       expect(store.eventCount()).toBe(8)
       expect((await scanAll(store)).every(({ repeated }) => repeated)).toBe(true)
-    })
-
-    test('an iteration that stops early leaves the store usable', async () => {
-      await write(store, [
-        plan(
-          0,
-          [1, 2, 3].map((value) => fact(value))
-        )
-      ])
-      for await (const some of store.scan({ chunk: 1 })) {
-        expect(some.length).toBe(1)
-        break
-      }
-      await write(store, [plan(1, [fact(4)])])
-      expect(store.eventCount()).toBe(4)
     })
 
     test('to heal any commit that is as it was changes nothing', async () => {

@@ -1,8 +1,10 @@
-/** The conformance suite on every EventStore there is. */
+/** The conformance suites on every EventStore there is. */
 
+import { eventScanSuite } from './event-scan-suite.ts'
 import { eventStoreSuite } from './event-store-suite.ts'
 import { MEMORY, createLevelFactory, createReopenedFactory } from './stores.ts'
 
-eventStoreSuite(MEMORY)
-eventStoreSuite(createLevelFactory())
-eventStoreSuite(createReopenedFactory())
+for (const factory of [MEMORY, createLevelFactory(), createReopenedFactory()]) {
+  eventStoreSuite(factory)
+  eventScanSuite(factory)
+}

@@ -1,0 +1,113 @@
+/**
+ * Reads of LevelDB that leave nothing out in silence. An iterator goes on behind a block that it cannot read, be
+ * it damaged or not given by the disk for a moment, and says so only once it has come to its end: whoever stops before
+ * has a part of what there is, and does not know. So each iterator is taken to its end before anything of it is given.
+ */
+
+import type { Iterator } from 'classic-level'
+
+import { SCAN_BYTES } from './limits.ts'
+import type { Level, Snapshot } from './open-level.ts'
+
+export interface RangeRead {
+  /** Inclusive. */
+  readonly gte: Buffer
+  /** Exclusive. */
+  readonly lt: Buffer
+  readonly reverse: boolean
+  /** Default: the state at the time of the call. */
+  readonly snapshot?: Snapshot | undefined
+}
+
+/** A key, and what stands under it. */
+export type Entry = [key: Buffer, value: Buffer]
+
+/**
+ * The first records of a range: so many at the most, fewer only where there are no more.
+ *
+ * @throws what LevelDB could not read up to there; or where the range begins or the store ends, which it looks at too
+ */
+export async function readFirst(db: Level, range: RangeRead, count: number): Promise<Entry[]> {
+  return reading(db, range, async (iterator) => {
+    const records: Entry[] = []
+    while (records.length < count) {
+      const more = await iterator.nextv(Math.min(count - records.length, NEXT_MAX))
+      // It has told by then what it passed over.
+      if (more.length === 0) return records
+      for (const record of more) records.push(record)
+    }
+    await toItsEnd(iterator, range)
+    return records
+  })
+}
+
+/**
+ * All records of a range, of one state, in chunks: more and more at a time, up to a number, and read ahead from the
+ * second one on, as most who read much read all.
+ *
+ * @throws as `readFirst`
+ */
+export async function* readChunks(
+  db: Level,
+  range: RangeRead,
+  { first, most }: { readonly first: number; readonly most: number }
+): AsyncGenerator<Entry[]> {
+  const own = range.snapshot === undefined ? db.snapshot() : undefined
+  let left: RangeRead = { ...range, snapshot: range.snapshot ?? own }
+  let next = readChunk(db, left, first)
+  try {
+    for (let isFirst = true, count = first; ; isFirst = false) {
+      const records = await next
+      const last = records.at(-1)
+      if (last === undefined) return
+      if (isFirst) yield records
+      left = behind(left, last)
+      count = Math.max(first, Math.min(2 * count, most))
+      next = readChunk(db, left, count)
+      // It is awaited later: until then nobody would hear of a failure.
+      next.catch(() => undefined)
+      if (!isFirst) yield records
+    }
+  } finally {
+    await next.catch(() => undefined)
+    await own?.close()
+  }
+}
+
+/** As `readFirst`, but fewer also where they are large. */
+function readChunk(db: Level, range: RangeRead, count: number): Promise<Entry[]> {
+  return reading(db, range, async (iterator) => {
+    const records = await iterator.nextv(count)
+    if (records.length > 0) await toItsEnd(iterator, range)
+    return records
+  })
+}
+
+type RangeIterator = Iterator<Level, Buffer, Buffer>
+
+async function reading<T>(
+  db: Level,
+  { gte, lt, reverse, snapshot }: RangeRead,
+  read: (iterator: RangeIterator) => Promise<T>
+): Promise<T> {
+  const at = snapshot === undefined ? {} : { snapshot }
+  const iterator = db.iterator({ gte, lt, reverse, highWaterMarkBytes: SCAN_BYTES, ...at })
+  try {
+    return await read(iterator)
+  } finally {
+    await iterator.close()
+  }
+}
+
+/** What lies between is not read: backwards the first record of the range may be, and more where that is damaged. */
+async function toItsEnd(iterator: RangeIterator, { gte, lt, reverse }: RangeRead): Promise<void> {
+  iterator.seek(reverse ? gte : lt)
+  while ((await iterator.nextv(NEXT_MAX)).length > 0);
+}
+
+function behind(range: RangeRead, [key]: Entry): RangeRead {
+  return range.reverse ? { ...range, lt: key } : { ...range, gte: Buffer.concat([key, LEAST]) }
+}
+
+const LEAST = Buffer.alloc(1)
+const NEXT_MAX = 1_000
