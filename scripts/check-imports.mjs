@@ -96,7 +96,7 @@ if (faults.length > 0) {
 function* sources(folder) {
   if (!existsSync(join(root, folder))) return
   for (const entry of readdirSync(join(root, folder), { withFileTypes: true, recursive: true })) {
-    if (entry.isFile() && entry.name.endsWith('.ts')) {
+    if (entry.isFile() && /\.[jt]s$/.test(entry.name)) {
       yield normalize(join(entry.parentPath ?? entry.path, entry.name))
         .slice(root.length + 1)
         .split(sep)
@@ -107,7 +107,7 @@ function* sources(folder) {
 
 function checkFile(file) {
   const name = file.split('/').at(-1)
-  if (!/^[a-z0-9]+(-[a-z0-9]+)*(\.d)?\.ts$/.test(name)) faults.push(`${file}: not kebab-case`)
+  if (!/^[a-z0-9]+(-[a-z0-9]+)*(\.d)?\.[jt]s$/.test(name)) faults.push(`${file}: not kebab-case`)
   const text = readFileSync(join(root, file), 'utf8')
   if (!text.startsWith('/**') && !text.startsWith('#!')) {
     faults.push(`${file}: does not open with what it is`)

@@ -94,7 +94,7 @@ export class DatabaseViewSource implements ViewSource {
     const held = heldBy === undefined ? undefined : (await this.#position(heldBy)).passed
     let last: Uint8Array | undefined
     const to = before && keyAfter(eventKey(before.subarray(0, KEY_BYTES)))
-    for await (const events of this.#init.scanning({ to, chunk: VIEW_SCAN_CHUNK })) {
+    for await (const events of this.#init.scanning({ to, chunk: VIEW_SCAN_CHUNK, ahead: true })) {
       const chunk: IndexedEvent[] = []
       for (const event of events) {
         if (readDefinition(event) !== undefined) continue

@@ -121,6 +121,49 @@ export function readEventRecords(
   })
 }
 
+/** Records side by side, each behind its key. */
+export interface PackedRecords {
+  readonly bytes: Uint8Array<ArrayBuffer>
+  /** Of each record where its key ends, and where it ends. */
+  readonly ends: Uint32Array<ArrayBuffer>
+}
+
+export function packedCount({ ends }: PackedRecords): number {
+  return ends.length / 2
+}
+
+/** A copy. */
+export function packedKey({ bytes, ends }: PackedRecords, index: number): Buffer {
+  return Buffer.from(bytes.subarray(ends[2 * index - 1] ?? 0, ends[2 * index]))
+}
+
+/** As `readEventRecords`, of those from one to before another. */
+export function readPackedRecords(
+  packed: PackedRecords,
+  { from, to, hasher }: { readonly from: number; readonly to: number; readonly hasher: Hasher }
+): (StoredEvent | undefined)[] {
+  const { bytes, ends } = packed
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  const endOf = (index: number): number => ends[2 * index + 1] ?? 0
+  const events: (StoredEvent | undefined)[] = []
+  for (let index = from; index < to;) {
+    const begin = endOf(index - 1)
+    let last = index
+    while (last + 1 < to && endOf(last + 1) - begin <= READ_PIECE_BYTES) last += 1
+    const piece = Buffer.allocUnsafeSlow(endOf(last) - begin)
+    piece.set(bytes.subarray(begin, endOf(last)))
+    for (; index <= last; index += 1) {
+      const [keyAt, at, end] = [endOf(index - 1), ends[2 * index] ?? 0, endOf(index)]
+      // No event is without a value.
+      const isWritten = end - at > RECORD_BYTES && isSealedAt(view, keyAt, end)
+      const where = { keyAt: keyAt - begin, keyEnd: at - begin, at: at - begin, end: end - begin }
+      const record = { keys: piece, bytes: piece, ...where }
+      events.push(isWritten ? new EventRecord(record, hasher) : undefined)
+    }
+  }
+  return events
+}
+
 /** As `readEventRecord`, and the value compared with its hash at once: for those who look for rot. */
 export function intactEvent(
   recordKey: Buffer,

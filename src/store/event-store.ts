@@ -237,6 +237,11 @@ export interface KeyRange {
   readonly reverse?: boolean | undefined
   /** Events in a chunk at the most. */
   readonly chunk?: number | undefined
+  /**
+   * Most of the range will be read, and need not be of one state: what comes meanwhile may be in it, in part or not
+   * at all. It may be read ahead by a thread then. Forwards only.
+   */
+  readonly ahead?: boolean | undefined
 }
 
 /** What a store is opened for. */

@@ -8,7 +8,7 @@ import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import { LaterbaseError } from '../errors.ts'
 import { refuse, unseal } from './checksum.ts'
-import { readEventRecords } from './event-record.ts'
+import { packedKey, readEventRecords, readPackedRecords } from './event-record.ts'
 import type { ReadRecord } from './event-record.ts'
 import type {
   CommitSlice,
@@ -36,10 +36,13 @@ import {
   placeOfRecord
 } from './key-layout.ts'
 import { RANGE_READ_KEYS_MIN, RANGE_READ_WASTE, SCAN_BYTES, SCAN_CHUNK } from './limits.ts'
+import { longScan } from './long-scan.ts'
+import type { PackedChunk } from './long-scan.ts'
 import type { Level } from './open-level.ts'
 import { readChunks, readFirst } from './read-chunk.ts'
 import type { Entry } from './read-chunk.ts'
 import { KIND, recordName } from './record-name.ts'
+import { ScanThreads } from './scan-thread.ts'
 
 /** A place in a commit whose key has several contents. */
 interface ContestedPlace extends Occurrence {
@@ -51,10 +54,18 @@ interface ContestedPlace extends Occurrence {
 export class LevelReader {
   readonly #db: Level
   readonly #hasher: Hasher
+  readonly #threads: ScanThreads
 
+  /** @param db open for threads */
   constructor(db: Level, hasher: Hasher) {
     this.#db = db
     this.#hasher = hasher
+    this.#threads = new ScanThreads(db.location)
+  }
+
+  /** To be awaited before the LevelDB is closed. */
+  close(): Promise<void> {
+    return this.#threads.close()
   }
 
   async logs(database: string): Promise<StoredLog[]> {
@@ -79,9 +90,17 @@ export class LevelReader {
     return this.#readIntact(await this.#db.iterator({ gte, lte }).all())
   }
 
-  async *scan({ from, to, reverse, chunk = SCAN_CHUNK }: KeyRange): AsyncGenerator<StoredEvent[]> {
-    const range = { ...eventRecordRange(from, to), reverse: reverse ?? false }
-    for await (const records of readChunks(this.#db, range, { first: chunk, most: SCAN_CHUNK })) {
+  async *scan(range: KeyRange): AsyncGenerator<StoredEvent[]> {
+    const { from, to, reverse = false, chunk = SCAN_CHUNK, ahead = false } = range
+    const { gte, lt } = eventRecordRange(from, to)
+    if (ahead && !reverse) {
+      for await (const read of longScan({ db: this.#db, threads: this.#threads, gte, lt, chunk })) {
+        yield 'packed' in read ? this.#readPacked(read) : this.#readIntact(read.records)
+      }
+      return
+    }
+    const limits = { first: chunk, most: SCAN_CHUNK }
+    for await (const records of readChunks(this.#db, { gte, lt, reverse }, limits)) {
       for (let at = 0; at < records.length; at += chunk) {
         yield this.#readIntact(records.slice(at, at + chunk))
       }
@@ -305,6 +324,11 @@ export class LevelReader {
     return events.map((event, index) => {
       return event ?? refuse(present(records[index], 'as many events as records')[0])
     })
+  }
+
+  #readPacked({ packed, from, to }: PackedChunk): StoredEvent[] {
+    const events = readPackedRecords(packed, { from, to, hasher: this.#hasher })
+    return events.map((event, index) => event ?? refuse(packedKey(packed, from + index)))
   }
 
   #missing(key: EventKey): never {

@@ -40,7 +40,7 @@ import { LevelBatch } from './level-batch.ts'
 import { healingPuts } from './level-heal.ts'
 import { LevelReader } from './level-reader.ts'
 import { LogDraft, LogTable } from './merge-batch.ts'
-import { isLevelDamage, openLevel } from './open-level.ts'
+import { isLevelDamage, openSharedLevel } from './open-level.ts'
 import type { Level } from './open-level.ts'
 import { identify } from './store-identity.ts'
 import { findStretches } from './stretches.ts'
@@ -78,7 +78,7 @@ export interface StoreExtent {
  *   LATERBASE_STORE_FORMAT, LATERBASE_STORE_CORRUPT
  */
 export async function openLevelStore(options: LevelStoreOptions): Promise<EventStore> {
-  const db = await openLevel(options.location, options.create)
+  const db = await openSharedLevel(options.location, options.create)
   try {
     const { identity, found } = await identify(db, options)
     const reader = new LevelReader(db, options.hasher)
@@ -276,8 +276,14 @@ class LevelStore implements EventStore {
   }
 
   close(): Promise<void> {
-    this.#closed ??= this.#db.close().then(() => this.observer?.close())
+    this.#closed ??= this.#close()
     return this.#closed
+  }
+
+  async #close(): Promise<void> {
+    await this.#reader.close()
+    await this.#db.close()
+    await this.observer?.close()
   }
 
   async #turn(): Promise<void> {

@@ -20,24 +20,53 @@ export type Snapshot = ReturnType<Level['snapshot']>
  * @param create makes the store when it is missing. Never true for a store that is known to exist:
  *   LevelDB with a lost CURRENT would start empty and delete the tables.
  */
-export async function openLevel(location: string, create: boolean): Promise<Level> {
+export function openLevel(location: string, create: boolean): Promise<Level> {
+  return open({ location, create, multithreading: false })
+}
+
+/** As `openLevel`, for one that threads of this process open beside whoever opened it first. */
+export async function openSharedLevel(location: string, create: boolean): Promise<Level> {
+  // ClassicLevel would give the handle that is open, be it broken.
+  if (shared.has(location)) throw lockedError(location)
+  shared.add(location)
   try {
-    return await openReadingLogs(location, create)
+    const db = await open({ location, create, multithreading: true })
+    db.once('closed', () => shared.delete(location))
+    return db
+  } catch (error) {
+    shared.delete(location)
+    throw error
+  }
+}
+
+const shared = new Set<string>()
+
+interface Opening {
+  readonly location: string
+  readonly create: boolean
+  readonly multithreading: boolean
+}
+
+async function open(opening: Opening): Promise<Level> {
+  const { location, create } = opening
+  try {
+    return await openReadingLogs(opening)
   } catch (error) {
     const failure = error instanceof LaterbaseError ? error : openError(location, error)
     const isHalfMade = create && failure.code === 'LATERBASE_STORE_CORRUPT'
     if (!isHalfMade || !(await isBlank(location))) throw failure
     // A power cut while it was made: CURRENT points to a MANIFEST that was never synced.
     await rm(location, { recursive: true })
-    return openLevel(location, create)
+    return open(opening)
   }
 }
 
 /** Opens anew where LevelDB passed over a log: it does so without a word, and then deletes it. */
-async function openReadingLogs(location: string, create: boolean): Promise<Level> {
+async function openReadingLogs(opening: Opening): Promise<Level> {
+  const { location, create } = opening
   for (let attempt = 1; attempt <= OPEN_ATTEMPTS_MAX; attempt += 1) {
     const kept = await keepLogs(location)
-    const db = await openOnce(location, create).catch(async (error: unknown) => {
+    const db = await openOnce(opening).catch(async (error: unknown) => {
       // LevelDB deletes nothing when it does not open.
       await releaseLogs(location, kept)
       throw error
@@ -61,11 +90,12 @@ async function openReadingLogs(location: string, create: boolean): Promise<Level
   throw new LaterbaseError('LATERBASE_STORE_FAILED', message)
 }
 
-async function openOnce(location: string, create: boolean): Promise<Level> {
+async function openOnce({ location, create, multithreading }: Opening): Promise<Level> {
   const db: Level = new ClassicLevel(location, {
     keyEncoding: 'buffer',
     valueEncoding: 'buffer',
     createIfMissing: create,
+    multithreading,
     cacheSize: CACHE_BYTES,
     writeBufferSize: WRITE_BUFFER_BYTES,
     maxFileSize: TABLE_FILE_BYTES
@@ -104,10 +134,7 @@ function openError(location: string, error: unknown): LaterbaseError {
   const cause = error instanceof Error ? (error.cause ?? error) : error
   const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : ''
   const text = cause instanceof Error ? cause.message : String(cause)
-  if (code === 'LEVEL_LOCKED') {
-    const message = `${location} is in use by another process: stop it, or use another directory`
-    return new LaterbaseError('LATERBASE_STORE_LOCKED', message, { cause })
-  }
+  if (code === 'LEVEL_LOCKED') return lockedError(location, cause)
   if (text.includes('does not exist')) {
     const message = `${location} is gone or has lost its CURRENT file; nothing was changed`
     return new LaterbaseError('LATERBASE_STORE_LOST', message, { cause })
@@ -118,6 +145,11 @@ function openError(location: string, error: unknown): LaterbaseError {
     return new LaterbaseError('LATERBASE_STORE_CORRUPT', `${location}: ${text}`, { cause })
   }
   return new LaterbaseError('LATERBASE_STORE_FAILED', `${location}: ${text}`, { cause })
+}
+
+function lockedError(location: string, cause?: unknown): LaterbaseError {
+  const message = `${location} is in use by another process: stop it, or use another directory`
+  return new LaterbaseError('LATERBASE_STORE_LOCKED', message, { cause })
 }
 
 /** Whether LevelDB could not make sense of its files, rather than reach them. */

@@ -6,7 +6,7 @@
 
 import type { Iterator } from 'classic-level'
 
-import { SCAN_BYTES } from './limits.ts'
+import { SCAN_BYTES, SCAN_CHUNK } from './limits.ts'
 import type { Level, Snapshot } from './open-level.ts'
 
 export interface RangeRead {
@@ -31,7 +31,7 @@ export async function readFirst(db: Level, range: RangeRead, count: number): Pro
   return reading(db, range, async (iterator) => {
     const records: Entry[] = []
     while (records.length < count) {
-      const more = await iterator.nextv(Math.min(count - records.length, NEXT_MAX))
+      const more = await iterator.nextv(Math.min(count - records.length, SCAN_CHUNK))
       // It has told by then what it passed over.
       if (more.length === 0) return records
       for (const record of more) records.push(record)
@@ -102,12 +102,16 @@ async function reading<T>(
 /** What lies between is not read: backwards the first record of the range may be, and more where that is damaged. */
 async function toItsEnd(iterator: RangeIterator, { gte, lt, reverse }: RangeRead): Promise<void> {
   iterator.seek(reverse ? gte : lt)
-  while ((await iterator.nextv(NEXT_MAX)).length > 0);
+  while ((await iterator.nextv(SCAN_CHUNK)).length > 0);
 }
 
 function behind(range: RangeRead, [key]: Entry): RangeRead {
-  return range.reverse ? { ...range, lt: key } : { ...range, gte: Buffer.concat([key, LEAST]) }
+  return range.reverse ? { ...range, lt: key } : { ...range, gte: behindKey(key) }
+}
+
+/** The least key above one. */
+export function behindKey(key: Buffer): Buffer {
+  return Buffer.concat([key, LEAST])
 }
 
 const LEAST = Buffer.alloc(1)
-const NEXT_MAX = 1_000

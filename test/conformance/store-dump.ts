@@ -60,6 +60,19 @@ export async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {
   return values
 }
 
+/** What comes until there is no more, or an error. */
+export async function readUntilError(
+  source: AsyncIterable<readonly StoredEvent[]>
+): Promise<{ readonly events: StoredEvent[]; readonly error: unknown }> {
+  const events: StoredEvent[] = []
+  try {
+    for await (const some of source) events.push(...some)
+  } catch (error) {
+    return { events, error }
+  }
+  return { events, error: undefined }
+}
+
 export async function scanAll(store: EventStore, range: KeyRange = {}): Promise<StoredEvent[]> {
   return (await collect(store.scan(range))).flat()
 }

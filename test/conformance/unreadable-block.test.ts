@@ -3,24 +3,16 @@
  * read here is what was written up to there, and then an error, whoever reads however little.
  */
 
-import { open, readdir } from 'node:fs/promises'
-import { join } from 'node:path'
-
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
 import { present } from '../../src/core/assert.ts'
 import type { DerivedRecord, DerivedStore } from '../../src/store/derived-store.ts'
-import type {
-  EventStore,
-  KeyRange,
-  StoredCommit,
-  StoredEvent
-} from '../../src/store/event-store.ts'
+import type { EventStore, StoredCommit } from '../../src/store/event-store.ts'
 import { openDerivedStore } from '../../src/store/level-derived-store.ts'
-import { withRaw } from '../fixtures/raw-level.ts'
+import { damageBlock } from '../fixtures/raw-level.ts'
 import { OWNER, fact, key, plan, write } from './event-store-suite.ts'
-import { scanAll, shownEvent } from './store-dump.ts'
+import { readUntilError, scanAll, shownEvent } from './store-dump.ts'
 import { createFolder, openAt } from './stores.ts'
 
 const CORRUPT = { code: 'LATERBASE_STORE_CORRUPT' }
@@ -61,7 +53,7 @@ describe('events', () => {
     async (way) => {
       const expected = 'reverse' in way ? stored.toReversed() : stored
       for (const chunk of [1, 7, 100, COUNT]) {
-        const read = await readUntilError(store, { ...way, chunk })
+        const read = await readUntilError(store.scan({ ...way, chunk }))
         expect(read.error).toMatchObject(CORRUPT)
         expect(read.events.map(shownEvent)).toEqual(expected.slice(0, read.events.length))
         expect(read.events.length).toBeLessThan(COUNT)
@@ -71,8 +63,8 @@ describe('events', () => {
   )
 
   test('are scanned up to it from any place, and whole where they do not reach it', async () => {
-    const before = (await readUntilError(store, { chunk: 1 })).events.length
-    const behind = (await readUntilError(store, { chunk: 1, reverse: true })).events.length
+    const before = (await readUntilError(store.scan({ chunk: 1 }))).events.length
+    const behind = (await readUntilError(store.scan({ chunk: 1, reverse: true }))).events.length
     expect(before).toBeGreaterThan(0)
     expect(behind).toBeGreaterThan(0)
     expect(before + behind).toBeLessThan(COUNT)
@@ -82,7 +74,7 @@ describe('events', () => {
       fc.asyncProperty(place, place, fc.integer({ min: 1, max: 90 }), async (one, other, chunk) => {
         const [from, to] = [Math.min(one, other), Math.max(one, other)]
         const range = { from: key(from + 1), to: key(to + 1), chunk }
-        const { events, error } = await readUntilError(store, range)
+        const { events, error } = await readUntilError(store.scan(range))
         const meant = stored.slice(from, to)
         expect(events.map(shownEvent)).toEqual(meant.slice(0, events.length))
         const isBeside = to <= before || from >= COUNT - behind
@@ -199,28 +191,4 @@ function valueOf(at: number): Buffer {
   return Buffer.from(
     Array.from({ length: 100 }, (_, index) => (at * 7919 + index * index * 31) & 255)
   )
-}
-
-/** Of what is closed: all in one table, and of that some bytes at this part of it. */
-async function damageBlock(at: string, share: number): Promise<void> {
-  await withRaw(at, (raw) => raw.compactRange(Buffer.alloc(1), Buffer.alloc(1, 0xff)))
-  const tables = (await readdir(at)).filter((name) => name.endsWith('.ldb'))
-  expect(tables.length).toBe(1)
-  const file = await open(join(at, present(tables[0], 'a table')), 'r+')
-  const { size } = await file.stat()
-  await file.write(Buffer.alloc(64, 0xff), 0, 64, Math.floor(size * share))
-  await file.close()
-}
-
-async function readUntilError(
-  store: EventStore,
-  range: KeyRange
-): Promise<{ readonly events: StoredEvent[]; readonly error: unknown }> {
-  const events: StoredEvent[] = []
-  try {
-    for await (const some of store.scan(range)) events.push(...some)
-  } catch (error) {
-    return { events, error }
-  }
-  return { events, error: undefined }
 }

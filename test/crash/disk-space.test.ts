@@ -19,6 +19,8 @@ const REFUSALS = 5
 const WRITES_MAX = 500
 /** Writes that are acknowledged then, before the power is cut. */
 const MORE = 20
+/** Views that are built once writes are taken again. */
+const BUILDS = 3
 /** Refusals, one each 50 ms, after which nobody waits any longer: 10 s. */
 const PATIENCE = 200
 
@@ -57,4 +59,36 @@ describe.skipIf(shim === undefined)('a full disk', () => {
     const { faults } = await site.compare()
     assert.deepEqual(faults, [])
   })
+
+  test('that fills while a thread reads for views takes writes again, and views have them', async () => {
+    await using site = await CrashSite.open(library)
+    let [refused, after] = [0, 0]
+    /** Before the disk was full, and after it had space again. */
+    const threads = [0, 0]
+    const built: { readonly rows: number; readonly atLeast: number }[] = []
+    await site.live({
+      load: 'stubborn-viewed',
+      fault: { action: 'full', at: 1_200, only: 'depot/000003.log' },
+      hear: (word) => {
+        if (word.type === 'refused') {
+          refused += 1
+          if (refused === REFUSALS) writeFileSync(String(site.place.space), '')
+        }
+        if (word.type === 'acknowledged' && refused >= REFUSALS) after += 1
+        if (word.type === 'built') {
+          const isAfter = after > 0
+          threads[Number(isAfter)] = (threads[Number(isAfter)] ?? 0) + word.threads
+          if (isAfter) built.push(word)
+        }
+        return built.length >= BUILDS || refused > REFUSALS + PATIENCE ? 'enough' : 'go on'
+      }
+    })
+    assert.isAtLeast(refused, REFUSALS, 'the disk was full')
+    assert.equal(built.length, BUILDS)
+    for (const { rows, atLeast } of built) assert.isAtLeast(rows, atLeast)
+    for (const count of threads) assert.isAtLeast(count, 1, 'a thread has read')
+    await site.cutPower('all-lost', createPrng(1))
+    const { faults } = await site.compare()
+    assert.deepEqual(faults, [])
+  }, 120_000)
 })

@@ -23,11 +23,14 @@ import type { Offer, Plan, Word } from './workload.ts'
 const WRITERS = 12
 /** Of about 1 MB each: the 16 MiB write buffer fills, and with tables of lives before, tables merge. */
 const BIG_BATCHES = 28
+/** Of a thousand events each: so many that a thread reads what is left of them. */
+const MANY_BATCHES = 40
 /** Between two offers while writes are refused, ms. */
 const RETRY_MS = 50
 
 const plan = JSON.parse(String(process.argv[2])) as Plan
 let nextNumber = 0
+let acknowledged = 0
 
 // The parent has enough of it, or is gone.
 process.stdin.once('data', () => say({ type: 'done' }))
@@ -52,6 +55,7 @@ async function live(): Promise<void> {
   if (plan.load === 'busy') await beBusy(database)
   if (plan.load === 'short') await beShort(node, database)
   if (plan.load === 'stubborn') await beStubborn(database)
+  if (plan.load === 'stubborn-viewed') await beStubbornBesideViews(database)
   if (plan.load === 'stock') await append(database, offerOf(2_100, 50))
   if (plan.load === 'views') {
     await useViews(database, (count) => append(database, offerOf(count, 50)))
@@ -130,9 +134,37 @@ async function beStubborn(database: Database): Promise<void> {
   }
 }
 
+async function beStubbornBesideViews(database: Database): Promise<void> {
+  let threads = 0
+  process.on('worker', () => (threads += 1))
+  for (let batch = 0; batch < MANY_BATCHES; batch += 1) await append(database, offerOf(1_000, 20))
+  const build = async (name: string): Promise<void> => {
+    const atLeast = acknowledged
+    const before = threads
+    const view = await database.views.define({ name, map: (_event, emit) => emit(null) })
+    await view.refresh()
+    const { rows } = await view.info()
+    say({ type: 'built', rows, atLeast, threads: threads - before })
+  }
+  const buildAll = async (): Promise<void> => {
+    for (let view = 0; ;) {
+      const isBuilt = await build(`v${view}`).then(
+        () => true,
+        () => false
+      )
+      // The disk is full for views too, and they are opened anew after some seconds.
+      if (isBuilt) view += 1
+      else await delay(RETRY_MS)
+    }
+  }
+  await build('v0')
+  await Promise.all([buildAll(), beStubborn(database)])
+}
+
 async function append(database: Database, offer: Offer): Promise<void> {
   say({ type: 'offered', offer })
   await database.append(eventsOf(offer))
+  acknowledged += offer.count
   say({ type: 'acknowledged', offer })
 }
 

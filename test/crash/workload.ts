@@ -28,6 +28,8 @@ export type Load =
   | 'short'
   /** Appends until somebody says that it is enough; refused ones are offered again. */
   | 'stubborn'
+  /** The same, beside builds of views over so many events that a thread reads them. */
+  | 'stubborn-viewed'
   /** Appends what views are built of. */
   | 'stock'
   /** Views: defined, asked, written under, replaced, removed. */
@@ -71,6 +73,15 @@ export type Word =
       readonly view: string
       readonly isEqual: boolean
       readonly rows: number
+    }
+  /** A view was built, beside writes. */
+  | {
+      readonly type: 'built'
+      readonly rows: number
+      /** Acknowledged before the build began. */
+      readonly atLeast: number
+      /** That have read since the build before. */
+      readonly threads: number
     }
   /** Views as they lie on the disk, while no node has them open. */
   | ({ readonly type: 'stored' } & StoredViews)

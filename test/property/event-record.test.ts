@@ -12,10 +12,18 @@ import {
   eventRecordBytes,
   intactEvent,
   isContested,
+  packedCount,
+  packedKey,
   readEventRecord,
-  readEventRecords
+  readEventRecords,
+  readPackedRecords
 } from '../../src/store/event-record.ts'
-import type { EventHeader, ReadRecord, RecordPut } from '../../src/store/event-record.ts'
+import type {
+  EventHeader,
+  PackedRecords,
+  ReadRecord,
+  RecordPut
+} from '../../src/store/event-record.ts'
 import type { StoredEvent } from '../../src/store/event-store.ts'
 import { alternateRecordKey, eventRecordKey } from '../../src/store/key-layout.ts'
 import { READ_PIECE_BYTES } from '../../src/store/limits.ts'
@@ -65,15 +73,39 @@ test('records of any events, one behind the other, are read as they were written
         expect(isContested(put.value)).toBe(header.conflict)
         puts.push(put)
       }
-      const read = readEventRecords(
-        puts.map(({ key, value }) => [key, value]),
-        systemHasher
-      )
+      const records = puts.map(({ key, value }): ReadRecord => [key, value])
       const made = written.map(({ header, value }) => {
         const place = Buffer.concat([header.key, header.hash.subarray(0, 8)])
         return { ...header, value, place, text: () => Buffer.from(value).toString() }
       })
-      expect(read.map(shown)).toEqual(made.map(shown))
+      for (const read of [readEventRecords, readPacked]) {
+        expect(read(records, systemHasher).map(shown)).toEqual(made.map(shown))
+      }
+    })
+  )
+})
+
+test('of packed records any part is read', () => {
+  const parts = fc.record({
+    written: fc.array(events, { maxLength: 8 }),
+    from: fc.nat(8),
+    to: fc.nat(8)
+  })
+  fc.assert(
+    fc.property(parts, ({ written, ...ends }) => {
+      const records = written.map(({ header, value }): ReadRecord => {
+        const put = eventPut(header, value)
+        return [put.key, put.value]
+      })
+      const packed = packedOf(records)
+      const [from, to] = [Math.min(ends.from, records.length), Math.min(ends.to, records.length)]
+      const read = readPackedRecords(packed, { from, to, hasher: systemHasher })
+      const meant = readEventRecords(records.slice(from, to), systemHasher)
+      expect(read.map(shown)).toEqual(meant.map(shown))
+      expect(packedCount(packed)).toBe(records.length)
+      for (const [index, [key]] of records.entries()) {
+        expect(packedKey(packed, index).equals(key)).toBe(true)
+      }
     })
   )
 })
@@ -88,12 +120,14 @@ test('what keeps an event keeps a small piece of what was read with it', () => {
     const put = eventPut({ key, log: 0, seq, recorded: 1n, hash, ...flags }, large)
     return [Buffer.from(put.key), Buffer.from(put.value)]
   })
-  const events = readEventRecords(records, systemHasher)
-  const shared = new Set(events.map((event) => event?.value.buffer))
-  expect(events.map((event) => event?.seq)).toEqual([...records.keys()])
-  expect(shared.size).toBeLessThan(20)
-  for (const event of events.filter((each) => each?.value.length === value.length)) {
-    expect(event?.value.buffer.byteLength).toBeLessThanOrEqual(READ_PIECE_BYTES)
+  for (const read of [readEventRecords, readPacked]) {
+    const events = read(records, systemHasher)
+    const shared = new Set(events.map((event) => event?.value.buffer))
+    expect(events.map((event) => event?.seq)).toEqual([...records.keys()])
+    expect(shared.size).toBeLessThan(20)
+    for (const event of events.filter((each) => each?.value.length === value.length)) {
+      expect(event?.value.buffer.byteLength).toBeLessThanOrEqual(READ_PIECE_BYTES)
+    }
   }
 })
 
@@ -190,9 +224,28 @@ function writtenWhole(
 ): { readonly whole: Buffer; readonly read: (whole: Buffer) => unknown } {
   const put = eventPut(header, value)
   const at = put.key.length
-  const read = (whole: Buffer): unknown =>
-    readEventRecord(whole.subarray(0, at), whole.subarray(at), noHasher)
+  const read = (whole: Buffer): unknown => {
+    const record: ReadRecord = [whole.subarray(0, at), whole.subarray(at)]
+    const [event] = readPacked([record], noHasher)
+    const alone = readEventRecord(...record, noHasher)
+    expect(event === undefined).toBe(alone === undefined)
+    return alone
+  }
   return { whole: Buffer.concat([put.key, put.value]), read }
+}
+
+function readPacked(records: readonly ReadRecord[], hasher: Hasher): (StoredEvent | undefined)[] {
+  return readPackedRecords(packedOf(records), { from: 0, to: records.length, hasher })
+}
+
+/** As the thread of a long scan packs them. */
+function packedOf(records: readonly ReadRecord[]): PackedRecords {
+  let end = 0
+  const ends = records.flatMap(([key, record]) => {
+    end += key.length + record.length
+    return [end - record.length, end]
+  })
+  return { bytes: Uint8Array.from(Buffer.concat(records.flat())), ends: Uint32Array.from(ends) }
 }
 
 function shown(event: StoredEvent | undefined): unknown {
