@@ -83,12 +83,9 @@ export class ViewEngine {
     this.#removed.delete(name)
     const catalog = await this.#open()
     if (this.#slots.get(name) !== slot) return slot
-    if (catalog === undefined) {
-      if (this.#absence !== undefined) slot.end(this.#absence)
-      return slot
-    }
     // Where the store is to be opened anew it begins then, with the others.
-    if (this.#reopening === undefined) slot.begin(catalog)
+    if (catalog !== undefined && this.#reopening === undefined) slot.begin(catalog)
+    else if (this.#absence !== undefined) slot.end(this.#absence)
     return slot
   }
 

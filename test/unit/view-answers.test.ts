@@ -162,9 +162,15 @@ test('after a write of views failed, they fail with the reason until their store
     code: 'LATERBASE_VIEW_FAILED',
     message: expect.stringContaining('no space left') as string
   })
+  const other = await define({ ...STATES, name: 'other' })
+  await expect(other.query()).rejects.toMatchObject({
+    code: 'LATERBASE_VIEW_FAILED',
+    message: expect.stringContaining('no space left') as string
+  })
   isFull = false
   await clock.pass(REOPEN_MS)
   expect(await keysOf(view)).toEqual([1, 2])
+  expect((await other.query()).rows).toHaveLength(1)
 })
 
 test('who asks while the write of another question fails is not given less than was held', async () => {
