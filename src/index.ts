@@ -19,6 +19,7 @@ export type {
   ViewAnswer,
   ViewCause,
   ViewChange,
+  ViewGetOptions,
   ViewInfo,
   ViewQuery,
   ViewQueryOptions,

@@ -6,7 +6,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 
 import { isLaterbaseError } from '../errors.ts'
-import type { View, ViewAnswer, ViewQuery } from '../node/views.ts'
+import type { LaterbaseError } from '../errors.ts'
+import type { View, ViewAnswer, ViewGetOptions, ViewQuery } from '../node/views.ts'
 import type { HttpContext } from './context.ts'
 import { within } from './deadline.ts'
 import { isNotModified } from './entity-tags.ts'
@@ -68,29 +69,49 @@ async function readView(
   request: FastifyRequest,
   reply: FastifyReply
 ): Promise<FastifyReply> {
-  const view = await viewOf(context, request)
+  const found = await findView(context, request)
+  const place = { context, found, request, reply }
   if (request.method !== 'POST') {
     const asked = viewRequest(request, undefined, context.limits)
-    if (asked.feed === 'eventsource') return streamView({ ...asked, context, view, request, reply })
-    return answerView({ context, view, request, reply }, asked)
+    if (asked.feed !== 'eventsource') return answerView(place, asked)
+    if (found.view === undefined) throw found.absence
+    return streamView({ ...asked, context, view: found.view, request, reply })
   }
   if (bodyType(request) !== JSON_TYPE) throw unsupported([JSON_TYPE])
   return context.bodies.withText(request.raw, (body) => {
     const asked = viewRequest(request, body, context.limits)
-    if (asked.feed === 'normal') return answerView({ context, view, request, reply }, asked)
+    if (asked.feed === 'normal') return answerView(place, asked)
     throw new HttpProblem('ambiguous-query', 'feed=eventsource is for GET.', {
       facts: { parameter: 'feed' }
     })
   })
 }
 
-function viewOf({ node }: HttpContext, request: FastifyRequest): Promise<View> {
-  return node.database(pathParameter(request, 'db')).views.get(pathParameter(request, 'view'))
+/** A view; or that there is none, as far as is known now. */
+type Found =
+  { readonly view: View } | { readonly view: undefined; readonly absence: LaterbaseError }
+
+async function findView(context: HttpContext, request: FastifyRequest): Promise<Found> {
+  try {
+    return { view: await viewOf(context, request) }
+  } catch (error) {
+    if (!isLaterbaseError(error, 'LATERBASE_VIEW_UNKNOWN')) throw error
+    return { view: undefined, absence: error }
+  }
+}
+
+function viewOf(
+  { node }: HttpContext,
+  request: FastifyRequest,
+  options?: ViewGetOptions
+): Promise<View> {
+  const { views } = node.database(pathParameter(request, 'db'))
+  return views.get(pathParameter(request, 'view'), options)
 }
 
 interface Place {
   readonly context: HttpContext
-  readonly view: View
+  readonly found: Found
   readonly request: FastifyRequest
   readonly reply: FastifyReply
 }
@@ -98,7 +119,10 @@ interface Place {
 type Question = Extract<ViewRequest, { readonly feed: 'normal' }>
 
 async function answerView(place: Place, asked: Question): Promise<FastifyReply> {
-  const { context, request, reply } = place
+  const { context, found, request, reply } = place
+  // Its definition may be among what is waited for.
+  const isAwaited = asked.query.min_lc !== undefined
+  if (found.view === undefined && !isAwaited) throw found.absence
   const answer = await context.views.run(reply.raw, (signal) => ask(place, asked, signal))
   const { json, etag } = answerText(answer, context.limits)
   reply.header('laterbase-lc', answer.lc)
@@ -119,22 +143,26 @@ function addressOf(request: FastifyRequest): string {
 
 /** @throws HttpProblem `view-building`, `view-behind`, `busy`, when it takes too long */
 async function ask(
-  { context, view }: Place,
+  { context, found, request }: Place,
   { query, timeoutMs }: Question,
   signal: AbortSignal
 ): Promise<ViewAnswer> {
   // One more than may be sent, so that an answer that is cut is never taken for the whole.
   const limit = query.limit ?? context.limits.viewRowsMax + 1
+  let { view } = found
   let answer: ViewAnswer | undefined
   try {
     await within(timeoutMs, signal, async (scope) => {
+      view ??= await viewOf(context, request, { min_lc: query.min_lc, signal: scope })
       answer = await view.query({ ...query, limit }, { signal: scope })
     })
   } catch (error) {
     if (!isLaterbaseError(error, 'LATERBASE_VIEW_BUILDING')) throw error
   }
   if (answer !== undefined) return answer
-  throw await lateness(view, query)
+  throw view === undefined
+    ? new HttpProblem('view-behind', NOT_IN_TIME)
+    : await lateness(view, query)
 }
 
 /** Why there was no answer in time. */
@@ -146,7 +174,7 @@ async function lateness(view: View, query: ViewQuery): Promise<HttpProblem> {
   }
   const facts = { lc, behind }
   if (query.min_lc !== undefined) {
-    return new HttpProblem('view-behind', 'What min_lc names did not come in time.', { facts })
+    return new HttpProblem('view-behind', NOT_IN_TIME, { facts })
   }
   return behind > 0
     ? new HttpProblem('view-building', 'It is catching up; update=false asks what is there.', {
@@ -154,3 +182,5 @@ async function lateness(view: View, query: ViewQuery): Promise<HttpProblem> {
       })
     : new HttpProblem('busy', 'The answer took too long; allow more time with timeout.')
 }
+
+const NOT_IN_TIME = 'What min_lc names did not come in time.'

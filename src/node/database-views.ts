@@ -27,7 +27,7 @@ import { DatabaseViewSource } from './view-source.ts'
 import type { ViewSourceInit } from './view-source.ts'
 import { ViewDefinitions } from './view-definitions.ts'
 import type { RefusedDefinition } from './view-definitions.ts'
-import type { View, ViewInfo, Views } from './views.ts'
+import type { View, ViewGetOptions, ViewInfo, Views } from './views.ts'
 
 /** What the views of a database need of it. */
 export interface ViewedDatabase {
@@ -159,9 +159,13 @@ export class DatabaseViews implements Views {
     })
   }
 
-  async get(name: string): Promise<View> {
-    const { engine, followed } = this.#init
+  async get(name: string, { min_lc: minLc, signal }: ViewGetOptions = {}): Promise<View> {
+    const { engine, followed, reached } = this.#init
     await this.#followed()
+    if (minLc !== undefined && !engine.has(name)) {
+      await reached(minLc, signal)
+      await this.#followed()
+    }
     // It may be one that is being tried.
     if (!engine.has(name)) await this.#last
     const refused = followed.refused().find((each) => each.name === name)

@@ -161,11 +161,19 @@ export interface View<Value = Json> {
 }
 
 /** The views of one database. */
+export interface ViewGetOptions extends ViewQueryOptions {
+  readonly min_lc?: string | undefined
+}
+
 export interface Views {
   /** Sorted by name. */
   list(): Promise<readonly ViewInfo[]>
-  /** @throws LATERBASE_VIEW_UNKNOWN; LATERBASE_VIEW_FAILED for a definition that makes no view here */
-  get(name: string): Promise<View>
+  /**
+   * @param options.min_lc a view that is not known waits until what this cursor covers is held: its definition may be
+   *   among that
+   * @throws LATERBASE_VIEW_UNKNOWN; LATERBASE_VIEW_FAILED for a definition that makes no view here
+   */
+  get(name: string, options?: ViewGetOptions): Promise<View>
   /**
    * Adds or replaces a view of functions on this node; the one before serves until this one is built. It is
    * there until the node closes: its program defines it again at each start, and finds it built.

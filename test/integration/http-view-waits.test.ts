@@ -115,6 +115,30 @@ test('a client reads its own writes on another node, by the cursor that a feed h
   assert.equal(database.digest(), b.database('depot').digest())
 })
 
+test('a view that was defined on another node is waited for where min_lc covers its definition', async () => {
+  const [a, b] = await startNetwork(2, { trust: 'members' })
+  if (a === undefined || b === undefined) throw new Error('two nodes')
+  const { database } = await a.createDatabase('depot')
+  await connect(a, b)
+  await untilEqual([a, b], 'depot')
+  await b.goOffline()
+  await database.views.put('stock', { key: 'data.zone', value: 'data.qty', reduce: '_sum' })
+  await using at = await createHttpServer(a, { port: 0 })
+  await using server = await createHttpServer(b, { port: 0 })
+  await post(`${at.url}/db/depot/e`, { data: { zone: 'A1', qty: 48 } })
+  const { last_version: version } = (await ask(`${at.url}/db/depot/e?lc=0`)).json()
+  const url = `${server.url}/depot/stock`
+  assert.equal((await ask(url)).json().code, 'view-unknown')
+  const behind = await ask(`${url}?min_lc=${version}&timeout=100`)
+  assert.deepEqual([behind.status, behind.json().code], [409, 'view-behind'])
+  const waiting = ask(`${url}?min_lc=${version}&timeout=50000`)
+  const other = ask(`${server.url}/depot/other?min_lc=${version}&timeout=50000`)
+  await b.goOnline()
+  await connect(a, b).catch(() => undefined)
+  assert.deepEqual((await waiting).json().rows, [{ key: null, value: 48 }])
+  assert.equal((await other).json().code, 'view-unknown')
+})
+
 test('update=false answers as the view is, lazy brings it up to date afterwards', async () => {
   await using served = await serveDepot()
   await served.database.views.define(STOCK)
