@@ -160,9 +160,7 @@ async function ask(
     if (!isLaterbaseError(error, 'LATERBASE_VIEW_BUILDING')) throw error
   }
   if (answer !== undefined) return answer
-  throw view === undefined
-    ? new HttpProblem('view-behind', NOT_IN_TIME)
-    : await lateness(view, query)
+  throw view === undefined ? unknownInTime() : await lateness(view, query)
 }
 
 /** Why there was no answer in time. */
@@ -174,7 +172,7 @@ async function lateness(view: View, query: ViewQuery): Promise<HttpProblem> {
   }
   const facts = { lc, behind }
   if (query.min_lc !== undefined) {
-    return new HttpProblem('view-behind', NOT_IN_TIME, { facts })
+    return new HttpProblem('view-behind', 'What min_lc names did not come in time.', { facts })
   }
   return behind > 0
     ? new HttpProblem('view-building', 'It is catching up; update=false asks what is there.', {
@@ -183,4 +181,6 @@ async function lateness(view: View, query: ViewQuery): Promise<HttpProblem> {
     : new HttpProblem('busy', 'The answer took too long; allow more time with timeout.')
 }
 
-const NOT_IN_TIME = 'What min_lc names did not come in time.'
+function unknownInTime(): HttpProblem {
+  return new HttpProblem('view-behind', 'No view of this name was known here in time.')
+}

@@ -160,18 +160,18 @@ export interface View<Value = Json> {
   refresh(options?: ViewQueryOptions): Promise<void>
 }
 
-/** The views of one database. */
 export interface ViewGetOptions extends ViewQueryOptions {
+  /** A view that is not known waits until what this cursor covers is held: its definition may be among that. */
   readonly min_lc?: string | undefined
 }
 
+/** The views of one database. */
 export interface Views {
   /** Sorted by name. */
   list(): Promise<readonly ViewInfo[]>
   /**
-   * @param options.min_lc a view that is not known waits until what this cursor covers is held: its definition may be
-   *   among that
-   * @throws LATERBASE_VIEW_UNKNOWN; LATERBASE_VIEW_FAILED for a definition that makes no view here
+   * @throws LATERBASE_VIEW_UNKNOWN; LATERBASE_VIEW_FAILED for a definition that makes no view here; for `min_lc`
+   *   LATERBASE_CURSOR_INVALID, LATERBASE_CURSOR_FOREIGN
    */
   get(name: string, options?: ViewGetOptions): Promise<View>
   /**

@@ -9,7 +9,7 @@ import { packedCount, packedKey } from './event-record.ts'
 import type { PackedRecords, ReadRecord } from './event-record.ts'
 import { SCAN_ALONE_RECORDS, SCAN_CHUNK } from './limits.ts'
 import type { Level } from './open-level.ts'
-import { behindKey, readChunks } from './read-chunk.ts'
+import { behindKey, endOf, readChunks } from './read-chunk.ts'
 import type { ScanThread, ScanThreads } from './scan-thread.ts'
 
 /** Records as LevelDB gave them, or as a thread did. */
@@ -76,7 +76,7 @@ async function* readHere(scan: LongScan, progress: Progress): AsyncGenerator<Rec
 async function* readThere(scan: LongScan, progress: Progress): AsyncGenerator<RecordChunk> {
   const { thread, gte } = progress
   if (thread === undefined) return
-  thread.begin({ gte, lt: scan.lt })
+  thread.begin({ gte, lt: scan.lt, end: endOf(scan.lt) })
   for (let packed = await thread.next(); packed !== undefined; packed = await thread.next()) {
     const count = packedCount(packed)
     for (let from = 0; from < count; from += scan.chunk) {

@@ -27,7 +27,12 @@ export function openLevel(location: string, create: boolean): Promise<Level> {
 /** As `openLevel`, for one that threads of this process open beside whoever opened it first. */
 export async function openSharedLevel(location: string, create: boolean): Promise<Level> {
   // ClassicLevel would give the handle that is open, be it broken.
-  if (shared.has(location)) throw lockedError(location)
+  if (shared.has(location)) {
+    throw new LaterbaseError(
+      'LATERBASE_STORE_LOCKED',
+      `${location} is open in this process already`
+    )
+  }
   shared.add(location)
   try {
     const db = await open({ location, create, multithreading: true })
@@ -134,7 +139,10 @@ function openError(location: string, error: unknown): LaterbaseError {
   const cause = error instanceof Error ? (error.cause ?? error) : error
   const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : ''
   const text = cause instanceof Error ? cause.message : String(cause)
-  if (code === 'LEVEL_LOCKED') return lockedError(location, cause)
+  if (code === 'LEVEL_LOCKED') {
+    const message = `${location} is in use by another process: stop it, or use another directory`
+    return new LaterbaseError('LATERBASE_STORE_LOCKED', message, { cause })
+  }
   if (text.includes('does not exist')) {
     const message = `${location} is gone or has lost its CURRENT file; nothing was changed`
     return new LaterbaseError('LATERBASE_STORE_LOST', message, { cause })
@@ -145,11 +153,6 @@ function openError(location: string, error: unknown): LaterbaseError {
     return new LaterbaseError('LATERBASE_STORE_CORRUPT', `${location}: ${text}`, { cause })
   }
   return new LaterbaseError('LATERBASE_STORE_FAILED', `${location}: ${text}`, { cause })
-}
-
-function lockedError(location: string, cause?: unknown): LaterbaseError {
-  const message = `${location} is in use by another process: stop it, or use another directory`
-  return new LaterbaseError('LATERBASE_STORE_LOCKED', message, { cause })
 }
 
 /** Whether LevelDB could not make sense of its files, rather than reach them. */

@@ -25,9 +25,10 @@ export type Entry = [key: Buffer, value: Buffer]
 /**
  * The first records of a range: so many at the most, fewer only where there are no more.
  *
- * @throws what LevelDB could not read up to there; or where the range begins or the store ends, which it looks at too
+ * @throws what LevelDB could not read up to there; or behind the range, or where the store begins: it looks there too
  */
 export async function readFirst(db: Level, range: RangeRead, count: number): Promise<Entry[]> {
+  if (count <= 0) return []
   return reading(db, range, async (iterator) => {
     const records: Entry[] = []
     while (records.length < count) {
@@ -99,10 +100,23 @@ async function reading<T>(
   }
 }
 
-/** What lies between is not read: backwards the first record of the range may be, and more where that is damaged. */
-async function toItsEnd(iterator: RangeIterator, { gte, lt, reverse }: RangeRead): Promise<void> {
-  iterator.seek(reverse ? gte : lt)
+/**
+ * What lies between is not read. Where it goes to is chosen so that it meets few old versions of a key and few deleted
+ * ones: it would go through all of them, and the last key of a store has been written at every commit.
+ */
+async function toItsEnd(iterator: RangeIterator, { lt, reverse }: RangeRead): Promise<void> {
+  iterator.seek(reverse ? BEFORE_ALL : endOf(lt))
   while ((await iterator.nextv(SCAN_CHUNK)).length > 0);
+}
+
+/** A key below an exclusive bound that nothing of what is below it is above, or nearly nothing: what is behind is met first. */
+export function endOf(lt: Buffer): Buffer {
+  const last = lt.findLastIndex((byte) => byte > 0)
+  if (last === -1) return lt
+  const end = Buffer.alloc(last + 1 + END_BYTES, 0xff)
+  lt.copy(end, 0, 0, last + 1)
+  end[last] = (lt[last] ?? 0) - 1
+  return end
 }
 
 function behind(range: RangeRead, [key]: Entry): RangeRead {
@@ -115,3 +129,6 @@ export function behindKey(key: Buffer): Buffer {
 }
 
 const LEAST = Buffer.alloc(1)
+const BEFORE_ALL = Buffer.alloc(0)
+/** Keys that go on with more bytes of 255 behind a bound are met once more. */
+const END_BYTES = 64

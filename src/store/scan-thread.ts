@@ -26,6 +26,8 @@ export interface ScanRange {
   readonly gte: Uint8Array
   /** Exclusive. */
   readonly lt: Uint8Array
+  /** Where the iterator of a chunk is taken to, see `read-chunk.ts`. */
+  readonly end: Uint8Array
 }
 
 export type ScanCall =
@@ -72,14 +74,13 @@ export class ScanThreads {
 }
 
 let isTaken = false
-/** One did not even start, as where a program was packed into one file, without that of the thread. */
+/** As where a program was packed into one file, without that of the thread; or where Node.js may start none. */
 let isMissing = false
 
 function startThread(location: string): ScanThread | undefined {
   try {
     return new ScanThread(location)
   } catch {
-    // Node.js can be told to allow none.
     isMissing = true
     return undefined
   }
@@ -92,6 +93,7 @@ export class ScanThread {
   readonly #packs: PackedRecords[] = []
   #state: 'starting' | 'open' | 'ended' | 'gone' = 'starting'
   #wake: () => void = () => undefined
+  #isClosing = false
 
   constructor(location: string) {
     const order: ScanOrder = { location, records: SCAN_CHUNK, bytes: SCAN_BYTES }
@@ -114,8 +116,8 @@ export class ScanThread {
       this.#wake()
     })
     // What it could not read is read by whoever started it, who hears of it then.
-    this.#worker.on('error', () => {
-      if (this.#state === 'starting') isMissing = true
+    this.#worker.on('error', (error) => {
+      if ('code' in error && error.code === 'ERR_MODULE_NOT_FOUND') isMissing = true
     })
     // A scan that nobody goes on with does not keep a process that has nothing else to do.
     this.#worker.unref()
@@ -143,7 +145,7 @@ export class ScanThread {
         this.#wake = resolve
       })
     }
-    this.#worker.unref()
+    if (!this.#isClosing) this.#worker.unref()
     const packed = this.#packs.shift()
     if (packed !== undefined) this.#call({ type: 'more' })
     return packed
@@ -156,6 +158,7 @@ export class ScanThread {
 
   /** Resolves when it has no handle any more. */
   close(): Promise<void> {
+    this.#isClosing = true
     this.end()
     this.#worker.ref()
     return this.gone

@@ -35,7 +35,7 @@ try {
   await db.open()
   say({ type: 'open' })
   const begun = await nextCall()
-  if (begun.type === 'begin') await scan(Buffer.from(begun.gte), Buffer.from(begun.lt))
+  if (begun.type === 'begin') await scan(begun)
 } finally {
   await db.close()
   port.close()
@@ -44,19 +44,19 @@ try {
 /**
  * As many messages as are asked for, until there are no more records, or none is wanted.
  *
- * @param {Buffer} gte
- * @param {Buffer} lt
+ * @param {import('./scan-thread.ts').ScanRange} range
  */
-async function scan(gte, lt) {
-  let from = gte
+async function scan(range) {
+  const [lt, end] = [Buffer.from(range.lt), Buffer.from(range.end)]
+  let gte = Buffer.from(range.gte)
   while ((await nextCall()).type === 'more') {
-    const entries = await read(from, lt)
+    const entries = await read({ gte, lt, end })
     const last = entries.at(-1)
     if (last === undefined) {
       say({ type: 'end' })
       return
     }
-    from = Buffer.concat([last[0], Buffer.alloc(1)])
+    gte = Buffer.concat([last[0], Buffer.alloc(1)])
     const packed = pack(entries)
     say({ type: 'records', packed }, [packed.bytes.buffer, packed.ends.buffer])
   }
@@ -65,16 +65,15 @@ async function scan(gte, lt) {
 /**
  * Taken to its end as in `read-chunk.ts`: only there an iterator says what it has passed over.
  *
- * @param {Buffer} gte
- * @param {Buffer} lt
+ * @param {{ gte: Buffer, lt: Buffer, end: Buffer }} range
  */
-async function read(gte, lt) {
+async function read({ gte, lt, end }) {
   const iterator = db.iterator({ gte, lt, highWaterMarkBytes: bytes })
   try {
     const entries = await iterator.nextv(records)
     if (entries.length > 0) {
-      iterator.seek(lt)
-      await iterator.nextv(1)
+      iterator.seek(end)
+      while ((await iterator.nextv(records)).length > 0);
     }
     return entries
   } finally {

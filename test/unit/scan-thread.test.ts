@@ -6,7 +6,7 @@ import { beforeEach, expect, test, vi } from 'vitest'
 
 import type { ScanThreads } from '../../src/store/scan-thread.ts'
 
-let started: EventEmitter[]
+let started: Still[]
 let refuses: boolean
 
 /** A thread that does nothing by itself. */
@@ -17,8 +17,14 @@ class Still extends EventEmitter {
     if (refuses) throw new Error('no threads here')
   }
 
+  isKept = true
+
+  ref(): void {
+    this.isKept = true
+  }
+
   unref(): void {
-    // It keeps nobody.
+    this.isKept = false
   }
 
   postMessage(): void {
@@ -34,7 +40,8 @@ beforeEach(() => {
 test('a process that cannot start one is not made to try again', async () => {
   const first = await threads()
   const thread = first.start()
-  started[0]?.emit('error', new Error('Cannot find module'))
+  const missing = new Error('Cannot find module')
+  started[0]?.emit('error', Object.assign(missing, { code: 'ERR_MODULE_NOT_FOUND' }))
   started[0]?.emit('exit', 1)
   expect([thread?.isOpen, thread?.isGone]).toEqual([false, true])
   await thread?.gone
@@ -50,14 +57,31 @@ test('a process that may not start one reads without', async () => {
   await first.close()
 })
 
-test('one that fails later may be followed by another', async () => {
+test.each([true, false])('one that fails may be followed by another, open %s', async (isOpen) => {
   const first = await threads()
   const thread = first.start()
-  started[0]?.emit('message', { type: 'open' })
+  if (isOpen) started[0]?.emit('message', { type: 'open' })
   started[0]?.emit('error', new Error('out of memory'))
   started[0]?.emit('exit', 1)
   await thread?.gone
   expect(first.start()).toBeDefined()
+})
+
+test('a process waits for a thread that ends, whoever has waited for its records', async () => {
+  const first = await threads()
+  const thread = first.start()
+  const [still] = started
+  still?.emit('message', { type: 'open' })
+  const next = thread?.next()
+  const closing = first.close()
+  still?.emit('message', {
+    type: 'records',
+    packed: { bytes: new Uint8Array(0), ends: new Uint32Array(0) }
+  })
+  await next
+  expect(still?.isKept).toBe(true)
+  still?.emit('exit', 0)
+  await closing
 })
 
 test('a store that is closed starts none', async () => {
