@@ -1,6 +1,6 @@
 /** One simulated box: the production node on a simulated clock, disk and network. */
 
-import { equalBytes } from '../../../src/core/bytes.ts'
+import { equalBytes, toHex } from '../../../src/core/bytes.ts'
 import type { Signer } from '../../../src/core/clock.ts'
 import { LaterbaseNode } from '../../../src/node/node.ts'
 import type { NodeDatabase } from '../../../src/node/database.ts'
@@ -261,6 +261,8 @@ class StampWitness implements DiskWitness {
   #asked = 0n
   /** The highest stamp on its disk that it believed. */
   #seen = 0n
+  /** What this process made and asked to write, by hash: two boxes with one disk may make the very same commit. */
+  readonly #made = new Set<string>()
   /** Logs of its own on which it has met what another box wrote. */
   readonly #closed = new Set<LogId>()
 
@@ -274,6 +276,7 @@ class StampWitness implements DiskWitness {
   /** A new process. */
   begin(): void {
     this.#asked = 0n
+    this.#made.clear()
   }
 
   /** A new disk. */
@@ -281,6 +284,7 @@ class StampWitness implements DiskWitness {
     this.#own = 0n
     this.#asked = 0n
     this.#seen = 0n
+    this.#made.clear()
     this.#closed.clear()
   }
 
@@ -297,6 +301,7 @@ class StampWitness implements DiskWitness {
           this.#network.ledger.violate('one-place-one-commit', detail)
         }
         this.#asked = recorded
+        this.#made.add(toHex(commit.hash))
         return true
       }
       const isBelieved = Number(recorded >> 16n) <= nowMs + BELIEVED_AHEAD_MS
@@ -313,7 +318,8 @@ class StampWitness implements DiskWitness {
       const isNew = isOwn && !isKnown
       // What had failed and is found is of this box's own hand, though a copy of its disk has it too.
       const isOfOurs = equalBytes(origin.genesis.publicKey, this.#publicKey)
-      if (isKnown && isOfOurs && isFound !== true) this.#closed.add(origin.id)
+      const isMade = this.#made.delete(toHex(commit.hash))
+      if (isKnown && isOfOurs && !isMade && isFound !== true) this.#closed.add(origin.id)
       if (isNew && recorded > this.#own) this.#own = recorded
       if (believed[index] === true && recorded > this.#seen) this.#seen = recorded
       return this.#network.ledger.meet(database, commit, isOwn)
