@@ -233,21 +233,16 @@ export class Healer {
     const options = signatures ? { verifier, signal } : { signal }
     let rebuild: string | undefined
     watch.done = 0
-    try {
-      for await (const step of database.store.check(options)) {
-        if (step.type === 'progress') {
-          watch.done = step.done
-          watch.total = step.total
-          await passed(this.#init.clock, CHECK_REST_MS)
-          continue
-        }
-        this.#found(database.name, step.detail)
-        if (step.type === 'rebuild') rebuild ??= step.detail
-        else await this.#healOrKeep(database, step.stretch)
+    for await (const step of database.store.check(options)) {
+      if (step.type === 'progress') {
+        watch.done = step.done
+        watch.total = step.total
+        await passed(this.#init.clock, CHECK_REST_MS)
+        continue
       }
-    } catch (error) {
-      // What is to be made anew may be such that it cannot be gone through.
-      if (rebuild === undefined || !isLaterbaseError(error, 'LATERBASE_STORE_CORRUPT')) throw error
+      this.#found(database.name, step.detail)
+      if (step.type === 'rebuild') rebuild ??= step.detail
+      else await this.#healOrKeep(database, step.stretch)
     }
     return rebuild
   }

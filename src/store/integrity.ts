@@ -32,6 +32,7 @@ import {
   keyOfRecord
 } from './key-layout.ts'
 import { CHECK_BYTES_MAX, SCAN_BYTES, SCAN_CHUNK } from './limits.ts'
+import { isLevelDamage } from './open-level.ts'
 import type { Level } from './open-level.ts'
 import { KIND, recordName } from './record-name.ts'
 import { findStretches, stretchOf, walkLog } from './stretches.ts'
@@ -55,9 +56,19 @@ interface Tally {
 }
 
 export async function* checkStore(init: CheckInit): AsyncGenerator<CheckStep> {
-  const { store, signal } = init
   const table = await firstTableFault(init.location, Infinity)
   if (table !== undefined) yield { type: 'rebuild', detail: table }
+  try {
+    yield* checkRecords(init)
+  } catch (error) {
+    // What has to be made anew may be such that it cannot be gone through.
+    const isDamaged = isLevelDamage(error) || isLaterbaseError(error, 'LATERBASE_STORE_CORRUPT')
+    if (table === undefined || !isDamaged) throw error
+  }
+}
+
+async function* checkRecords(init: CheckInit): AsyncGenerator<CheckStep> {
+  const { store, signal } = init
   const total = store.arrival()
   const tally: Tally = { commits: 0, firsts: 0, others: 0, stretches: 0 }
   for (const log of store.logs()) {

@@ -12,7 +12,7 @@ import type { EventStore, StoredCommit } from '../../src/store/event-store.ts'
 import { openDerivedStore } from '../../src/store/level-derived-store.ts'
 import { damageBlock } from '../fixtures/raw-level.ts'
 import { OWNER, fact, key, plan, write } from './event-store-suite.ts'
-import { readUntilError, scanAll, shownEvent } from './store-dump.ts'
+import { collect, readUntilError, scanAll, shownEvent } from './store-dump.ts'
 import { createFolder, openAt } from './stores.ts'
 
 const CORRUPT = { code: 'LATERBASE_STORE_CORRUPT' }
@@ -87,6 +87,25 @@ describe('events', () => {
     expect(whole).toBeGreaterThan(5)
   })
 })
+
+test.each([0.25, 0.6, 0.9])(
+  'a check says that the store has to be made anew, and ends: %d of the way',
+  async (share) => {
+    let store = await openAt(location, OWNER)
+    const facts = Array.from({ length: COUNT }, (_, at) => fact(at + 1))
+    await write(
+      store,
+      facts.map((each) => plan(0, [each]))
+    )
+    await store.close()
+    await damageBlock(location, share)
+    store = await openAt(location, OWNER, false)
+    const [first] = (await collect(store.check({}))).filter(({ type }) => type !== 'progress')
+    const detail = expect.stringContaining('is damaged') as string
+    expect(first).toMatchObject({ type: 'rebuild', detail })
+    await store.close()
+  }
+)
 
 test('commits behind it are not given as those that follow', async () => {
   let store = await openAt(location, OWNER)

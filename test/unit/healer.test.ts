@@ -79,25 +79,6 @@ test('a store that there is no room to make anew is named, and is left open', as
   )
 })
 
-test('a store that cannot be gone through is made anew where that is known to be needed, and only there', async () => {
-  const bench = new Bench(['a'])
-  let made = 0
-  bench.rebuild = async () => {
-    made += 1
-  }
-  const cannotRead = new LaterbaseError('LATERBASE_STORE_CORRUPT', 'LevelDB cannot read a file')
-  bench.cutOff = cannotRead
-  await expect(bench.healer.verify(bench.database('a'))).rejects.toThrow(cannotRead)
-  expect(made).toBe(0)
-  bench.steps = [{ type: 'rebuild', detail: 'table 000005.ldb is damaged' }]
-  await bench.healer.verify(bench.database('a'))
-  expect([made, bench.healer.warnings()]).toEqual([1, []])
-  // A disk that fails is no reason, and neither is the end of the node.
-  bench.cutOff = new Error('EIO: i/o error, read')
-  await expect(bench.healer.verify(bench.database('a'))).rejects.toThrow('EIO')
-  expect(made).toBe(1)
-})
-
 test('what nobody can give is asked for less and less often, and at once when others are connected', async () => {
   const bench = new Bench(['a'])
   await bench.transport.start({ peerConnected: () => undefined } as unknown as TransportHandlers)
@@ -191,8 +172,6 @@ class Bench {
   readonly healer: Healer
   looks = 0
   steps: readonly CheckStep[] = []
-  /** What a check ends with after its steps. */
-  cutOff: Error | undefined
   /** Commits that were healed together. */
   readonly healed: (readonly Commit[])[] = []
   rebuild: () => Promise<void> = () => Promise.resolve()
@@ -251,6 +230,5 @@ class Bench {
     const failure = this.#failures.get(name)
     if (failure !== undefined) throw failure
     yield* this.steps
-    if (this.cutOff !== undefined) throw this.cutOff
   }
 }
