@@ -6,7 +6,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 
 import { isLaterbaseError } from '../errors.ts'
-import type { LaterbaseError } from '../errors.ts'
 import type { View, ViewAnswer, ViewGetOptions, ViewQuery } from '../node/views.ts'
 import type { HttpContext } from './context.ts'
 import { within } from './deadline.ts'
@@ -69,13 +68,11 @@ async function readView(
   request: FastifyRequest,
   reply: FastifyReply
 ): Promise<FastifyReply> {
-  const found = await findView(context, request)
-  const place = { context, found, request, reply }
+  const place = { context, request, reply }
   if (request.method !== 'POST') {
     const asked = viewRequest(request, undefined, context.limits)
     if (asked.feed !== 'eventsource') return answerView(place, asked)
-    if (found.view === undefined) throw found.absence
-    return streamView({ ...asked, context, view: found.view, request, reply })
+    return streamView({ ...asked, ...place, view: await viewOf(context, request) })
   }
   if (bodyType(request) !== JSON_TYPE) throw unsupported([JSON_TYPE])
   return context.bodies.withText(request.raw, (body) => {
@@ -85,19 +82,6 @@ async function readView(
       facts: { parameter: 'feed' }
     })
   })
-}
-
-/** A view; or that there is none, as far as is known now. */
-type Found =
-  { readonly view: View } | { readonly view: undefined; readonly absence: LaterbaseError }
-
-async function findView(context: HttpContext, request: FastifyRequest): Promise<Found> {
-  try {
-    return { view: await viewOf(context, request) }
-  } catch (error) {
-    if (!isLaterbaseError(error, 'LATERBASE_VIEW_UNKNOWN')) throw error
-    return { view: undefined, absence: error }
-  }
 }
 
 function viewOf(
@@ -111,7 +95,6 @@ function viewOf(
 
 interface Place {
   readonly context: HttpContext
-  readonly found: Found
   readonly request: FastifyRequest
   readonly reply: FastifyReply
 }
@@ -119,10 +102,7 @@ interface Place {
 type Question = Extract<ViewRequest, { readonly feed: 'normal' }>
 
 async function answerView(place: Place, asked: Question): Promise<FastifyReply> {
-  const { context, found, request, reply } = place
-  // Its definition may be among what is waited for.
-  const isAwaited = asked.query.min_lc !== undefined
-  if (found.view === undefined && !isAwaited) throw found.absence
+  const { context, request, reply } = place
   const answer = await context.views.run(reply.raw, (signal) => ask(place, asked, signal))
   const { json, etag } = answerText(answer, context.limits)
   reply.header('laterbase-lc', answer.lc)
@@ -143,28 +123,32 @@ function addressOf(request: FastifyRequest): string {
 
 /** @throws HttpProblem `view-building`, `view-behind`, `busy`, when it takes too long */
 async function ask(
-  { context, found, request }: Place,
+  { context, request }: Place,
   { query, timeoutMs }: Question,
   signal: AbortSignal
 ): Promise<ViewAnswer> {
   // One more than may be sent, so that an answer that is cut is never taken for the whole.
   const limit = query.limit ?? context.limits.viewRowsMax + 1
-  let { view } = found
+  let view: View | undefined
   let answer: ViewAnswer | undefined
   try {
     await within(timeoutMs, signal, async (scope) => {
-      view ??= await viewOf(context, request, { min_lc: query.min_lc, signal: scope })
+      view = await viewOf(context, request, { min_lc: query.min_lc, signal: scope })
       answer = await view.query({ ...query, limit }, { signal: scope })
     })
   } catch (error) {
     if (!isLaterbaseError(error, 'LATERBASE_VIEW_BUILDING')) throw error
   }
   if (answer !== undefined) return answer
-  throw view === undefined ? unknownInTime() : await lateness(view, query)
+  throw await lateness(view, query)
 }
 
 /** Why there was no answer in time. */
-async function lateness(view: View, query: ViewQuery): Promise<HttpProblem> {
+async function lateness(view: View | undefined, query: ViewQuery): Promise<HttpProblem> {
+  if (view === undefined) {
+    const detail = 'No view of this name was known here in time; allow more with timeout.'
+    return new HttpProblem(query.min_lc === undefined ? 'view-building' : 'view-behind', detail)
+  }
   const { lc, progress, behind } = await view.info()
   if (lc === undefined) {
     const facts = progress === undefined ? {} : { progress }
@@ -179,8 +163,4 @@ async function lateness(view: View, query: ViewQuery): Promise<HttpProblem> {
         facts
       })
     : new HttpProblem('busy', 'The answer took too long; allow more time with timeout.')
-}
-
-function unknownInTime(): HttpProblem {
-  return new HttpProblem('view-behind', 'No view of this name was known here in time.')
 }
