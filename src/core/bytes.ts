@@ -30,6 +30,13 @@ export function wordAt(bytes: Uint8Array, at: number): number {
   )
 }
 
+/** The least bytes above these. The caller owns them. */
+export function after(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const next = new Uint8Array(bytes.length + 1)
+  next.set(bytes)
+  return next
+}
+
 /** The least bytes above all that begin with these, of which one is below ff. The caller owns them. */
 export function afterPrefix(prefix: Uint8Array): Uint8Array {
   let length = prefix.length

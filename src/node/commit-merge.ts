@@ -8,6 +8,7 @@
 import { compareBytes } from '../core/bytes.ts'
 import { present } from '../core/assert.ts'
 import { createHeap } from '../core/heap.ts'
+import { lastSeqOf } from '../store/event-store.ts'
 import type { EventStore, StoredCommit, StoredLog } from '../store/event-store.ts'
 import { READ_AHEAD_MAX, READ_AHEAD_MIN } from './limits.ts'
 import { passedOf } from './position.ts'
@@ -66,7 +67,7 @@ class LogSource {
     const commit = present(this.head, 'taken from a source with a head')
     const from = Math.max(0, this.#afterSeq + 1 - commit.firstSeq)
     this.#at += 1
-    this.#afterSeq = commit.firstSeq + commit.keys.length - 1
+    this.#afterSeq = lastSeqOf(commit)
     return { log: this.log, commit, from }
   }
 

@@ -15,6 +15,7 @@ import { fromWireHeads, headsByLog, toWireHeads } from '../core/version.ts'
 import type { Head, Version } from '../core/version.ts'
 import { LaterbaseError } from '../errors.ts'
 import type { RequestOptions } from '../p2p/transport.ts'
+import { lastSeqOf } from '../store/event-store.ts'
 import { KnownLogs, checkAgainst } from '../store/known-logs.ts'
 import type { HeldCommit, Placement } from '../store/known-logs.ts'
 import { withPace } from './deadline.ts'
@@ -235,7 +236,7 @@ function reach(fetch: Fetch, held: readonly HeldCommit[]): boolean {
   let isNew = false
   for (const { log, commit } of held) {
     const { id } = log.tip.origin
-    const seq = commit.firstSeq + commit.keys.length - 1
+    const seq = lastSeqOf(commit)
     if (!fetch.located.has(id) || seq <= (fetch.reached.get(log.number)?.seq ?? 0)) continue
     fetch.reached.set(log.number, { log: id, seq, hash: commit.hash })
     isNew = true

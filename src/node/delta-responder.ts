@@ -23,6 +23,7 @@ import { commitHash } from '../core/commit.ts'
 import { PAGE_BYTES } from '../core/limits.ts'
 import { fromWireHeads, toWireHeads } from '../core/version.ts'
 import { LaterbaseError } from '../errors.ts'
+import { lastSeqOf } from '../store/event-store.ts'
 import type { StoredEvent } from '../store/event-store.ts'
 import { mergedCommits } from './commit-merge.ts'
 import type { MergedCommit } from './commit-merge.ts'
@@ -249,7 +250,7 @@ async function makePage(
     const { commit, log } = each
     const known = logs.get(log.number) ?? { index: logs.size, entry: pageLog(each) }
     logs.set(log.number, known)
-    after.set(log.number, commit.firstSeq + commit.keys.length - 1)
+    after.set(log.number, lastSeqOf(commit))
     return {
       logIndex: known.index,
       count: commit.keys.length,

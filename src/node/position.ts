@@ -9,6 +9,7 @@ import { present } from '../core/assert.ts'
 import type { LogId } from '../core/commit.ts'
 import { TAG_BYTES, headsByLog } from '../core/version.ts'
 import type { Head, Place, Version } from '../core/version.ts'
+import { lastSeqOf } from '../store/event-store.ts'
 import type { EventStore, StoredLog } from '../store/event-store.ts'
 import { findCommit, ownCommitAt } from '../store/known-logs.ts'
 import { HEAD_LOOKUPS_MAX } from './limits.ts'
@@ -97,7 +98,7 @@ export async function locatorOf(store: EventStore, id: LogId): Promise<Head[]> {
     for (let back = 0, seq = log.tip.seq; seq > begin; back = Math.max(1, back * 2)) {
       const commit = await ownCommitAt(store, log, seq)
       if (commit === undefined) break
-      heads.push({ log: id, seq: commit.firstSeq + commit.keys.length - 1, hash: commit.hash })
+      heads.push({ log: id, seq: lastSeqOf(commit), hash: commit.hash })
       seq = commit.firstSeq - 1 - back
     }
   }

@@ -217,6 +217,11 @@ export interface StoredCommit {
   readonly keys: readonly EventKey[]
 }
 
+/** The sequence number of its last event. */
+export function lastSeqOf({ firstSeq, keys }: Pick<StoredCommit, 'firstSeq' | 'keys'>): number {
+  return firstSeq + keys.length - 1
+}
+
 /** The events of a commit from `from` to before `to`, as indexes into its keys. */
 export interface CommitSlice {
   readonly commit: StoredCommit

@@ -15,6 +15,7 @@ import { checkPage, follows } from '../core/log.ts'
 import type { FindTip, LogPage, LogTip } from '../core/log.ts'
 import { isRejected } from '../../protocols/rejected.ts'
 import type { Rejected } from '../../protocols/rejected.ts'
+import { lastSeqOf } from './event-store.ts'
 import type { EventStore, ForkPoint, StoredCommit, StoredLog } from './event-store.ts'
 import { hashText } from './key-layout.ts'
 import { LogTable } from './merge-batch.ts'
@@ -205,7 +206,7 @@ export async function findCommit(
     if (log.tip.seq === at.seq && !equalBytes(log.tip.hash, at.hash)) continue
     const commit = await ownCommitAt(store, log, at.seq)
     if (commit === undefined || !equalBytes(commit.hash, at.hash)) continue
-    if (commit.firstSeq + commit.keys.length - 1 === at.seq) return { log, commit }
+    if (lastSeqOf(commit) === at.seq) return { log, commit }
   }
   return undefined
 }

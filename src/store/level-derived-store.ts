@@ -52,10 +52,7 @@ class LevelDerivedReader implements DerivedReader {
   }
 
   async *chunks(range: Omit<DerivedRange, 'limit'>): AsyncGenerator<readonly DerivedRecord[]> {
-    const chunks = readChunks(this.db, this.#rangeOf(range), {
-      first: SCAN_CHUNK,
-      most: SCAN_CHUNK
-    })
+    const chunks = readChunks(this.db, this.#rangeOf(range), SCAN_CHUNK)
     try {
       for (;;) {
         const { done, value } = await named(() => chunks.next())

@@ -10,6 +10,7 @@ import { LaterbaseError } from '../errors.ts'
 import { refuse, unseal } from './checksum.ts'
 import { packedKey, readEventRecords, readPackedRecords } from './event-record.ts'
 import type { ReadRecord } from './event-record.ts'
+import { lastSeqOf } from './event-store.ts'
 import type {
   CommitSlice,
   KeyRange,
@@ -99,11 +100,8 @@ export class LevelReader {
       }
       return
     }
-    const limits = { first: chunk, most: SCAN_CHUNK }
-    for await (const records of readChunks(this.#db, { gte, lt, reverse }, limits)) {
-      for (let at = 0; at < records.length; at += chunk) {
-        yield this.#readIntact(records.slice(at, at + chunk))
-      }
+    for await (const records of readChunks(this.#db, { gte, lt, reverse }, chunk)) {
+      yield this.#readIntact(records)
     }
   }
 
@@ -113,11 +111,10 @@ export class LevelReader {
     const quick = (await this.#db.iterator(options).all()).map(commitOf)
     // Whoever goes on from a commit's end, as nearly everybody does, sees that none is left out.
     if (areDense(quick, afterSeq)) return quick
-    const isAll = quick.length < countMax
-    const checked = isAll
-      ? undefined
-      : await readFirst(this.#db, { gte, lt, reverse: false }, countMax)
-    const commits = checked?.map(commitOf) ?? quick
+    // Fewer than were asked for are all: that they are had to be told.
+    const isChecked = quick.length < countMax
+    const range = { gte, lt, reverse: false }
+    const commits = isChecked ? quick : (await readFirst(this.#db, range, countMax)).map(commitOf)
     const cut = await this.#commitAtOrBefore(log, afterSeq)
     const isCut = cut !== undefined && lastSeqOf(cut) > afterSeq
     return isCut ? [cut, ...commits].slice(0, countMax) : commits
@@ -159,10 +156,7 @@ export class LevelReader {
   async *conflicts(): AsyncGenerator<EventKey> {
     const [gte, lt] = [Buffer.from([KIND.conflict]), Buffer.from([KIND.conflict + 1])]
     const lists = { gte, lt, reverse: false }
-    for await (const records of readChunks(this.#db, lists, {
-      first: SCAN_CHUNK,
-      most: SCAN_CHUNK
-    })) {
+    for await (const records of readChunks(this.#db, lists, SCAN_CHUNK)) {
       for (const [key] of records) yield keyOfRecord(key)
     }
   }
@@ -350,10 +344,6 @@ function areDense(commits: readonly StoredCommit[], afterSeq: number): boolean {
     last = lastSeqOf(commit)
   }
   return commits.length > 0
-}
-
-function lastSeqOf({ firstSeq, keys }: StoredCommit): number {
-  return firstSeq + keys.length - 1
 }
 
 function missingRecord(recordKey: Buffer): never {

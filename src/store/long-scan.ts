@@ -5,11 +5,12 @@
  * What comes while it is under way may be in it, in part or not at all: a thread sees another state.
  */
 
+import { present } from '../core/assert.ts'
 import { packedCount, packedKey } from './event-record.ts'
 import type { PackedRecords, ReadRecord } from './event-record.ts'
-import { SCAN_ALONE_RECORDS, SCAN_CHUNK } from './limits.ts'
+import { SCAN_ALONE_RECORDS } from './limits.ts'
 import type { Level } from './open-level.ts'
-import { behindKey, endOf, readChunks } from './read-chunk.ts'
+import { endOf, keyBehind, readChunks } from './read-chunk.ts'
 import type { ScanThread, ScanThreads } from './scan-thread.ts'
 
 /** Records as LevelDB gave them, or as a thread did. */
@@ -58,13 +59,10 @@ async function* readHere(scan: LongScan, progress: Progress): AsyncGenerator<Rec
   const { db, threads, lt, chunk } = scan
   const range = { gte: progress.gte, lt, reverse: false }
   let count = 0
-  for await (const read of readChunks(db, range, { first: chunk, most: SCAN_CHUNK })) {
-    for (let at = 0; at < read.length; at += chunk) {
-      const records = read.slice(at, at + chunk)
-      yield { records }
-      progress.gte = behindKey(records.at(-1)?.[0] ?? progress.gte)
-    }
-    count += read.length
+  for await (const records of readChunks(db, range, chunk)) {
+    yield { records }
+    progress.gte = keyBehind(present(records.at(-1), 'no chunk is empty')[0])
+    count += records.length
     if (progress.thread?.isGone === true) progress.thread = undefined
     if (count >= SCAN_ALONE_RECORDS) progress.thread ??= threads.start()
     if (progress.thread?.isOpen === true) return
@@ -82,7 +80,7 @@ async function* readThere(scan: LongScan, progress: Progress): AsyncGenerator<Re
     for (let from = 0; from < count; from += scan.chunk) {
       const to = Math.min(from + scan.chunk, count)
       yield { packed, from, to }
-      progress.gte = behindKey(packedKey(packed, to - 1))
+      progress.gte = keyBehind(packedKey(packed, to - 1))
     }
   }
   progress.isOver = !thread.isGone

@@ -11,7 +11,7 @@ import type { Commit, LogId, LogOrigin } from '../core/commit.ts'
 import type { EventKey } from '../core/event-key.ts'
 import { regionBytes } from '../../protocols/event/codec.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
-import { HASH_HEAD_BYTES } from './event-store.ts'
+import { HASH_HEAD_BYTES, lastSeqOf } from './event-store.ts'
 import type {
   CheckStep,
   CommitSlice,
@@ -168,7 +168,7 @@ class MemoryStore implements EventStore {
   async commits(log: StoredLog, afterSeq: number, countMax: number): Promise<StoredCommit[]> {
     return this.#commits
       .filter((commit) => commit.log === log.number)
-      .filter((commit) => commit.firstSeq + commit.keys.length - 1 > afterSeq)
+      .filter((commit) => lastSeqOf(commit) > afterSeq)
       .slice(0, countMax)
   }
 
@@ -176,7 +176,7 @@ class MemoryStore implements EventStore {
     const last = this.#commits.findLast(
       (commit) => commit.log === log.number && commit.recorded < stamp
     )
-    return last === undefined ? (log.fork?.seq ?? 0) : last.firstSeq + last.keys.length - 1
+    return last === undefined ? (log.fork?.seq ?? 0) : lastSeqOf(last)
   }
 
   async readEvents(slices: readonly CommitSlice[]): Promise<StoredEvent[][]> {

@@ -9,6 +9,7 @@
 
 import { equalBytes } from '../core/bytes.ts'
 import { unsealed } from './checksum.ts'
+import { lastSeqOf } from './event-store.ts'
 import type { EventStore, StoredCommit, StoredLog } from './event-store.ts'
 import { arrivalRecordKey, commitRecordKey, decodeCommitRecord, encodePlace } from './key-layout.ts'
 import type { Level } from './open-level.ts'
@@ -113,7 +114,7 @@ async function walkLog(
 }
 
 function follows(commit: StoredCommit, next: StoredCommit | undefined, log: StoredLog): boolean {
-  const last = commit.firstSeq + commit.keys.length - 1
+  const last = lastSeqOf(commit)
   if (next === undefined) return last === log.tip.seq && equalBytes(commit.hash, log.tip.hash)
   return last + 1 === next.firstSeq && equalBytes(commit.hash, next.previous)
 }

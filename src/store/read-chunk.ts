@@ -6,6 +6,7 @@
 
 import type { Iterator } from 'classic-level'
 
+import { after } from '../core/bytes.ts'
 import { SCAN_BYTES, SCAN_CHUNK } from './limits.ts'
 import type { Level, Snapshot } from './open-level.ts'
 
@@ -43,36 +44,40 @@ export async function readFirst(db: Level, range: RangeRead, count: number): Pro
 }
 
 /**
- * All records of a range, of one state, in chunks: more and more at a time, up to a number, and read ahead from the
- * second one on, as most who read much read all.
+ * All records of a range, of one state, so many at a time at the most. More and more of them are asked of LevelDB at a time,
+ * and from the second time on ahead: most who read much read all.
  *
  * @throws as `readFirst`
  */
 export async function* readChunks(
   db: Level,
   range: RangeRead,
-  { first, most }: { readonly first: number; readonly most: number }
+  chunk: number
 ): AsyncGenerator<Entry[]> {
   const own = range.snapshot === undefined ? db.snapshot() : undefined
   let left: RangeRead = { ...range, snapshot: range.snapshot ?? own }
-  let next = readChunk(db, left, first)
+  let ahead: Promise<Entry[]> | undefined
   try {
-    for (let isFirst = true, count = first; ; isFirst = false) {
-      const records = await next
+    for (let count = chunk; ; count = Math.max(chunk, Math.min(2 * count, SCAN_CHUNK))) {
+      const isFirst = ahead === undefined
+      const records = await (ahead ?? readChunk(db, left, count))
       const last = records.at(-1)
       if (last === undefined) return
       if (isFirst) yield records
       left = behind(left, last)
-      count = Math.max(first, Math.min(2 * count, most))
-      next = readChunk(db, left, count)
+      ahead = readChunk(db, left, count)
       // It is awaited later: until then nobody would hear of a failure.
-      next.catch(() => undefined)
-      if (!isFirst) yield records
+      ahead.catch(() => undefined)
+      if (!isFirst) yield* partsOf(records, chunk)
     }
   } finally {
-    await next.catch(() => undefined)
+    await ahead?.catch(() => undefined)
     await own?.close()
   }
+}
+
+function* partsOf(records: Entry[], count: number): Generator<Entry[]> {
+  for (let at = 0; at < records.length; at += count) yield records.slice(at, at + count)
 }
 
 /** As `readFirst`, but fewer also where they are large. */
@@ -120,15 +125,14 @@ export function endOf(lt: Buffer): Buffer {
 }
 
 function behind(range: RangeRead, [key]: Entry): RangeRead {
-  return range.reverse ? { ...range, lt: key } : { ...range, gte: behindKey(key) }
+  return range.reverse ? { ...range, lt: key } : { ...range, gte: keyBehind(key) }
 }
 
 /** The least key above one. */
-export function behindKey(key: Buffer): Buffer {
-  return Buffer.concat([key, LEAST])
+export function keyBehind(key: Buffer): Buffer {
+  return Buffer.from(after(key).buffer)
 }
 
-const LEAST = Buffer.alloc(1)
 const BEFORE_ALL = Buffer.alloc(0)
 /** Keys that go on with more bytes of 255 behind a bound are met once more. */
 const END_BYTES = 64

@@ -21,6 +21,7 @@ import { tipAfter } from '../core/log.ts'
 import type { LogTip } from '../core/log.ts'
 import { unsealed } from './checksum.ts'
 import { intactEvent, valueOfRecord } from './event-record.ts'
+import { lastSeqOf } from './event-store.ts'
 import type { StoredCommit, StoreOwner } from './event-store.ts'
 import {
   COUNTERS_KEY,
@@ -259,7 +260,7 @@ class SalvagedStore implements Salvage {
       const commit = readCommit(key, record)
       if (commit === undefined) continue
       const { firstSeq, previous, hash } = commit
-      const last = { firstSeq, previous, hash, lastSeq: firstSeq + commit.keys.length - 1 }
+      const last = { firstSeq, previous, hash, lastSeq: lastSeqOf(commit) }
       ends.set(commit.log, { first: ends.get(commit.log)?.first ?? last, last })
     }
     return ends

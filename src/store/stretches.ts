@@ -8,6 +8,7 @@ import { equalBytes } from '../core/bytes.ts'
 import { parseEventKey } from '../core/event-key.ts'
 import type { EventKey } from '../core/event-key.ts'
 import { unsealed } from './checksum.ts'
+import { lastSeqOf } from './event-store.ts'
 import type { DamagePlace, StoredCommit, StoredLog, Stretch } from './event-store.ts'
 import { commitRecordKey, decodeCommitRecord } from './key-layout.ts'
 import { SCAN_BYTES, SCAN_CHUNK } from './limits.ts'
@@ -39,7 +40,7 @@ export async function baseOf(db: Level, log: StoredLog): Promise<Stretch['after'
   }
   const [entry] = await db.iterator({ ...range, reverse: true, limit: 1 }).all()
   const left = entry === undefined ? undefined : readCommit(...entry)
-  const isLast = left !== undefined && left.firstSeq + left.keys.length - 1 === fork.seq
+  const isLast = left !== undefined && lastSeqOf(left) === fork.seq
   if (isLast) return { seq: fork.seq, hash: left.hash }
   const firstKey = commitRecordKey(log.number, fork.seq + 1)
   const record = await db.get(firstKey)
@@ -69,7 +70,7 @@ async function* walkFrom(
           yield { type: 'stretch', stretch: { log, after: here, toSeq, hash: commit.previous } }
         }
         yield { type: 'commit', commit }
-        here = { seq: commit.firstSeq + commit.keys.length - 1, hash: commit.hash }
+        here = { seq: lastSeqOf(commit), hash: commit.hash }
       }
       if (entries.length === 0) break
     }
@@ -84,7 +85,7 @@ async function* walkFrom(
 /** A commit, as the stretch that it is. */
 export function stretchOf(log: StoredLog, commit: StoredCommit): Stretch {
   const after = { seq: commit.firstSeq - 1, hash: commit.previous }
-  return { log, after, toSeq: commit.firstSeq + commit.keys.length - 1, hash: commit.hash }
+  return { log, after, toSeq: lastSeqOf(commit), hash: commit.hash }
 }
 
 /** See `EventStore.damagedAt`. Reads every commit record, no event. */

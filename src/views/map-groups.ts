@@ -7,10 +7,10 @@
  * small ones a walk over their rows.
  */
 
-import { afterPrefix, compareBytes } from '../core/bytes.ts'
+import { after, afterPrefix, compareBytes } from '../core/bytes.ts'
 import { groupOfLevel, groupRange } from '../core/views/collation.ts'
 import type { Json } from '../core/json.ts'
-import { after, rowsIn } from '../core/views/leaves.ts'
+import { rowsIn } from '../core/views/leaves.ts'
 import { runAt, runFrom } from '../core/views/row-tree.ts'
 import type { KeyBounds, Share, Summaries, TreeEntry, TreeReader } from '../core/views/row-tree.ts'
 import { QUERY_CHUNK, RUNS_READ_AT_ONCE } from './limits.ts'

@@ -5,10 +5,10 @@
  * the tree, of which those are taken whole that lie within the bounds of time that are asked for.
  */
 
-import { compareBytes, equalBytes } from '../core/bytes.ts'
+import { after, compareBytes, equalBytes } from '../core/bytes.ts'
 import type { Json } from '../core/json.ts'
 import type { Reducer } from '../core/views/reducers.ts'
-import { after, rowsIn } from '../core/views/leaves.ts'
+import { rowsIn } from '../core/views/leaves.ts'
 import { summariesIn } from '../core/views/row-tree.ts'
 import type {
   KeyBounds,

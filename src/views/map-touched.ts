@@ -4,9 +4,9 @@
  */
 
 import { present } from '../core/assert.ts'
-import { afterPrefix, compareBytes, equalBytes, toHex } from '../core/bytes.ts'
+import { after, afterPrefix, compareBytes, equalBytes, toHex } from '../core/bytes.ts'
 import { decodeViewKey } from '../core/views/collation.ts'
-import { after, rowsIn } from '../core/views/leaves.ts'
+import { rowsIn } from '../core/views/leaves.ts'
 import type { RowChange, TreeReader } from '../core/views/row-tree.ts'
 import { MapRow } from './map-rows.ts'
 import type {

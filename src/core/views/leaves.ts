@@ -7,7 +7,7 @@
  */
 
 import { present } from '../assert.ts'
-import { compareBytes, equalBytes, toHex } from '../bytes.ts'
+import { after, compareBytes, equalBytes, toHex } from '../bytes.ts'
 import { LEAF_BYTES } from '../limits.ts'
 import { countBelow } from '../sorted-keys.ts'
 import type { KeyBounds, TreeChange, TreeEntry, TreeReader } from './row-tree.ts'
@@ -166,11 +166,4 @@ function rowsWithin(leaves: readonly TreeEntry[], { from, to }: KeyBounds): Tree
   const rows = leaves.flatMap(rowsOfLeaf)
   const first = from === undefined ? 0 : countBelow(rows, from)
   return rows.slice(first, to === undefined ? undefined : countBelow(rows, to))
-}
-
-/** The least key above another. */
-export function after(key: Uint8Array): Uint8Array {
-  const next = new Uint8Array(key.length + 1)
-  next.set(key)
-  return next
 }

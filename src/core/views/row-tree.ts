@@ -10,9 +10,9 @@
  */
 
 import { present } from '../assert.ts'
-import { compareBytes, equalBytes, toHex } from '../bytes.ts'
+import { after, compareBytes, equalBytes, toHex } from '../bytes.ts'
 import { RUN_BITS, TREE_LEVELS_MAX } from '../limits.ts'
-import { after, leafChanges, rowsIn, rowsOfLeaf } from './leaves.ts'
+import { leafChanges, rowsIn, rowsOfLeaf } from './leaves.ts'
 import type { LeafRun } from './leaves.ts'
 import { firstWord } from './murmur3.ts'
 
