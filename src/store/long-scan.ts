@@ -1,6 +1,6 @@
 /**
  * Records of a range that most who ask for read all of. From some point on a thread reads them ahead, where one is to be
- * had: a build of a view is a fourth faster by that, and a scan of a few is not kept waiting.
+ * had: a build of a view is some fifth faster by that, and a scan of a few is not kept waiting.
  *
  * What comes while it is under way may be in it, in part or not at all: a thread sees another state.
  */

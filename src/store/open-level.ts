@@ -30,7 +30,7 @@ export async function openSharedLevel(location: string, create: boolean): Promis
   if (shared.has(location)) {
     throw new LaterbaseError(
       'LATERBASE_STORE_LOCKED',
-      `${location} is open in this process already`
+      `${location} is open in this process already: close it there first`
     )
   }
   shared.add(location)

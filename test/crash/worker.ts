@@ -147,7 +147,7 @@ async function beStubbornBesideViews(database: Database): Promise<void> {
     say({ type: 'built', rows, atLeast, threads: threads - before })
   }
   const buildAll = async (): Promise<void> => {
-    for (let view = 0; ;) {
+    for (let view = 1; ;) {
       const isBuilt = await build(`v${view}`).then(
         () => true,
         () => false

@@ -8,6 +8,7 @@ import type { ScanThreads } from '../../src/store/scan-thread.ts'
 
 let started: Still[]
 let refuses: boolean
+let cores: number
 
 /** A thread that does nothing by itself. */
 class Still extends EventEmitter {
@@ -35,6 +36,7 @@ class Still extends EventEmitter {
 beforeEach(() => {
   started = []
   refuses = false
+  cores = 2
 })
 
 test('a process that cannot start one is not made to try again', async () => {
@@ -84,6 +86,12 @@ test('a process waits for a thread that ends, whoever has waited for its records
   await closing
 })
 
+test('there is none on one core', async () => {
+  cores = 1
+  expect((await threads()).start()).toBeUndefined()
+  expect(started).toEqual([])
+})
+
 test('a store that is closed starts none', async () => {
   const first = await threads()
   await first.close()
@@ -94,7 +102,7 @@ test('a store that is closed starts none', async () => {
 async function threads(): Promise<ScanThreads> {
   vi.resetModules()
   vi.doMock('node:worker_threads', () => ({ Worker: Still }))
-  vi.doMock('node:os', () => ({ availableParallelism: () => 2 }))
+  vi.doMock('node:os', () => ({ availableParallelism: () => cores }))
   const module = await import('../../src/store/scan-thread.ts')
   return new module.ScanThreads('somewhere')
 }
