@@ -103,8 +103,8 @@ class Deferred {
     let base = checkpoint?.text ?? program.initial
     let run: FoldRow[] = []
     const bounds = { behind: checkpoint?.place, upTo: head.place }
-    for await (const rows of rowsBehind(reader, this.aggregate, bounds)) {
-      for (const row of rows) {
+    for await (const record of rowsBehind(reader, this.aggregate, bounds)) {
+      for (const row of record.rows()) {
         run.push(row)
         if (!endsRun(row.place, row.bytes.length)) continue
         base = program.apply(base, run.map(eventOf)).state

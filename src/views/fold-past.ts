@@ -120,12 +120,16 @@ async function* spansOf({
 }: PastAggregate): AsyncGenerator<Spanned> {
   const checkpoints = new Checkpoints(reader, aggregate, undefined)
   let behind: Uint8Array | undefined
-  while (bounds.before === undefined || behind === undefined || isBefore(behind, bounds.before)) {
-    const checkpoint = await checkpoints.takeUpTo(undefined)
-    const stretch = { behind, upTo: checkpoint?.place }
-    yield { stretch, span: (checkpoint ?? head).recorded, checkpoint }
-    if (checkpoint === undefined) return
-    behind = checkpoint.place
+  try {
+    while (bounds.before === undefined || behind === undefined || isBefore(behind, bounds.before)) {
+      const checkpoint = await checkpoints.takeUpTo(undefined)
+      const stretch = { behind, upTo: checkpoint?.place }
+      yield { stretch, span: (checkpoint ?? head).recorded, checkpoint }
+      if (checkpoint === undefined) return
+      behind = checkpoint.place
+    }
+  } finally {
+    await checkpoints.end()
   }
 }
 
@@ -136,8 +140,8 @@ async function* rowsIn(
 ): AsyncGenerator<FoldRow> {
   const { before, recordedBy } = bounds
   for (const { behind, upTo } of stretches) {
-    for await (const rows of rowsBehind(reader, aggregate, { behind, upTo })) {
-      for (const row of rows) {
+    for await (const record of rowsBehind(reader, aggregate, { behind, upTo })) {
+      for (const row of record.rows()) {
         if (before !== undefined && !isBefore(row.place, before)) return
         if (recordedBy === undefined || row.recorded <= recordedBy) yield row
       }

@@ -2,23 +2,40 @@
 
 import { compareBytes } from '../core/bytes.ts'
 import type { DerivedRange, DerivedReader, DerivedRecord } from '../store/derived-store.ts'
-import { decodeCheckpoint, decodeRows, placeOf, recordsOf } from './fold-records.ts'
-import type { FoldCheckpoint, FoldRow } from './fold-records.ts'
+import { RowsRecord, decodeCheckpoint, placeOf, recordsOf } from './fold-records.ts'
+import type { FoldCheckpoint } from './fold-records.ts'
 import { PAGE_RECORDS } from './limits.ts'
 import { TAG } from './records.ts'
 
-/** Records of a range in the order of their keys. */
+/**
+ * Records of a range in the order of their keys. Who comes to the third page reads most of what there is: from then
+ * on the next one is read while one is gone through.
+ */
 export async function* recordsIn(
   reader: DerivedReader,
   range: DerivedRange
 ): AsyncGenerator<DerivedRecord> {
-  let from = range.from
-  for (let limit = 1; ; limit = Math.min(limit * 4, PAGE_RECORDS)) {
-    const page = await reader.scan({ from, to: range.to, limit })
-    yield* page
-    const last = page.at(-1)
-    if (last === undefined || page.length < limit) return
-    from = justBehind(last.key)
+  let { from } = range
+  let ahead: Promise<readonly DerivedRecord[]> | undefined
+  try {
+    for (let pages = 1, limit = 1; ; pages += 1) {
+      const page = await (ahead ?? reader.scan({ from, to: range.to, limit }))
+      ahead = undefined
+      const last = page.at(-1)
+      const isLast = last === undefined || page.length < limit
+      limit = Math.min(limit * 4, PAGE_RECORDS)
+      if (!isLast) {
+        from = justBehind(last.key)
+        if (pages > 2) ahead = reader.scan({ from, to: range.to, limit })
+        // It is awaited later: until then nobody would hear of a failure.
+        ahead?.catch(() => undefined)
+      }
+      yield* page
+      if (isLast) return
+    }
+  } finally {
+    // What is read from may be let go of then.
+    await ahead?.catch(() => undefined)
   }
 }
 
@@ -27,9 +44,9 @@ export async function* rowsBehind(
   reader: DerivedReader,
   aggregate: Uint8Array,
   bounds: { readonly behind: Uint8Array | undefined; readonly upTo?: Uint8Array | undefined }
-): AsyncGenerator<FoldRow[]> {
+): AsyncGenerator<RowsRecord, undefined> {
   for await (const { value } of recordsIn(reader, recordsOf(TAG.foldRow, aggregate, bounds))) {
-    yield decodeRows(value)
+    yield new RowsRecord(value)
   }
 }
 
@@ -58,10 +75,15 @@ export class Checkpoints {
     this.#records = recordsIn(reader, recordsOf(TAG.foldCheckpoint, aggregate, { behind }))
   }
 
-  /** Takes the next one if it is not behind a place; without a place, any. */
-  async takeUpTo(place: Uint8Array | undefined): Promise<PlacedCheckpoint | undefined> {
+  /** Reads the first of them, so that whoever takes it does not wait for it. */
+  async begin(): Promise<void> {
     if (!this.#isBegun) await this.#advance()
     this.#isBegun = true
+  }
+
+  /** Takes the next one if it is not behind a place; without a place, any. */
+  async takeUpTo(place: Uint8Array | undefined): Promise<PlacedCheckpoint | undefined> {
+    if (!this.#isBegun) await this.begin()
     const next = this.#next
     if (next === undefined) return undefined
     if (place !== undefined && compareBytes(next.place, place) > 0) return undefined
@@ -69,9 +91,14 @@ export class Checkpoints {
     return next
   }
 
+  /** What is read ahead is not waited for by others any more. */
+  async end(): Promise<void> {
+    await this.#records.return(undefined)
+  }
+
   async #advance(): Promise<void> {
-    const { value } = await this.#records.next()
-    this.#next = value === undefined ? undefined : placed(value)
+    const { value } = (await this.#records.next()) as IteratorResult<DerivedRecord, undefined>
+    this.#next = value && placed(value)
   }
 }
 

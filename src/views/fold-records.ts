@@ -11,6 +11,8 @@
 
 import { assert } from '../core/assert.ts'
 import { afterPrefix, readUint64, writeUint64 } from '../core/bytes.ts'
+import { KEY_BYTES, eventKey } from '../core/event-key.ts'
+import type { EventKey } from '../core/event-key.ts'
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import type { DerivedRange } from '../store/derived-store.ts'
 import { TAG, tagged } from './records.ts'
@@ -163,21 +165,98 @@ export function placeAt(bytes: Uint8Array, at: number): Uint8Array {
 
 /** Views of the record. */
 export function decodeRows(value: Uint8Array): FoldRow[] {
-  const bytes = bufferOf(value)
-  const rows: FoldRow[] = []
-  for (let at = 0; at < bytes.length;) {
-    const begin = at + ROW_HEADER_BYTES
-    const end = begin + bytes.readUInt32BE(begin - 4)
-    rows.push({
-      hasFailed: bytes[at] === FLAG_FAILED,
-      recorded: readUint64(bytes, at + 1),
-      place: placeAt(bytes, at),
-      bytes: bytes.subarray(begin, end)
-    })
-    at = end
+  return new RowsRecord(value).rows()
+}
+
+/** A record of rows, of which what is asked for is looked at where it stands: most go through a replay as they came. */
+export class RowsRecord {
+  readonly #bytes: Buffer
+  /** Where each row begins. */
+  readonly #begins: readonly number[]
+
+  constructor(value: Uint8Array) {
+    this.#bytes = bufferOf(value)
+    const begins: number[] = []
+    for (let at = 0; at < this.#bytes.length; at = endOfRow(this.#bytes, at)) begins.push(at)
+    assert(begins.length > 0, 'a record of rows has one')
+    this.#begins = begins
   }
-  assert(rows.length > 0, 'a record of rows has one')
-  return rows
+
+  get length(): number {
+    return this.#begins.length
+  }
+
+  /** A view. */
+  get lastPlace(): Uint8Array {
+    return placeAt(this.#bytes, this.#at(this.length - 1))
+  }
+
+  /** Of the content of its last row. */
+  get lastBytes(): number {
+    return this.#bytes.length - this.#at(this.length - 1) - ROW_HEADER_BYTES
+  }
+
+  /** Functions failed for one of its rows. */
+  get hasFailed(): boolean {
+    return this.#begins.some((at) => this.#bytes[at] === FLAG_FAILED)
+  }
+
+  rows(): FoldRow[] {
+    const rows: FoldRow[] = []
+    for (let index = 0; index < this.length; index += 1) {
+      const at = this.#at(index)
+      rows.push({
+        hasFailed: this.#bytes[at] === FLAG_FAILED,
+        recorded: readUint64(this.#bytes, at + 1),
+        place: placeAt(this.#bytes, at),
+        bytes: this.#bytes.subarray(at + ROW_HEADER_BYTES, this.#at(index + 1))
+      })
+    }
+    return rows
+  }
+
+  /** Their events' content, in their order; each made when it is looked at. */
+  contents(): RowContent[] {
+    const contents: RowContent[] = []
+    for (let index = 0; index < this.length; index += 1) {
+      contents.push(new RowContent(this.#bytes, this.#at(index), this.#at(index + 1)))
+    }
+    return contents
+  }
+
+  #at(index: number): number {
+    return this.#begins[index] ?? this.#bytes.length
+  }
+}
+
+/** What a row holds of an event: a class, because a replay makes one for each of its rows. */
+export class RowContent {
+  readonly #bytes: Buffer
+  readonly #begin: number
+  readonly #end: number
+
+  constructor(bytes: Buffer, begin: number, end: number) {
+    this.#bytes = bytes
+    this.#begin = begin
+    this.#end = end
+  }
+
+  get key(): EventKey {
+    return eventKey(this.#bytes.subarray(this.#begin + 9, this.#begin + 9 + KEY_BYTES))
+  }
+
+  get value(): Uint8Array {
+    return this.#bytes.subarray(this.#begin + ROW_HEADER_BYTES, this.#end)
+  }
+
+  text(): string {
+    return this.#bytes.toString('utf8', this.#begin + ROW_HEADER_BYTES, this.#end)
+  }
+}
+
+function endOfRow(bytes: Buffer, at: number): number {
+  const begin = at + ROW_HEADER_BYTES
+  return begin + bytes.readUInt32BE(begin - 4)
 }
 
 const FLAG_RESUMABLE = 1

@@ -8,8 +8,8 @@ import { compareBytes, equalBytes, toHex } from '../core/bytes.ts'
 import type { FoldAggregate } from './fold-extend.ts'
 import { Checkpoints, checkpointBefore, rowsBehind } from './fold-read.ts'
 import { NO_SPAN, checkpointKey, encodeCheckpoint, encodeRows, rowsKey } from './fold-records.ts'
-import type { FoldCheckpoint, FoldHead, FoldRow, RecordedSpan } from './fold-records.ts'
-import { endsRun, eventOf, isKept, spanOf } from './fold-run.ts'
+import type { FoldCheckpoint, FoldHead, FoldRow, RecordedSpan, RowsRecord } from './fold-records.ts'
+import { endsRun, eventOf, eventsOf, isKept, spanOf } from './fold-run.ts'
 
 /** A row that comes, or goes. */
 export interface RowChange extends Pick<FoldRow, 'place' | 'recorded' | 'bytes'> {
@@ -30,13 +30,21 @@ export async function replay(
 ): Promise<Replayed> {
   const first = present(rowChanges[0], 'something that changes').place
   const base = await checkpointBefore(init.reader, init.aggregate, first)
+  const records = rowsBehind(init.reader, init.aggregate, { behind: base?.place })
   const checkpoints = new Checkpoints(init.reader, init.aggregate, base?.place)
   const run = new Replay({ ...init, rowChanges, checkpoints, base })
-  for await (const rows of rowsBehind(init.reader, init.aggregate, { behind: base?.place })) {
-    if (await run.addRecord(rows)) return { head: init.head, added: run.added, gone: run.gone }
+  try {
+    let [next] = await Promise.all([records.next(), checkpoints.begin()])
+    for (; next.done !== true; next = await records.next()) {
+      if (await run.addRecord(next.value)) {
+        return { head: init.head, added: run.added, gone: run.gone }
+      }
+    }
+    const head = await run.finish()
+    return { head, added: run.added, gone: run.gone }
+  } finally {
+    await Promise.all([records.return(undefined), checkpoints.end()])
   }
-  const head = await run.finish()
-  return { head, added: run.added, gone: run.gone }
 }
 
 interface ReplayInit extends FoldAggregate {
@@ -67,6 +75,8 @@ class Replay {
   #text: string
   /** Of the rows behind the last checkpoint, but for those of the run under way. */
   #recorded = NO_SPAN
+  /** Those rows are the ones that they were, behind a checkpoint that there was. */
+  #isSpanAsItWas = true
   /** Of the last row before the run under way. */
   #place: Uint8Array | undefined
   #run: ReplayedRow[] = []
@@ -80,10 +90,15 @@ class Replay {
   }
 
   /** Whether all is right from here on. */
-  async addRecord(rows: readonly FoldRow[]): Promise<boolean> {
-    const last = present(rows.at(-1), 'a record of rows has one')
-    this.#held.push({ place: last.place, rows: rows.length })
-    for (const row of rows) {
+  async addRecord(record: RowsRecord): Promise<boolean> {
+    const { lastPlace } = record
+    if (this.#isRunAsItWas(record)) {
+      const { program } = this.#init
+      const step = program.apply(this.#text, eventsOf(record))
+      if (step.faults.length === 0) return this.#pass(record, step.state)
+    }
+    this.#held.push({ place: lastPlace, rows: record.length })
+    for (const row of record.rows()) {
       if (this.#isNextBefore(row.place)) await this.#insertBefore(row.place)
       const kept = this.#kept(row)
       if (kept === undefined) continue
@@ -154,13 +169,39 @@ class Replay {
     }
   }
 
+  /** Whether a record is a run to which nothing comes and from which nothing goes, and functions failed for none of it. */
+  #isRunAsItWas(record: RowsRecord): boolean {
+    if (this.#run.length > 0 || this.#held.length > 0 || record.hasFailed) return false
+    const { lastPlace } = record
+    const change = this.#init.rowChanges[this.#done]
+    if (change !== undefined && compareBytes(change.place, lastPlace) <= 0) return false
+    return endsRun(lastPlace, record.lastBytes)
+  }
+
+  /** Goes on behind such a run, of which functions failed for nothing now either. */
+  async #pass(record: RowsRecord, text: string): Promise<boolean> {
+    const place = record.lastPlace
+    const old = await this.#removeCheckpoints(place)
+    const recorded =
+      this.#isSpanAsItWas && old !== undefined
+        ? old.recorded
+        : spanOf(record.rows(), this.#recorded)
+    return this.#goOn({ place, text, recorded, old, isAsItWas: this.#isSpanAsItWas })
+  }
+
   /** Ends the run, and says whether all is right behind it. */
   async #close(): Promise<boolean> {
-    const { changes, aggregate, rowChanges } = this.#init
     const { rows, text, recorded } = this.#evaluated()
     const { place } = present(rows.at(-1), 'a run has rows').row
     this.#writeRun(rows, place)
     const old = await this.#removeCheckpoints(place)
+    this.#run = []
+    return this.#goOn({ place, text, recorded, old, isAsItWas: false })
+  }
+
+  /** Writes what is behind a run, and says whether all is right from there on. */
+  #goOn({ place, text, recorded, old, isAsItWas }: RunEnd): boolean {
+    const { changes, aggregate, rowChanges } = this.#init
     const key = checkpointKey(aggregate, place)
     const isCheckpoint = isKept(place, Buffer.byteLength(text))
     const isRight = isCheckpoint && old?.text === text
@@ -168,10 +209,10 @@ class Replay {
       changes.put(key, encodeCheckpoint({ recorded, text }))
     }
     if (!isCheckpoint && old !== undefined) changes.remove(key)
-    this.#run = []
     this.#text = text
     this.#place = place
     this.#recorded = isCheckpoint ? NO_SPAN : recorded
+    this.#isSpanAsItWas = isCheckpoint ? old !== undefined : isAsItWas && old === undefined
     return isRight && this.#done === rowChanges.length
   }
 
@@ -227,6 +268,19 @@ class Replay {
       changes.remove(checkpointKey(aggregate, old.place))
     }
   }
+}
+
+/** The end of a run. */
+interface RunEnd {
+  readonly place: Uint8Array
+  /** The state there. */
+  readonly text: string
+  /** Of all rows behind the last checkpoint. */
+  readonly recorded: RecordedSpan
+  /** The checkpoint that there was. */
+  readonly old: FoldCheckpoint | undefined
+  /** The rows behind the last checkpoint are those that they were. */
+  readonly isAsItWas: boolean
 }
 
 /** A run, and what it comes to. */

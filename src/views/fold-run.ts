@@ -7,10 +7,10 @@
 import { eventKey, KEY_BYTES } from '../core/event-key.ts'
 import { firstWord, murmur3 } from '../core/views/murmur3.ts'
 import { NO_SPAN } from './fold-records.ts'
-import type { FoldRow, RecordedSpan } from './fold-records.ts'
+import type { FoldRow, RecordedSpan, RowsRecord } from './fold-records.ts'
 import { CHECKPOINT_BYTES, RUN_BYTES, RUN_ROWS } from './limits.ts'
 import type { ViewEvent } from './program.ts'
-import { viewEvent } from './view-event.ts'
+import { viewEvent, viewEventOf } from './view-event.ts'
 
 /** Whether a run ends with this row. */
 export function endsRun(place: Uint8Array, bytes: number): boolean {
@@ -41,4 +41,9 @@ export function spanOf(
 /** As functions see it that have not seen it before. */
 export function eventOf({ place, bytes }: Pick<FoldRow, 'place' | 'bytes'>): ViewEvent {
   return viewEvent(eventKey(place.subarray(0, KEY_BYTES)), bytes)
+}
+
+/** Of all rows of a record, as functions see them that have not seen them before. */
+export function eventsOf(record: RowsRecord): ViewEvent[] {
+  return record.contents().map(viewEventOf)
 }
