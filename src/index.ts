@@ -10,6 +10,9 @@ export type {
   FoldView,
   MapView,
   NativeView,
+  SelectEvolveView,
+  SelectFoldView,
+  SelectingView,
   TypedEvent
 } from './views/define-view.ts'
 export type { ViewDefinition } from './views/view-definition.ts'

@@ -1,6 +1,6 @@
 /** The views of the benchmarks: the same functions for the product and for the raw limit. */
 
-import type { FoldView, Json, MapView } from '../../src/index.ts'
+import type { FoldView, Json, MapView, SelectFoldView } from '../../src/index.ts'
 
 export interface Handled {
   readonly sku: string
@@ -47,6 +47,24 @@ export function handlings(name: string, keys: number): FoldView<Handled, Handlin
       times: state.times + 1,
       check: (state.check * 31 + data.qty) % 1_000_003,
       zone: data.zone
+    })
+  }
+}
+
+type Looked = Pick<Handled, 'qty' | 'zone'>
+
+/** The same, but that it says what it looks at. */
+export function selectedHandlings(
+  name: string,
+  keys: number
+): SelectFoldView<Handled, Handling, Handling, Looked> {
+  return {
+    ...handlings(name, keys),
+    select: ({ data: { qty, zone } }) => ({ qty, zone }),
+    apply: (state, { qty, zone }) => ({
+      times: state.times + 1,
+      check: (state.check * 31 + qty) % 1_000_003,
+      zone
     })
   }
 }

@@ -6,7 +6,7 @@ import { createPrng } from '../simulate/prng.ts'
 import type { Prng } from '../simulate/prng.ts'
 import { HISTORY_END_MS, HISTORY_MS, historyEvents } from './events.ts'
 import { costSince, serve } from './serve.ts'
-import { VIEW_KEYS, handlings, places, quantities } from './view-functions.ts'
+import { VIEW_KEYS, handlings, places, quantities, selectedHandlings } from './view-functions.ts'
 
 const DATABASE = 'stock'
 /** Events written at a time: prepared ones are not what the collector should be busy with. */
@@ -100,6 +100,7 @@ const VIEWS = {
   quantities,
   handlings: handlings('handlings', VIEW_KEYS),
   one: handlings('one', 1),
+  'one-selected': selectedHandlings('one-selected', 1),
   'one-place': places('one-place', 1)
 } as const
 export type ViewName = keyof typeof VIEWS

@@ -4,7 +4,7 @@ import type { Clock, Hasher, Rng } from '../core/clock.ts'
 import type { Json } from '../core/json.ts'
 import { LaterbaseError, isLaterbaseError } from '../errors.ts'
 import type { EventStore, KeyRange, StoredEvent } from '../store/event-store.ts'
-import type { AnyView, NativeView } from '../views/define-view.ts'
+import type { AnyView, NativeView, SelectingView } from '../views/define-view.ts'
 import { nativeProgram } from '../views/native-program.ts'
 import type { ViewProgram } from '../views/program.ts'
 import { upcastProgram } from '../views/upcast-program.ts'
@@ -177,6 +177,9 @@ export class DatabaseViews implements Views {
     return this.#view(engine.slot(name))
   }
 
+  async define<Data, State, Result, Input>(
+    view: SelectingView<Data, State, Result, Input>
+  ): Promise<View<Result>>
   async define<Data, State, Result>(view: NativeView<Data, State, Result>): Promise<View<Result>>
   async define(view: AnyView): Promise<View>
   async define(view: AnyView): Promise<View> {

@@ -4,7 +4,7 @@
  */
 
 import type { Json } from '../core/json.ts'
-import type { AnyView, NativeView } from '../views/define-view.ts'
+import type { AnyView, NativeView, SelectingView } from '../views/define-view.ts'
 import type { ViewDefinition } from '../views/view-definition.ts'
 import type { RecordedEvent } from './laterbase.ts'
 
@@ -180,6 +180,9 @@ export interface Views {
    *
    * @throws LATERBASE_NAME_INVALID; LATERBASE_VIEW_INVALID
    */
+  define<Data = Json, State = Json, Result = State, Input = Json>(
+    view: SelectingView<Data, State, Result, Input>
+  ): Promise<View<Result>>
   define<Data = Json, State = Json, Result = State>(
     view: NativeView<Data, State, Result>
   ): Promise<View<Result>>

@@ -46,6 +46,7 @@ export function compileDefinition(
   return scriptFoldProgram(script, identity, {
     initial: textOfJson(fold.initial),
     hasKey: fold.key !== undefined,
+    hasSelect: fold.select !== undefined,
     hasFinal: fold.final !== undefined
   })
 }
@@ -69,14 +70,20 @@ function textOfJson(value: Json): string {
 }
 
 function textsOf({ map, reduce, fold }: ScriptDefinition): ScriptTexts {
-  const texts = { map, key: fold?.key, apply: fold?.apply, final: fold?.final, reduce }
+  const texts = { map, ...textsOfFold(fold), reduce }
   const given = Object.entries(texts).filter(([slot, text]) => {
     return text !== undefined && !(slot === 'reduce' && isReducerName(text))
   })
   return Object.fromEntries(given)
 }
 
+function textsOfFold(fold: ScriptDefinition['fold']): ScriptTexts {
+  if (fold === undefined) return {}
+  const { initial: _, ...texts } = fold
+  return texts
+}
+
 function inDefinition({ pointer, detail }: Problem): Problem {
-  const isOfFold = pointer === 'key' || pointer === 'apply' || pointer === 'final'
-  return { pointer: isOfFold ? `/fold/${pointer}` : `/${pointer}`, detail }
+  const isOfMap = pointer === 'map' || pointer === 'reduce'
+  return { pointer: isOfMap ? `/${pointer}` : `/fold/${pointer}`, detail }
 }

@@ -32,11 +32,13 @@ export interface MapView<Data = Json> extends ViewBase {
  *
  * An event that comes late costs the events of its aggregate that happened after it, until a state comes out as it
  * was: with many aggregates a moment, with a single one that remembers all of its past as long as their part of a
- * build. A state is written for each event that comes: what grows without end belongs into aggregates, or a map.
+ * build, or a fraction of it with `select`. A state is written for each event that comes: what grows without end belongs into aggregates, or a map.
  */
 export interface FoldView<Data = Json, State = Json, Result = State> extends ViewBase {
   /** The aggregate that an event belongs to; undefined for none. Default: its `subject`. */
   readonly key?: (event: TypedEvent<Data>) => Json | undefined
+  /** See `SelectFoldView`. */
+  readonly select?: undefined
   readonly initial: () => State
   readonly apply: (state: State, event: TypedEvent<Data>) => State
   /** What a query answers of a state; default the state. */
@@ -46,9 +48,33 @@ export interface FoldView<Data = Json, State = Json, Result = State> extends Vie
 /** The same in Emmett's words. */
 export interface EvolveView<Data = Json, State = Json, Result = State> extends ViewBase {
   readonly key?: (event: TypedEvent<Data>) => Json | undefined
+  readonly select?: undefined
   readonly initialState: () => State
   readonly evolve: (state: State, event: TypedEvent<Data>) => State
   readonly final?: (state: State) => Result
+}
+
+/**
+ * Folds that say what they look at: smaller on disk, and several times as fast where an event that comes late has
+ * many of its aggregate behind it, as they are gone through again without their events.
+ */
+export interface SelectFoldView<Data = Json, State = Json, Result = State, Input = Json>
+  extends Selecting<Data, Input>, Omit<FoldView<Data, State, Result>, 'select' | 'apply'> {
+  readonly apply: (state: State, input: Input) => State
+}
+
+/** The same in Emmett's words. */
+export interface SelectEvolveView<Data = Json, State = Json, Result = State, Input = Json>
+  extends Selecting<Data, Input>, Omit<EvolveView<Data, State, Result>, 'select' | 'evolve'> {
+  readonly evolve: (state: State, input: Input) => State
+}
+
+interface Selecting<Data, Input> {
+  /**
+   * What the function gets of an event in its stead, as JSON; undefined for an event of which nothing counts, which
+   * then belongs to no aggregate.
+   */
+  readonly select: (event: TypedEvent<Data>) => Input | undefined
 }
 
 export type TypedEvent<Data> = Omit<ViewEvent, 'data'> & { readonly data: Data }
@@ -57,20 +83,25 @@ export type TypedEvent<Data> = Omit<ViewEvent, 'data'> & { readonly data: Data }
 export type NativeView<Data = Json, State = Json, Result = State> =
   MapView<Data> | FoldView<Data, State, Result> | EvolveView<Data, State, Result>
 
+/** Of these, folds that select. */
+export type SelectingView<Data = Json, State = Json, Result = State, Input = Json> =
+  SelectFoldView<Data, State, Result, Input> | SelectEvolveView<Data, State, Result, Input>
+
 /** A view of whatever types. */
 export type AnyView = MapView<never> | LooseFold
 
-/** A fold whose state nobody else looks at. */
+/** A fold whose state nobody else looks at, nor at what it selects. */
 type LooseFold = ViewBase & {
   readonly key?: (event: TypedEvent<never>) => Json | undefined
+  readonly select?: ((event: TypedEvent<never>) => unknown) | undefined
   readonly final?: (state: never) => unknown
 } & (
     | {
         readonly initial: () => unknown
-        readonly apply: (state: never, event: TypedEvent<never>) => unknown
+        readonly apply: (state: never, input: never) => unknown
       }
     | {
         readonly initialState: () => unknown
-        readonly evolve: (state: never, event: TypedEvent<never>) => unknown
+        readonly evolve: (state: never, input: never) => unknown
       }
   )

@@ -12,7 +12,10 @@ import type { DerivedChange, DerivedReader } from '../store/derived-store.ts'
 import { aggregateBytes } from './fold-aggregates.ts'
 import { FoldChanges } from './fold-changes.ts'
 import { foldDeferred } from './fold-deferred.ts'
-import { encodeRows, rowsKey } from './fold-records.ts'
+import { rowsKey } from './fold-records.ts'
+import { encodeRows } from './fold-rows.ts'
+import { takeIn } from './fold-intake.ts'
+import type { TakenEvent } from './fold-intake.ts'
 import { FoldUnderWay } from './fold-under-way.ts'
 import { nameOfBytes, nameOfKey } from './key-names.ts'
 import type { KeyName } from './key-names.ts'
@@ -66,12 +69,14 @@ class FoldBuild {
 
   async add(events: readonly IndexedEvent[]): Promise<void> {
     this.#turn += 1
-    const outcomes = this.#init.program.keysOf(events.map(({ event }) => event))
-    for (let index = 0; index < events.length; index += 1) {
+    const { program } = this.#init
+    const given = events.map(({ event }) => event)
+    const { outcomes, events: taken } = takeIn(program, events, given)
+    for (let index = 0; index < taken.length; index += 1) {
       const outcome = outcomes[index]
-      if (outcome !== undefined) this.#addEvent(present(events[index], 'an event'), outcome)
+      if (outcome !== undefined) this.#addEvent(present(taken[index], 'an event'), outcome)
     }
-    const hasSessions = this.#init.program.begin !== undefined
+    const hasSessions = program.begin !== undefined
     if (this.#eventsBytes > (hasSessions ? BUILD_COUNTED_BYTES : BUILD_EVENTS_BYTES)) this.#count()
     const held = this.#heldBytes + this.#underWay.size * AGGREGATE_BYTES
     if (held > BUILD_BYTES_MAX) await this.#writeOut()
@@ -95,7 +100,7 @@ class FoldBuild {
     await this.#writing.catch(() => undefined)
   }
 
-  #addEvent(event: IndexedEvent, outcome: Outcome): void {
+  #addEvent(event: TakenEvent, outcome: Outcome): void {
     const name = 'value' in outcome ? nameOfKey(outcome.value) : undefined
     let underWay = name === undefined ? undefined : this.#underWay.get(name)
     if (underWay === undefined) {
@@ -154,7 +159,7 @@ class FoldBuild {
   }
 
   /** A row of an aggregate that was written out, or may have been: it gets its turn when all rows are there. */
-  #defer({ place, recorded, bytes }: IndexedEvent, aggregate: Uint8Array): void {
+  #defer({ place, recorded, bytes }: TakenEvent, aggregate: Uint8Array): void {
     this.#hasDeferred = true
     const row = encodeRows([{ place, recorded, bytes, hasFailed: false }])
     this.#changes.put(rowsKey(aggregate, place), row)

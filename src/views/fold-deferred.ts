@@ -8,9 +8,11 @@ import { compareBytes, equalBytes } from '../core/bytes.ts'
 import type { DerivedReader, DerivedRecord } from '../store/derived-store.ts'
 import type { FoldChanges } from './fold-changes.ts'
 import { checkpointBefore, rowsBehind } from './fold-read.ts'
-import { decodeHead, decodeRows, placeOf, singleRowBytes } from './fold-records.ts'
-import type { FoldHead, FoldRow } from './fold-records.ts'
-import { endsRun, eventOf } from './fold-run.ts'
+import { decodeHead, placeOf } from './fold-records.ts'
+import type { FoldHead } from './fold-records.ts'
+import { decodeRows, singleRowBytes } from './fold-rows.ts'
+import type { FoldRow } from './fold-rows.ts'
+import { endsRun, inputsOf } from './fold-run.ts'
 import { FoldUnderWay } from './fold-under-way.ts'
 import type { FoldWritten } from './fold-under-way.ts'
 import type { FoldProgram } from './program.ts'
@@ -77,11 +79,11 @@ class Deferred {
       // The bytes of a whole run are more than those of the row that ends it, which ends it all the more.
       const isRun = endsRun(place, singleRowBytes(value))
       this.#hasRuns ||= isRun
-      this.#open = isRun ? [] : [...this.#open, ...decodeRows(value)]
+      this.#open = isRun ? [] : [...this.#open, ...decodeRows(value).all()]
       return
     }
     this.#underWay ??= await this.#begin()
-    for (const row of decodeRows(value)) this.#underWay.addWritten(row)
+    for (const row of decodeRows(value).all()) this.#underWay.addWritten(row)
   }
 
   end(): void {
@@ -104,10 +106,10 @@ class Deferred {
     let run: FoldRow[] = []
     const bounds = { behind: checkpoint?.place, upTo: head.place }
     for await (const record of rowsBehind(reader, this.aggregate, bounds)) {
-      for (const row of record.rows()) {
+      for (const row of record.all()) {
         run.push(row)
         if (!endsRun(row.place, row.bytes.length)) continue
-        base = program.apply(base, run.map(eventOf)).state
+        base = program.apply(base, inputsOf(program, run)).state
         run = []
       }
     }

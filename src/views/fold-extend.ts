@@ -6,17 +6,11 @@
 import { present } from '../core/assert.ts'
 import type { DerivedReader } from '../store/derived-store.ts'
 import type { FoldChanges } from './fold-changes.ts'
-import {
-  NO_SPAN,
-  checkpointKey,
-  decodeRows,
-  encodeCheckpoint,
-  encodeRows,
-  recordsOf,
-  rowsKey
-} from './fold-records.ts'
-import type { FoldHead, FoldRow } from './fold-records.ts'
-import { endsRun, eventOf, isKept, spanOf } from './fold-run.ts'
+import { NO_SPAN, checkpointKey, encodeCheckpoint, recordsOf, rowsKey } from './fold-records.ts'
+import type { FoldHead } from './fold-records.ts'
+import { decodeRows, encodeRows } from './fold-rows.ts'
+import type { FoldRow } from './fold-rows.ts'
+import { endsRun, inputsOf, isKept, spanOf } from './fold-run.ts'
 import type { FoldProgram, FoldStep } from './program.ts'
 import { TAG } from './records.ts'
 
@@ -60,7 +54,7 @@ function partsOf({ program, head }: FoldAggregate, rows: readonly FoldRow[]): Pa
   let text = head?.text ?? program.initial
   const parts: Part[] = []
   for (const { rows: part, endsRun } of runsOf(rows)) {
-    const step = program.apply(text, part.map(eventOf))
+    const step = program.apply(text, inputsOf(program, part))
     if (isBegun && !step.isResumable) return undefined
     parts.push({ rows: part, step, endsRun })
     text = step.state
@@ -111,7 +105,7 @@ async function openRowsOf({ reader, aggregate }: FoldAggregate, limit: number): 
   if (limit === 0) return []
   const range = recordsOf(TAG.foldRow, aggregate)
   const records = await reader.scan({ ...range, reverse: true, limit })
-  return records.flatMap(({ value }) => decodeRows(value)).reverse()
+  return records.flatMap(({ value }) => decodeRows(value).all()).reverse()
 }
 
 function closedHead(

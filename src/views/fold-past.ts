@@ -9,8 +9,9 @@ import { compareBytes } from '../core/bytes.ts'
 import type { DerivedReader } from '../store/derived-store.ts'
 import { Checkpoints, checkpointBefore, rowsBehind } from './fold-read.ts'
 import type { PlacedCheckpoint } from './fold-read.ts'
-import type { FoldHead, FoldRow, RecordedSpan } from './fold-records.ts'
-import { endsRun, eventOf } from './fold-run.ts'
+import type { FoldHead, RecordedSpan } from './fold-records.ts'
+import type { FoldRow } from './fold-rows.ts'
+import { endsRun, inputsOf } from './fold-run.ts'
 import type { FoldProgram } from './program.ts'
 import type { IndexQuery } from './view-index.ts'
 
@@ -31,7 +32,7 @@ export async function pastState(
   let run: FoldRow[] = []
   const close = (): void => {
     if (run.length === 0) return
-    text = program.apply(text ?? program.initial, run.map(eventOf)).state
+    text = program.apply(text ?? program.initial, inputsOf(program, run)).state
     run = []
   }
   for await (const row of rowsIn(past, stretches)) {
@@ -141,7 +142,7 @@ async function* rowsIn(
   const { before, recordedBy } = bounds
   for (const { behind, upTo } of stretches) {
     for await (const record of rowsBehind(reader, aggregate, { behind, upTo })) {
-      for (const row of record.rows()) {
+      for (const row of record.all()) {
         if (before !== undefined && !isBefore(row.place, before)) return
         if (recordedBy === undefined || row.recorded <= recordedBy) yield row
       }

@@ -2,8 +2,10 @@
 
 import { compareBytes } from '../core/bytes.ts'
 import type { DerivedRange, DerivedReader, DerivedRecord } from '../store/derived-store.ts'
-import { RowsRecord, decodeCheckpoint, placeOf, recordsOf } from './fold-records.ts'
+import { decodeCheckpoint, placeOf, recordsOf } from './fold-records.ts'
 import type { FoldCheckpoint } from './fold-records.ts'
+import { decodeRows } from './fold-rows.ts'
+import type { Rows } from './fold-rows.ts'
 import { PAGE_RECORDS } from './limits.ts'
 import { TAG } from './records.ts'
 
@@ -44,9 +46,9 @@ export async function* rowsBehind(
   reader: DerivedReader,
   aggregate: Uint8Array,
   bounds: { readonly behind: Uint8Array | undefined; readonly upTo?: Uint8Array | undefined }
-): AsyncGenerator<RowsRecord, undefined> {
+): AsyncGenerator<Rows, undefined> {
   for await (const { value } of recordsIn(reader, recordsOf(TAG.foldRow, aggregate, bounds))) {
-    yield new RowsRecord(value)
+    yield decodeRows(value)
   }
 }
 

@@ -7,9 +7,11 @@ import { present } from '../core/assert.ts'
 import { compareBytes, equalBytes, toHex } from '../core/bytes.ts'
 import type { FoldAggregate } from './fold-extend.ts'
 import { Checkpoints, checkpointBefore, rowsBehind } from './fold-read.ts'
-import { NO_SPAN, checkpointKey, encodeCheckpoint, encodeRows, rowsKey } from './fold-records.ts'
-import type { FoldCheckpoint, FoldHead, FoldRow, RecordedSpan, RowsRecord } from './fold-records.ts'
-import { endsRun, eventOf, eventsOf, isKept, spanOf } from './fold-run.ts'
+import { NO_SPAN, checkpointKey, encodeCheckpoint, rowsKey } from './fold-records.ts'
+import type { FoldCheckpoint, FoldHead, RecordedSpan } from './fold-records.ts'
+import { encodeRows } from './fold-rows.ts'
+import type { FoldRow, Rows } from './fold-rows.ts'
+import { endsRun, inputOf, inputsIn, isKept, spanOf } from './fold-run.ts'
 
 /** A row that comes, or goes. */
 export interface RowChange extends Pick<FoldRow, 'place' | 'recorded' | 'bytes'> {
@@ -90,15 +92,15 @@ class Replay {
   }
 
   /** Whether all is right from here on. */
-  async addRecord(record: RowsRecord): Promise<boolean> {
+  async addRecord(record: Rows): Promise<boolean> {
     const { lastPlace } = record
     if (this.#isRunAsItWas(record)) {
       const { program } = this.#init
-      const step = program.apply(this.#text, eventsOf(record))
+      const step = program.apply(this.#text, inputsIn(program, record))
       if (step.faults.length === 0) return this.#pass(record, step.state)
     }
     this.#held.push({ place: lastPlace, rows: record.length })
-    for (const row of record.rows()) {
+    for (const row of record.all()) {
       if (this.#isNextBefore(row.place)) await this.#insertBefore(row.place)
       const kept = this.#kept(row)
       if (kept === undefined) continue
@@ -170,7 +172,7 @@ class Replay {
   }
 
   /** Whether a record is a run to which nothing comes and from which nothing goes, and functions failed for none of it. */
-  #isRunAsItWas(record: RowsRecord): boolean {
+  #isRunAsItWas(record: Rows): boolean {
     if (this.#run.length > 0 || this.#held.length > 0 || record.hasFailed) return false
     const { lastPlace } = record
     const change = this.#init.rowChanges[this.#done]
@@ -179,13 +181,11 @@ class Replay {
   }
 
   /** Goes on behind such a run, of which functions failed for nothing now either. */
-  async #pass(record: RowsRecord, text: string): Promise<boolean> {
+  async #pass(record: Rows, text: string): Promise<boolean> {
     const place = record.lastPlace
     const old = await this.#removeCheckpoints(place)
     const recorded =
-      this.#isSpanAsItWas && old !== undefined
-        ? old.recorded
-        : spanOf(record.rows(), this.#recorded)
+      this.#isSpanAsItWas && old !== undefined ? old.recorded : spanOf(record.all(), this.#recorded)
     return this.#goOn({ place, text, recorded, old, isAsItWas: this.#isSpanAsItWas })
   }
 
@@ -225,10 +225,8 @@ class Replay {
       this.#recorded
     )
     if (run.length === 0) return { rows: [], text: this.#text, isResumable: true, recorded }
-    const step = program.apply(
-      this.#text,
-      run.map(({ row }) => eventOf(row))
-    )
+    const inputs = run.map(({ row }) => inputOf(program, row))
+    const step = program.apply(this.#text, inputs)
     const faults = new Map(step.faults.map(({ index, fault }) => [index, fault]))
     const rows = run.map((replayed, index): ReplayedRow => {
       const { row } = replayed

@@ -7,10 +7,13 @@
 import { eventKey, KEY_BYTES } from '../core/event-key.ts'
 import { firstWord, murmur3 } from '../core/views/murmur3.ts'
 import { NO_SPAN } from './fold-records.ts'
-import type { FoldRow, RecordedSpan, RowsRecord } from './fold-records.ts'
+import type { RecordedSpan } from './fold-records.ts'
+import type { FoldRow, Rows } from './fold-rows.ts'
 import { CHECKPOINT_BYTES, RUN_BYTES, RUN_ROWS } from './limits.ts'
-import type { ViewEvent } from './program.ts'
+import type { FoldInput, FoldInputs, FoldProgram, ViewEvent } from './program.ts'
+import { SelectedRows, Selection } from './selection.ts'
 import { viewEvent, viewEventOf } from './view-event.ts'
+import type { IndexedEvent } from './view-index.ts'
 
 /** Whether a run ends with this row. */
 export function endsRun(place: Uint8Array, bytes: number): boolean {
@@ -39,11 +42,28 @@ export function spanOf(
 }
 
 /** As functions see it that have not seen it before. */
-export function eventOf({ place, bytes }: Pick<FoldRow, 'place' | 'bytes'>): ViewEvent {
+export function eventOf({ place, bytes }: Pick<IndexedEvent, 'place' | 'bytes'>): ViewEvent {
   return viewEvent(eventKey(place.subarray(0, KEY_BYTES)), bytes)
 }
 
-/** Of all rows of a record, as functions see them that have not seen them before. */
-export function eventsOf(record: RowsRecord): ViewEvent[] {
-  return record.contents().map(viewEventOf)
+type Selecting = Pick<FoldProgram, 'select'>
+
+/** What `apply` gets for a row. */
+export function inputOf(program: Selecting, row: Pick<FoldRow, 'place' | 'bytes'>): FoldInput {
+  if (program.select === undefined) return eventOf(row)
+  const { buffer, byteOffset, length } = row.bytes
+  return new Selection(Buffer.from(buffer, byteOffset, length).toString())
+}
+
+export function inputsOf(
+  program: Selecting,
+  rows: readonly Pick<FoldRow, 'place' | 'bytes'>[]
+): FoldInput[] {
+  return rows.map((row) => inputOf(program, row))
+}
+
+/** The same for all rows of a record. */
+export function inputsIn(program: Selecting, rows: Rows): FoldInputs {
+  if (program.select !== undefined) return new SelectedRows(rows)
+  return rows.contents().map(viewEventOf)
 }

@@ -6,22 +6,14 @@
  */
 
 import type { FoldChanges } from './fold-changes.ts'
-import {
-  NO_SPAN,
-  checkpointKey,
-  decodeRows,
-  encodeCheckpoint,
-  placeAt,
-  rowBytes,
-  rowsKey,
-  setFailed,
-  writeRow
-} from './fold-records.ts'
-import type { FoldHead, FoldRow } from './fold-records.ts'
-import { endsRun, eventOf, isKept, spanOf } from './fold-run.ts'
+import { NO_SPAN, checkpointKey, encodeCheckpoint, rowsKey } from './fold-records.ts'
+import type { FoldHead } from './fold-records.ts'
+import { RowsUnderWay, encodeRows } from './fold-rows.ts'
+import type { FoldRow } from './fold-rows.ts'
+import { endsRun, inputOf, inputsOf, isKept, spanOf } from './fold-run.ts'
+import type { TakenEvent } from './fold-intake.ts'
 import type { RowBuffers } from './row-buffers.ts'
-import type { FoldProgram, FoldSession, ViewEvent } from './program.ts'
-import type { IndexedEvent } from './view-index.ts'
+import type { FoldInput, FoldProgram, FoldSession } from './program.ts'
 
 export interface FoldUnderWayInit {
   readonly program: FoldProgram
@@ -46,7 +38,6 @@ export class FoldUnderWay {
   turn = 0
   readonly #program: FoldProgram
   readonly #changes: FoldChanges
-  readonly #buffers: RowBuffers
   readonly aggregate: Uint8Array
   readonly #writtenHead: FoldHead | undefined
   /** The state before the open run, and the one behind those of its events that functions had. */
@@ -56,9 +47,7 @@ export class FoldUnderWay {
   #recorded = NO_SPAN
   #place: Uint8Array | undefined
   /** The rows of the open run. */
-  #rows: Buffer = NO_ROWS
-  #bytes = 0
-  #count = 0
+  readonly #rows: RowsUnderWay
   /** How many of them, the first ones, have records; and how many have such as are right. */
   #held = 0
   #written = 0
@@ -67,14 +56,13 @@ export class FoldUnderWay {
   #isAhead = false
   /** Rows at the end are not in any state, and no event waits: the run is to be gone through again. */
   #isBehind = false
-  /** Events that functions did not have yet, and where their rows begin. */
-  #waiting: ViewEvent[] = []
-  #waitingAt: number[] = []
+  /** What functions did not have yet, of the last rows. */
+  #waiting: FoldInput[] = []
 
   constructor({ program, changes, buffers, aggregate, written }: FoldUnderWayInit) {
     this.#program = program
     this.#changes = changes
-    this.#buffers = buffers
+    this.#rows = new RowsUnderWay(buffers)
     this.aggregate = aggregate
     this.#writtenHead = written?.head
     this.#base = written?.base ?? program.initial
@@ -83,18 +71,18 @@ export class FoldUnderWay {
     this.#isResumable = written.head.isResumable
     this.#recorded = written.head.recorded
     this.#place = written.head.place
-    for (const row of written.rows) this.#append(row)
-    this.#held = this.#written = this.#count
+    for (const row of written.rows) this.#rows.add(row)
+    this.#held = this.#written = this.#rows.length
   }
 
   /** Of its rows and states in memory; of a session's state, as it was at the end of a run. */
   get bytes(): number {
-    return this.#bytes + this.#text.length + this.#base.length
+    return this.#rows.bytes + this.#text.length + this.#base.length
   }
 
-  add({ place, recorded, bytes, event }: IndexedEvent): void {
+  add({ place, recorded, bytes, event }: TakenEvent): void {
     this.#give(event)
-    this.#append({ place, recorded, bytes, hasFailed: false })
+    this.#rows.add({ place, recorded, bytes, hasFailed: false })
     this.#place = place
     const { first, last } = this.#recorded
     if (recorded < first || recorded > last) this.#recorded = spanOf([{ recorded }], this.#recorded)
@@ -105,7 +93,7 @@ export class FoldUnderWay {
   addWritten(row: FoldRow): void {
     this.#held += 1
     this.#written += 1
-    this.add({ ...row, event: eventOf(row) })
+    this.add({ ...row, event: inputOf(this.#program, row) })
   }
 
   /** Calls functions with what waits for it, and lets go of it. */
@@ -120,20 +108,20 @@ export class FoldUnderWay {
     else if (this.#waiting.length > 0) this.#settleWaiting()
     this.#isBehind = this.#isAhead = false
     this.#waiting = []
-    this.#waitingAt = []
   }
 
   /** Writes what is in memory only. */
   writeOut(): void {
     this.#settle()
-    for (const { at, row } of this.#decoded().slice(this.#written)) {
-      const bytes = this.#rows.subarray(at, at + rowBytes(row))
-      this.#changes.put(rowsKey(this.aggregate, row.place), bytes)
+    if (this.#written < this.#rows.length) {
+      for (const row of this.#rows.rows().slice(this.#written)) {
+        this.#changes.put(rowsKey(this.aggregate, row.place), encodeRows([row]))
+      }
     }
     if (this.#place === undefined) return
     this.#changes.setHead(this.aggregate, this.#writtenHead, {
       place: this.#place,
-      openRows: this.#count,
+      openRows: this.#rows.length,
       recorded: this.#recorded,
       isResumable: this.#isResumable,
       text: this.#text
@@ -141,28 +129,19 @@ export class FoldUnderWay {
   }
 
   /** Before its row is appended. */
-  #give(event: ViewEvent): void {
+  #give(event: FoldInput): void {
     if (this.#isBehind) return
     const { begin } = this.#program
-    const isStuck = this.#count > 0 && !this.#isResumable && this.#waiting.length === 0
+    const isStuck = this.#rows.length > 0 && !this.#isResumable && this.#waiting.length === 0
     if (isStuck && !this.#isAhead) {
       this.#isBehind = true
     } else if (begin === undefined) {
       this.#waiting.push(event)
-      this.#waitingAt.push(this.#bytes)
     } else {
       this.#session ??= begin(this.#text)
       this.#isAhead = this.#session.add(event)
       if (!this.#isAhead) [this.#session, this.#isBehind] = [undefined, true]
     }
-  }
-
-  #append(row: FoldRow): void {
-    const bytes = this.#bytes + rowBytes(row)
-    if (bytes > this.#rows.length) this.#rows = this.#buffers.grow(this.#rows, this.#bytes, bytes)
-    writeRow(this.#rows, this.#bytes, row)
-    this.#bytes = bytes
-    this.#count += 1
   }
 
   #settleSession(): void {
@@ -173,16 +152,16 @@ export class FoldUnderWay {
 
   #settleWaiting(): void {
     const step = this.#program.apply(this.#text, this.#waiting)
-    if (!step.isResumable && this.#waiting.length < this.#count) {
+    if (!step.isResumable && this.#waiting.length < this.#rows.length) {
       this.#settleRun()
       return
     }
-    const first = this.#count - this.#waiting.length
+    const first = this.#rows.length - this.#waiting.length
     for (const { index, fault } of step.faults) {
-      const at = this.#waitingAt[index] ?? 0
-      this.#written = Math.min(this.#written, first + index)
-      setFailed(this.#rows, at, true)
-      this.#changes.noteFault(placeAt(this.#rows, at), fault, true)
+      const at = first + index
+      this.#written = Math.min(this.#written, at)
+      this.#rows.setFailed(at, true)
+      this.#changes.noteFault(this.#rows.placeOf(at), fault, true)
     }
     this.#text = step.state
     this.#isResumable = step.isResumable
@@ -191,18 +170,16 @@ export class FoldUnderWay {
   /** The whole run again, because the state that it was at did not say all. */
   #settleRun(): void {
     this.#session = undefined
-    const rows = this.#decoded()
-    const step = this.#program.apply(
-      this.#base,
-      rows.map(({ row }) => eventOf(row))
-    )
+    const rows = this.#rows.rows()
+    const inputs = inputsOf(this.#program, rows)
+    const step = this.#program.apply(this.#base, inputs)
     const faults = new Map(step.faults.map(({ index, fault }) => [index, fault]))
-    for (const [index, { at, row }] of rows.entries()) {
+    for (const [index, row] of rows.entries()) {
       const fault = faults.get(index)
       if (fault !== undefined) this.#changes.noteFault(row.place, fault, !row.hasFailed)
       else if (row.hasFailed) this.#changes.forgetFault(row.place)
       if ((fault !== undefined) === row.hasFailed) continue
-      setFailed(this.#rows, at, fault !== undefined)
+      this.#rows.setFailed(index, fault !== undefined)
       this.#written = Math.min(this.#written, index)
     }
     this.#text = step.state
@@ -212,14 +189,11 @@ export class FoldUnderWay {
   /** Ends the open run with the row of a place. */
   #close(place: Uint8Array): void {
     this.#settle()
-    const held = this.#held === 0 ? [] : this.#decoded().slice(0, this.#held)
-    for (const { row } of held) {
+    const held = this.#held === 0 ? [] : this.#rows.rows().slice(0, this.#held)
+    for (const row of held) {
       this.#changes.remove(rowsKey(this.aggregate, row.place))
     }
-    this.#changes.put(
-      rowsKey(this.aggregate, place),
-      this.#buffers.copyOut(this.#rows, this.#bytes)
-    )
+    this.#changes.put(rowsKey(this.aggregate, place), this.#rows.take())
     if (isKept(place, Buffer.byteLength(this.#text))) {
       const checkpoint = { recorded: this.#recorded, text: this.#text }
       const key = checkpointKey(this.aggregate, place)
@@ -228,24 +202,6 @@ export class FoldUnderWay {
     }
     this.#base = this.#text
     this.#isResumable = true
-    this.#rows = NO_ROWS
-    this.#bytes = this.#count = this.#held = this.#written = 0
-  }
-
-  #decoded(): PlacedRow[] {
-    let at = 0
-    if (this.#count === 0) return []
-    return decodeRows(this.#rows.subarray(0, this.#bytes)).map((row) => {
-      const placed = { at, row }
-      at += rowBytes(row)
-      return placed
-    })
+    this.#held = this.#written = 0
   }
 }
-
-interface PlacedRow {
-  readonly at: number
-  readonly row: FoldRow
-}
-
-const NO_ROWS = Buffer.alloc(0)

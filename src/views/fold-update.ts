@@ -1,5 +1,6 @@
 /** Brings a fold up to date with events that come and go. */
 
+import { present } from '../core/assert.ts'
 import { compareBytes, toHex } from '../core/bytes.ts'
 import { decodeViewKey } from '../core/views/collation.ts'
 import type { DerivedReader } from '../store/derived-store.ts'
@@ -8,6 +9,8 @@ import type { Group } from './fold-aggregates.ts'
 import { FoldChanges } from './fold-changes.ts'
 import { extend } from './fold-extend.ts'
 import type { FoldAggregate } from './fold-extend.ts'
+import { takeIn } from './fold-intake.ts'
+import type { TakenEvent } from './fold-intake.ts'
 import { decodeHead, headKey } from './fold-records.ts'
 import type { FoldHead } from './fold-records.ts'
 import { AGGREGATES_AT_ONCE } from './limits.ts'
@@ -75,6 +78,8 @@ async function* withHeads(
 
 interface Change {
   readonly event: DroppedEvent
+  /** The event as it is kept. */
+  readonly taken: TakenEvent
   readonly isDrop: boolean
 }
 
@@ -83,15 +88,17 @@ type Scope = Pick<FoldAggregate, 'program' | 'reader' | 'changes'>
 /** What comes and goes by aggregate, in event order. What belongs to none because its key's function fails is noted. */
 async function grouped(scope: Scope, { put, drop }: IndexChange): Promise<Group<Change>[]> {
   const all = [
-    ...put.map((event): Change => ({ event, isDrop: false })),
-    ...drop.map((event): Change => ({ event, isDrop: true }))
+    ...put.map((event) => ({ event, isDrop: false })),
+    ...drop.map((event) => ({ event, isDrop: true }))
   ].sort((a, b) => compareBytes(a.event.place, b.event.place))
-  const outcomes = scope.program.keysOf(all.map(({ event }) => eventOf(event)))
+  const events = all.map(({ event }) => event)
+  const intake = takeIn(scope.program, events, events.map(eventOf))
   const groups = new Groups<Change>()
-  for (const [index, change] of all.entries()) {
-    const outcome = outcomes[index]
+  for (const [index, { event, isDrop }] of all.entries()) {
+    const outcome = intake.outcomes[index]
     const aggregate = outcome === undefined ? undefined : aggregateBytes(outcome)
     if (aggregate === undefined) continue
+    const change = { event, taken: present(intake.events[index], 'an event'), isDrop }
     if (aggregate instanceof Uint8Array) groups.add(aggregate, change)
     else await noteKeyFault(scope, change, aggregate.fault)
   }
@@ -127,8 +134,8 @@ function isUpTo({ place }: Pick<RowChange, 'place'>, head: FoldHead | undefined)
   return head !== undefined && compareBytes(place, head.place) <= 0
 }
 
-function rowChange({ event, isDrop }: Change): RowChange & { readonly hasFailed: false } {
-  const { place, recorded, bytes } = event
+function rowChange({ taken, isDrop }: Change): RowChange & { readonly hasFailed: false } {
+  const { place, recorded, bytes } = taken
   return { place, recorded, bytes, isDrop, hasFailed: false }
 }
 

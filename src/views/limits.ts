@@ -125,7 +125,7 @@ export const FUEL_DEBT_MAX = 20 * CALL_FUEL
  * A run of a fold's rows has so many on average, or so many bytes where rows are large: what is read again for an
  * event that comes late, and written in one record.
  */
-export const RUN_ROWS = 64
+export const RUN_ROWS = 128
 export const RUN_BYTES = 16_384
 
 /**

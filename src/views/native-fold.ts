@@ -1,35 +1,31 @@
 /**
- * The fold of functions of this program over events, from a state's text to a state's text.
+ * The fold of functions of this program over inputs, from a state's text to a state's text.
  *
  * States go from function to function as they are, and only the last is made a text: checking each would
  * cost as much as all else. Where the last one is not exactly its text, all is done again with each state
- * made JSON; so which events failed, and what came out, depends on nothing but the state at the beginning
- * and the events. A function that throws may have changed its state by then: it is made again from the last
+ * made JSON; so which of them failed, and what came out, depends on nothing but the state at the beginning
+ * and the inputs. A function that throws may have changed its state by then: it is made again from the last
  * one that is known.
  */
 
 import type { Json } from '../core/json.ts'
 import { NotJsonError, faultOf, isExactJson, jsonCopy } from './function-value.ts'
 import { VALUE_BYTES_MAX } from './limits.ts'
-import type { FoldSession, FoldStep, ViewEvent } from './program.ts'
-import { unreadEvent } from './view-event.ts'
+import type { FoldInput, FoldInputs, FoldSession, FoldStep } from './program.ts'
+import { listOf, unreadValue, valueOf, valuesOf } from './selection.ts'
 
-export type ApplyFunction = (state: unknown, event: ViewEvent) => unknown
+export type ApplyFunction = (state: unknown, input: unknown) => unknown
 
-export function foldEvents(
-  apply: ApplyFunction,
-  state: string,
-  events: readonly ViewEvent[]
-): FoldStep {
-  return asTheyAre(apply, state, events) ?? madeJson(apply, state, events)
+export function foldInputs(apply: ApplyFunction, state: string, inputs: FoldInputs): FoldStep {
+  return asTheyAre(apply, state, inputs) ?? madeJson(apply, state, inputs)
 }
 
 export function beginFold(apply: ApplyFunction, before: string): FoldSession {
   let state: unknown = JSON.parse(before)
   return {
-    add: (event) => {
+    add: (input) => {
       try {
-        state = returned(apply(state, event))
+        state = returned(apply(state, valueOf(input)))
         return true
       } catch {
         return false
@@ -53,20 +49,18 @@ export function synchronous(value: unknown): unknown {
 }
 
 /** Undefined: the last state is not exactly its text. */
-function asTheyAre(
-  apply: ApplyFunction,
-  before: string,
-  events: readonly ViewEvent[]
-): FoldStep | undefined {
+function asTheyAre(apply: ApplyFunction, before: string, inputs: FoldInputs): FoldStep | undefined {
   const faults: { index: number; fault: string }[] = []
   const known: KnownState = { text: before, since: [] }
   let state: unknown = JSON.parse(before)
-  for (const [index, event] of events.entries()) {
+  let from = 0
+  for (const [index, value] of valuesOf(inputs).entries()) {
     try {
-      state = returned(apply(state, event))
-      known.since.push(event)
+      state = returned(apply(state, value))
     } catch (error) {
       faults.push({ index, ...faultOf(error) })
+      known.since.push(...listOf(inputs).slice(from, index))
+      from = index + 1
       state = again(apply, known)
       if (state === undefined) return undefined
     }
@@ -75,17 +69,17 @@ function asTheyAre(
   return text === undefined ? undefined : { state: text, faults, isResumable: true }
 }
 
-/** A state, and the events that have changed it since. */
+/** A state, and what has changed it since. */
 interface KnownState {
   text: string
-  since: ViewEvent[]
+  since: FoldInput[]
 }
 
-/** The state after events that did not fail before; undefined where one of them does now. */
+/** The state after inputs that did not fail before; undefined where one of them does now. */
 function again(apply: ApplyFunction, known: KnownState): unknown {
   let state: unknown = JSON.parse(known.text)
   try {
-    for (const event of known.since) state = returned(apply(state, unreadEvent(event)))
+    for (const input of known.since) state = returned(apply(state, unreadValue(input)))
   } catch {
     return undefined
   }
@@ -100,12 +94,12 @@ function exactText(state: unknown): string | undefined {
   return Buffer.byteLength(text) > VALUE_BYTES_MAX ? undefined : text
 }
 
-function madeJson(apply: ApplyFunction, before: string, events: readonly ViewEvent[]): FoldStep {
+function madeJson(apply: ApplyFunction, before: string, inputs: FoldInputs): FoldStep {
   const faults: { index: number; fault: string }[] = []
   let text = before
-  for (const [index, event] of events.entries()) {
+  for (const [index, input] of listOf(inputs).entries()) {
     try {
-      text = stateText(apply(JSON.parse(text), unreadEvent(event)))
+      text = stateText(apply(JSON.parse(text), unreadValue(input)))
     } catch (error) {
       faults.push({ index, ...faultOf(error) })
     }

@@ -12,11 +12,11 @@ import type { Json } from '../core/json.ts'
 import { builtInReducer, userReducer } from '../core/views/reducers.ts'
 import type { Reducer } from '../core/views/reducers.ts'
 import { LaterbaseError } from '../errors.ts'
-import type { AnyView, EvolveView, FoldView } from './define-view.ts'
+import type { AnyView, SelectEvolveView, SelectFoldView } from './define-view.ts'
 import { NotJsonError, faultOf, jsonCopy } from './function-value.ts'
 import type { Room } from './function-value.ts'
 import { EMITS_MAX, EMITTED_BYTES_MAX, VALUE_BYTES_MAX } from './limits.ts'
-import { beginFold, foldEvents, stateText, synchronous } from './native-fold.ts'
+import { beginFold, foldInputs, stateText, synchronous } from './native-fold.ts'
 import type {
   Emitted,
   Fault,
@@ -63,12 +63,13 @@ function isMapView(view: AnyView): boolean {
 
 const FOLD_MEMBERS = [
   'key',
+  'select',
   'initial',
   'apply',
   'initialState',
   'evolve',
   'final'
-] as const satisfies readonly (keyof FoldView | keyof EvolveView)[]
+] as const satisfies readonly (keyof SelectFoldView | keyof SelectEvolveView)[]
 
 function mapProgram(view: Members, events: Events, hashOf: HashOf): MapProgram {
   const map = functionOf(view, 'map')
@@ -134,10 +135,12 @@ function foldProgram(view: Members, events: Events, hashOf: HashOf): FoldProgram
   const initial = functionOf(view, initialName)
   const apply = functionOf(view, applyName)
   const key = view['key'] === undefined ? undefined : functionOf(view, 'key')
+  const select = view['select'] === undefined ? undefined : functionOf(view, 'select')
   const final = view['final'] === undefined ? undefined : functionOf(view, 'final')
   const hash = hashOf(
     'fold',
     key === undefined ? null : textOf(view, 'key'),
+    select === undefined ? null : textOf(view, 'select'),
     textOf(view, initialName),
     textOf(view, applyName),
     final === undefined ? null : textOf(view, 'final')
@@ -149,7 +152,8 @@ function foldProgram(view: Members, events: Events, hashOf: HashOf): FoldProgram
     refusal: () => undefined,
     initial: initialText(initial, initialName),
     keysOf: (given) => given.map((event) => keyOf(key, event)),
-    apply: (state, given) => foldEvents(apply, state, given),
+    select: select && ((given) => given.map((event) => selected(select, event))),
+    apply: (state, given) => foldInputs(apply, state, given),
     begin: (state) => beginFold(apply, state),
     result: (state) => resultOf(final, state)
   }
@@ -167,12 +171,24 @@ function keyOf(key: AnyFunction | undefined, event: ViewEvent): Outcome | undefi
   if (key === undefined) return event.subject === undefined ? undefined : { value: event.subject }
   try {
     const value = key(event)
-    if (typeof value === 'string') return { value }
-    if (value === undefined) return undefined
-    return { value: jsonCopy(synchronous(value), { bytes: VALUE_BYTES_MAX }) }
+    return typeof value === 'string' ? { value } : copied(value)
   } catch (error) {
     return faultOf(error)
   }
+}
+
+function selected(select: AnyFunction, event: ViewEvent): Outcome | undefined {
+  try {
+    return copied(select(event))
+  } catch (error) {
+    return faultOf(error)
+  }
+}
+
+/** @throws NotJsonError */
+function copied(value: unknown): Outcome | undefined {
+  if (value === undefined) return undefined
+  return { value: jsonCopy(synchronous(value), { bytes: VALUE_BYTES_MAX }) }
 }
 
 function resultOf(final: AnyFunction | undefined, state: string): Outcome {

@@ -9,6 +9,7 @@
 
 import type { Json } from '../core/json.ts'
 import type { Reducer } from '../core/views/reducers.ts'
+import type { SelectedRows, Selection } from './selection.ts'
 
 /** An event as view functions see it. Members of the envelope that it does not have are undefined. */
 export interface ViewEvent {
@@ -60,6 +61,11 @@ export interface MapProgram extends ProgramBase {
   readonly reducer: Reducer | undefined
 }
 
+/** What `apply` gets for an event: the event; or what the program selects of it. */
+export type FoldInput = ViewEvent | Selection
+/** The same for several. */
+export type FoldInputs = readonly FoldInput[] | SelectedRows
+
 /**
  * States are JSON text, as they are kept: what functions do with an object that they were given cannot change
  * what is kept of it.
@@ -70,19 +76,24 @@ export interface FoldProgram extends ProgramBase {
   readonly initial: string
   /** The aggregate of each event; undefined for one that belongs to none. */
   keysOf(events: readonly ViewEvent[]): readonly (Outcome | undefined)[]
-  /** The state after these events, in their order; one that fails leaves the state as it was. */
-  apply(state: string, events: readonly ViewEvent[]): FoldStep
+  /**
+   * What `apply` gets of each event in its stead; undefined for one of which nothing counts, which then belongs to no
+   * aggregate. Absent: `apply` gets events.
+   */
+  readonly select?: ((events: readonly ViewEvent[]) => readonly (Outcome | undefined)[]) | undefined
+  /** The state after these, in their order; one that fails leaves the state as it was. */
+  apply(state: string, inputs: FoldInputs): FoldStep
   /** What a query answers for a state. */
   result(state: string): Outcome
   /** The same as `apply`, event by event, for programs to which a call costs little; undefined for others. */
   readonly begin?: ((state: string) => FoldSession) | undefined
 }
 
-/** A state that events come to one by one. */
+/** A state that inputs come to one by one. */
 export interface FoldSession {
-  /** False where it fails: then the session is over, and all its events are `apply`'s. */
-  add(event: ViewEvent): boolean
-  /** The state after the events, to which more may come; undefined where its text does not say all of it. */
+  /** False where it fails: then the session is over, and all its inputs are `apply`'s. */
+  add(input: FoldInput): boolean
+  /** The state after them, to which more may come; undefined where its text does not say all of it. */
   text(): string | undefined
 }
 

@@ -190,11 +190,11 @@ class Reading {
   }
 
   #fold(value: Json): void {
-    const fold = this.#object(value, '/fold', ['key', 'initial', 'apply', 'final'])
+    const fold = this.#object(value, '/fold', ['key', 'select', 'initial', 'apply', 'final'])
     if (fold === undefined) return
     if (fold['initial'] === undefined) this.#refuse('/fold/initial', 'must be JSON')
     this.#text(fold['apply'], '/fold/apply')
-    for (const name of ['key', 'final']) {
+    for (const name of ['key', 'select', 'final']) {
       if (fold[name] !== undefined) this.#text(fold[name], `/fold/${name}`)
     }
   }

@@ -14,18 +14,11 @@ export class RowBuffers {
     const size = Math.max(ROWS_SIZE_MIN, 32 - Math.clz32(bytes - 1))
     const buffer = this.#free[size]?.pop() ?? Buffer.allocUnsafeSlow(2 ** size)
     buffer.set(from.subarray(0, held))
-    this.#giveBack(from)
+    this.giveBack(from)
     return buffer
   }
 
-  /** The bytes of a buffer, which is given back. */
-  copyOut(from: Buffer, held: number): Buffer {
-    const copy = Buffer.from(from.subarray(0, held))
-    this.#giveBack(from)
-    return copy
-  }
-
-  #giveBack(buffer: Buffer): void {
+  giveBack(buffer: Buffer): void {
     if (buffer.length === 0) return
     const free = (this.#free[31 - Math.clz32(buffer.length)] ??= [])
     if (buffer.length <= LARGE_ROWS_BYTES && free.length < ROW_BUFFERS) free.push(buffer)

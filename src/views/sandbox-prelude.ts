@@ -14,10 +14,18 @@ import { JSON_DEPTH_MAX } from '../schema/limits.ts'
 import { EMITS_MAX, FAULT_CHARS_MAX, SCRIPT_EMITTED_CHARS_MAX, VALUE_BYTES_MAX } from './limits.ts'
 
 /** What the prelude makes, by place in the array that it returns. */
-export const PRELUDE_CALLS = { adopt: 0, map: 1, keys: 2, apply: 3, final: 4, reduce: 5 } as const
+export const PRELUDE_CALLS = {
+  adopt: 0,
+  map: 1,
+  keys: 2,
+  select: 3,
+  apply: 4,
+  final: 5,
+  reduce: 6
+} as const
 
 /** Of a text that is adopted: what it is for. */
-export const SLOTS = { map: 0, key: 1, apply: 2, final: 3, reduce: 4 } as const
+export const SLOTS = { map: 0, key: 1, select: 2, apply: 3, final: 4, reduce: 5 } as const
 
 /** In the place of an event that is being looked at: all of a batch are, before the first or after the last. */
 export const ALL_EVENTS = -1
@@ -177,16 +185,16 @@ export const PRELUDE = String.raw`(buffer) => {
     return stringify(events)
   }
 
-  /** Of each event its key in an array, 0 for none, or a text: what failed. */
-  const keysOf = (text) => {
+  /** Of each event what is answered for it in an array, 0 for nothing, or a text: what failed. */
+  const answersOf = (slot) => (text) => {
     at[0] = ${ALL_EVENTS}
     const events = parse(text)
-    const call = functions[${SLOTS.key}]
+    const call = functions[slot]
     for (let index = 0; index < events.length; index += 1) {
       at[0] = index
       try {
-        const key = call(events[index])
-        events[index] = key === undefined ? 0 : [copyOf(key)]
+        const answer = call(events[index])
+        events[index] = answer === undefined ? 0 : [copyOf(answer)]
       } catch (error) {
         events[index] = describe(error)
       }
@@ -336,5 +344,5 @@ export const PRELUDE = String.raw`(buffer) => {
     }
     freeze(object)
   }
-  return [adopt, map, keysOf, apply, final, reduce]
+  return [adopt, map, answersOf(${SLOTS.key}), answersOf(${SLOTS.select}), apply, final, reduce]
 }`

@@ -8,6 +8,7 @@ import { userReducer } from '../core/views/reducers.ts'
 import type { Reducer } from '../core/views/reducers.ts'
 import type {
   Emitted,
+  FoldInputs,
   FoldProgram,
   FoldStep,
   MapOutcome,
@@ -16,6 +17,7 @@ import type {
   ViewEvent
 } from './program.ts'
 import type { Script, ScriptCall } from './sandbox.ts'
+import { inputText, listOf } from './selection.ts'
 import { viewEventText } from './view-event.ts'
 
 type Identity = Pick<MapProgram, 'hash' | 'events'>
@@ -43,6 +45,7 @@ export interface ScriptFold {
   /** As JSON. */
   readonly initial: string
   readonly hasKey: boolean
+  readonly hasSelect: boolean
   readonly hasFinal: boolean
 }
 
@@ -56,8 +59,9 @@ export function scriptFoldProgram(
     ...identity,
     refusal: () => script.refusal(),
     initial: fold.initial,
-    keysOf: (events) => (fold.hasKey ? keysOf(script, events) : events.map(subjectOf)),
-    apply: (state, events) => apply(script, state, events),
+    keysOf: (events) => (fold.hasKey ? answers(script, 'keys', events) : events.map(subjectOf)),
+    select: fold.hasSelect ? (events) => answers(script, 'select', events) : undefined,
+    apply: (state, inputs) => apply(script, state, inputs),
     result: (state) => {
       if (!fold.hasFinal) return { value: JSON.parse(state) as Json }
       return outcomeOf(script, 'final', state)
@@ -79,8 +83,12 @@ function rowsOf(answered: Answered): Emitted[] {
   return rows
 }
 
-function keysOf(script: Script, events: readonly ViewEvent[]): (Outcome | undefined)[] {
-  return outcomesOf<Outcome | undefined>(script, 'keys', events, (answered) => {
+function answers(
+  script: Script,
+  call: 'keys' | 'select',
+  events: readonly ViewEvent[]
+): (Outcome | undefined)[] {
+  return outcomesOf<Outcome | undefined>(script, call, events, (answered) => {
     if (answered === 0) return undefined
     return typeof answered === 'string' ? { fault: answered } : { value: answered[0] ?? null }
   })
@@ -108,10 +116,10 @@ function outcomesOf<Made>(
   return outcomes
 }
 
-function apply(script: Script, before: string, events: readonly ViewEvent[]): FoldStep {
+function apply(script: Script, before: string, inputs: FoldInputs): FoldStep {
   const faults: { index: number; fault: string }[] = []
   let [state, done] = [before, 0]
-  script.run(events.map(viewEventText), {
+  script.run(listOf(inputs).map(inputText), {
     call: 'apply',
     text: (texts) => `[${[JSON.stringify(state), ...texts].join(',')}]`,
     take: (answer, count) => {

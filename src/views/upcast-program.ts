@@ -8,12 +8,14 @@ import type { Hasher } from '../core/clock.ts'
 import type { Upcasters } from '../schema/upcast.ts'
 import type {
   Fault,
+  FoldInput,
   FoldProgram,
   FoldSession,
   MapProgram,
   ViewEvent,
   ViewProgram
 } from './program.ts'
+import { Selection, listOf } from './selection.ts'
 import { remade, unreadEvent } from './view-event.ts'
 
 /** The program itself where there are no upcasters. */
@@ -56,16 +58,46 @@ function upcastFold(program: FoldProgram, upcasters: Upcasters, hash: string): F
       const { seen, places, faults } = upcastEvents(events, upcasters)
       return spread(events.length, { made: program.keysOf(seen), places, faults })
     },
-    apply: (state, events) => {
-      const { seen, places, faults } = upcastEvents(events, upcasters)
+    result: (state) => program.result(state),
+    ...(program.select === undefined
+      ? ofEvents(program, upcasters)
+      : ofSelections(program, program.select, upcasters))
+  }
+}
+
+type Applied = Pick<FoldProgram, 'select' | 'apply' | 'begin'>
+
+function ofEvents(program: FoldProgram, upcasters: Upcasters): Applied {
+  return {
+    apply: (state, inputs) => {
+      const { seen, places, faults } = upcastEvents(listOf(inputs).filter(isEvent), upcasters)
       const step = program.apply(state, seen)
       const own = [...faults].map(([index, { fault }]) => ({ index, fault }))
       const others = step.faults.map(({ index, fault }) => ({ index: places[index] ?? 0, fault }))
       return { ...step, faults: [...own, ...others].sort((a, b) => a.index - b.index) }
     },
-    result: (state) => program.result(state),
     begin: program.begin && sessionsOf(program.begin, upcasters)
   }
+}
+
+/** What is selected is selected of the newest shape. */
+function ofSelections(
+  program: FoldProgram,
+  select: NonNullable<FoldProgram['select']>,
+  upcasters: Upcasters
+): Applied {
+  return {
+    select: (events) => {
+      const { seen, places, faults } = upcastEvents(events, upcasters)
+      return spread(events.length, { made: select(seen), places, faults })
+    },
+    apply: (state, inputs) => program.apply(state, inputs),
+    begin: program.begin
+  }
+}
+
+function isEvent(input: FoldInput): input is ViewEvent {
+  return !(input instanceof Selection)
 }
 
 /** An event that cannot be upcast ends a session, as one for which a function fails. */
@@ -76,8 +108,8 @@ function sessionsOf(
   return (state) => {
     const session = begin(state)
     return {
-      add: (event) => {
-        const { seen } = upcastEvents([event], upcasters)
+      add: (input) => {
+        const { seen } = upcastEvents([input].filter(isEvent), upcasters)
         const [upcast] = seen
         return upcast !== undefined && session.add(upcast)
       },

@@ -128,6 +128,8 @@ const HOSTILE: readonly object[] = [
   { map: '(event, emit) => emit(1, 1)', reduce: '() => "x".repeat(1e8)' },
   { map: '(event, emit) => emit(1, 1)', reduce: '() => { throw 1 }' },
   { fold: { initial: 0, key: '() => { for (;;); }', apply: '(s) => s + 1' } },
+  { fold: { initial: 0, select: '() => { for (;;); }', apply: '(s) => s + 1' } },
+  { fold: { initial: 0, select: '() => "x".repeat(2e6)', apply: '(s) => s + 1' } },
   { fold: { initial: [], key: '() => 1', apply: '(s) => [s, s]' } },
   { fold: { initial: 0, key: '() => 1', apply: '(s) => s + 1', final: '() => { for (;;); }' } },
   { fold: { initial: 0, key: '() => 1', apply: '(s) => undefined' } },

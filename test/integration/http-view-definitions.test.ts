@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { test } from 'vitest'
 
 import { createHttpServer } from '../../src/http/server.ts'
+import type { EventInput } from '../../src/index.ts'
 import { VIEWS_NAMED_MAX } from '../../src/node/limits.ts'
 import { type Answer, ask, type Ask, type Body, serveNode } from '../fixtures/http-server.ts'
 import {
@@ -189,6 +190,38 @@ test('text of functions is refused on a node that runs none, and runs on one tha
   assert.deepEqual([brief(rows), faults], [[['A1', 50]], 1])
   const syntax = await put(`${url}/_def`, { ...SCRIPT, map: '(event, emit) => {' })
   assert.deepEqual([syntax.status, syntax.json().errors[0].pointer], [422, '/map'])
+})
+
+test('a fold of text that selects is told again when an event comes late, the same on each node', async () => {
+  const [a, b] = await startNetwork(2, { viewScripts: true, trust: 'members' })
+  if (a === undefined || b === undefined) throw new Error('two nodes')
+  const { database } = await a.createDatabase('depot')
+  await connect(a, b)
+  await using at = await createHttpServer(a, { port: 0 })
+  await using server = await createHttpServer(b, { port: 0 })
+  const fold = {
+    key: '(event) => event.data.zone',
+    select: '({ data }) => (data.qty > 0 ? data.qty : undefined)',
+    initial: '',
+    apply: '(text, qty) => `${text} ${qty}`'
+  }
+  const url = `${at.url}/db/depot/v/stock/_def`
+  const wrong = await put(url, { language: 'javascript', fold: { ...fold, select: '1' } })
+  assert.deepEqual([wrong.status, wrong.json().errors[0].pointer], [422, '/fold/select'])
+  assert.equal((await put(url, { language: 'javascript', fold })).status, 201)
+  const moved = (hour: string, qty: number): EventInput => {
+    return { time: `2026-11-02T${hour}:00:00Z`, data: { zone: 'A1', qty } }
+  }
+  await database.append([moved('06', 48), moved('08', 2), moved('09', 0), { data: null }])
+  await untilEqual([a, b], 'depot')
+  const first = (await ask(`${at.url}/depot/stock`)).json()
+  assert.deepEqual([brief(first.rows), first.faults], [[['A1', ' 48 2']], 1])
+  await b.database('depot').append(moved('07', 24))
+  await untilEqual([a, b], 'depot')
+  const here = (await ask(`${at.url}/depot/stock?explain=true`)).json()
+  const there = (await ask(`${server.url}/depot/stock?explain=true`)).json()
+  assert.deepEqual([brief(here.rows), here.rows[0].events.length], [[['A1', ' 48 24 2']], 3])
+  assert.deepEqual([there.rows, there.digest], [here.rows, here.digest])
 })
 
 test('text that came from another node makes no view where none is run, which says why', async () => {

@@ -12,7 +12,8 @@ import type { DerivedReader, DerivedRecord } from '../../src/store/derived-store
 import { endsRun, eventOf } from '../../src/views/fold-run.ts'
 import { PLACE_BYTES } from '../../src/store/event-store.ts'
 import type { IndexAnswer, IndexQuery, IndexedEvent } from '../../src/views/view-index.ts'
-import type { FoldProgram } from '../../src/views/program.ts'
+import type { Fault, FoldInput, FoldProgram } from '../../src/views/program.ts'
+import { Selection } from '../../src/views/selection.ts'
 import { viewEvent } from '../../src/views/view-event.ts'
 
 /** @param tail of the key, so that events of one time stand in this order */
@@ -127,17 +128,19 @@ export function plainFold(
   program: FoldProgram,
   events: readonly IndexedEvent[],
   fold: {
+    readonly select?: (event: never) => unknown
     readonly initial: Json
-    readonly apply: (state: never, event: never) => unknown
+    readonly apply: (state: never, input: never) => unknown
     readonly final?: (state: never) => unknown
   }
 ): [Json, Json][] {
   return byAggregate(program, events).map(({ key, events }) => {
     let state = fold.initial
     for (const event of events) {
-      const next = orNothing(() =>
-        fold.apply(structuredClone(state) as never, event.event as never)
-      )
+      const { select = (given: unknown) => given } = fold
+      const next = orNothing(() => {
+        return fold.apply(structuredClone(state) as never, select(event.event as never) as never)
+      })
       if (next !== undefined) state = next as Json
     }
     const { final } = fold
@@ -154,13 +157,30 @@ function orNothing(make: () => unknown): unknown {
   }
 }
 
+/** Where an event belongs, what `apply` gets of it and what a row keeps; or why not, undefined for nothing of it. */
+function takenIn(
+  program: FoldProgram,
+  event: IndexedEvent
+): { readonly key: Json; readonly input: FoldInput; readonly bytes: number } | Fault | undefined {
+  const given = eventOf(event)
+  const [key] = program.keysOf([given])
+  if (key === undefined || 'fault' in key) return key
+  if (program.select === undefined) {
+    return { key: key.value, input: eventOf(event), bytes: event.bytes.length }
+  }
+  const [selected] = program.select([given])
+  if (selected === undefined || 'fault' in selected) return selected
+  const text = JSON.stringify(selected.value)
+  return { key: key.value, input: new Selection(text), bytes: Buffer.byteLength(text) }
+}
+
 /** The events that a function fails for, by place, with what is said of them. */
 export function foldFaults(program: FoldProgram, events: readonly IndexedEvent[]): string[] {
   const faults: string[] = []
   for (const event of events) {
-    const [outcome] = program.keysOf([eventOf(event)])
-    if (outcome !== undefined && 'fault' in outcome) {
-      faults.push(`${toHex(event.place)} ${outcome.fault}`)
+    const taken = takenIn(program, event)
+    if (taken !== undefined && 'fault' in taken) {
+      faults.push(`${toHex(event.place)} ${taken.fault}`)
     }
   }
   for (const { events: own } of byAggregate(program, events)) {
@@ -175,9 +195,9 @@ function byAggregate(
 ): { readonly key: Uint8Array; readonly events: IndexedEvent[] }[] {
   const aggregates: { readonly key: Uint8Array; readonly events: IndexedEvent[] }[] = []
   for (const event of events.toSorted((a, b) => compareBytes(a.place, b.place))) {
-    const [outcome] = program.keysOf([eventOf(event)])
-    if (outcome === undefined || 'fault' in outcome) continue
-    const key = encodeViewKey(outcome.value)
+    const taken = takenIn(program, event)
+    if (taken === undefined || 'fault' in taken) continue
+    const key = encodeViewKey(taken.key)
     const found = aggregates.find((aggregate) => equalBytes(aggregate.key, key))
     if (found === undefined) aggregates.push({ key, events: [event] })
     else found.events.push(event)
@@ -191,13 +211,16 @@ function foldText(
   onFault?: (event: IndexedEvent, fault: string) => void
 ): string {
   let text = program.initial
-  let run: IndexedEvent[] = []
+  let run: { readonly event: IndexedEvent; readonly input: FoldInput }[] = []
   for (const event of events) {
-    run.push(event)
+    const taken = takenIn(program, event)
+    if (taken === undefined || 'fault' in taken) continue
+    run.push({ event, input: taken.input })
     const isLast = event === events.at(-1)
-    if (!endsRun(event.place, event.bytes.length) && !isLast) continue
-    const step = program.apply(text, run.map(eventOf))
-    for (const { index, fault } of step.faults) onFault?.(run[index] ?? event, fault)
+    if (!endsRun(event.place, taken.bytes) && !isLast) continue
+    const inputs = run.map(({ input }) => input)
+    const step = program.apply(text, inputs)
+    for (const { index, fault } of step.faults) onFault?.(run[index]?.event ?? event, fault)
     text = step.state
     run = []
   }

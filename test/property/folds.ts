@@ -20,11 +20,12 @@ import type {
 } from '../../src/views/view-index.ts'
 import { foldEvents } from './fold-model.ts'
 
-type Apply = (state: never, event: ViewEvent & { readonly data: number }) => unknown
+type Numbered = ViewEvent & { readonly data: number }
 
 interface Fold {
+  readonly select?: (event: Numbered) => unknown
   readonly initial: Json
-  readonly apply: Apply
+  readonly apply: (state: never, input: never) => unknown
   readonly final?: (state: never) => unknown
 }
 
@@ -41,52 +42,76 @@ interface Kept {
 /** Of states that are always exactly their JSON, whatever the functions do to them. */
 export const EXACT = {
   /** A late event changes every state behind it. */
-  sum: { initial: 0, apply: (sum: number, { data }) => (sum * 3 + data) % 1_000_003 },
+  sum: { initial: 0, apply: (sum: number, { data }: Numbered) => (sum * 3 + data) % 1_000_003 },
+  /** The same, of some events and what it looks at. */
+  'selected sum': {
+    select: ({ data }) => (data % 4 === 1 ? undefined : [data, 'ä,"']),
+    initial: 0,
+    apply: (sum: number, [data]: readonly [number]) => (sum * 3 + data) % 1_000_003
+  },
   /** States up to the next event only. */
-  last: { initial: null, apply: (_: unknown, { data, key }) => [data, key] },
+  last: { initial: null, apply: (_: unknown, { data, key }: Numbered) => [data, key] },
   /** States for a while. */
   window: {
     initial: [],
-    apply: (state: number[], { data }) => [...state, data].slice(-4),
+    apply: (state: number[], { data }: Numbered) => [...state, data].slice(-4),
     final: (state: number[]) => {
       if (state.length === 2) throw new Error('two')
       return state.join()
     }
   },
   /** Large ones, not all of which are kept. */
-  list: { initial: [], apply: (state: number[], { data }) => [...state, data] },
+  list: { initial: [], apply: (state: number[], { data }: Numbered) => [...state, data] },
   /** Changes its state, and what it was given, also when it fails. */
   careless: {
     initial: { lines: [] },
-    apply: (state: Lines, { data }) => {
+    apply: (state: Lines, { data }: Numbered) => {
       state.lines.push(data)
       if (state.lines.length > 6) state.lines.shift()
       if (data % 5 === 0) throw new Error(`not ${data} behind ${state.lines.join()}`)
       return state
     }
+  },
+  /** The same with what it selects, which it changes and keeps; and cannot select of some. */
+  'selected careless': {
+    select: ({ data, key }) => {
+      if (data === 7) throw new Error('not seven')
+      return data === 8 ? null : { lines: [data, key.length] }
+    },
+    initial: { lines: [] },
+    apply: (state: Lines, given: Lines | null) => {
+      if (given === null) return { lines: [] }
+      given.lines.push(state.lines.length)
+      state.lines.push(...given.lines)
+      if (given.lines[0] === 5) throw new Error(`not behind ${state.lines.join()}`)
+      return state.lines.length > 6 ? given : state
+    }
   }
 } as const satisfies Record<string, Fold>
 
+/** States that are not exactly their text, or not JSON at all. */
+const INEXACT: Fold = {
+  initial: { last: null },
+  apply: (kept: Kept, { data }: Pick<Numbered, 'data'>) => {
+    const names = Object.keys(kept).length
+    if (data === 2) return { last: names }
+    if (data === 3) return { last: names, none: undefined }
+    if (data === 4) return { last: NaN, names }
+    if (data === 5) return { last: -0, names }
+    if (data === 6) return { last: () => names }
+    if (data === 7) kept.lines = [names]
+    if (data === 8) kept.other = kept.lines
+    if (data === 9) kept.other?.push(names)
+    if (data === 10) return undefined
+    if (data === 11) kept.last = Object.is(kept.last, -0)
+    return { ...kept, names }
+  }
+}
+
 const FOLDS: Readonly<Record<string, Fold>> = {
   ...EXACT,
-  /** States that are not exactly their text, or not JSON at all. */
-  inexact: {
-    initial: { last: null },
-    apply: (kept: Kept, { data }) => {
-      const names = Object.keys(kept).length
-      if (data === 2) return { last: names }
-      if (data === 3) return { last: names, none: undefined }
-      if (data === 4) return { last: NaN, names }
-      if (data === 5) return { last: -0, names }
-      if (data === 6) return { last: () => names }
-      if (data === 7) kept.lines = [names]
-      if (data === 8) kept.other = kept.lines
-      if (data === 9) kept.other?.push(names)
-      if (data === 10) return undefined
-      if (data === 11) kept.last = Object.is(kept.last, -0)
-      return { ...kept, names }
-    }
-  }
+  inexact: INEXACT,
+  'selected inexact': { ...INEXACT, select: ({ data }) => ({ data }) }
 }
 
 /** Keys of aggregates, and two that are none: `none` and `faulty`. */

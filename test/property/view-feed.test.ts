@@ -228,6 +228,8 @@ function keyedRows(program: ViewProgram, events: readonly IndexedEvent[]): reado
   return events.flatMap(({ event, place, recorded }) => {
     const [outcome] = program.keysOf([event])
     if (outcome === undefined || 'fault' in outcome) return []
+    const selected = program.select === undefined ? outcome : program.select([event])[0]
+    if (selected === undefined || 'fault' in selected) return []
     return [{ key: outcome.value, value: null, place, number: 0, recorded }]
   })
 }

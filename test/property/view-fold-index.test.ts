@@ -109,7 +109,7 @@ test('a build that writes out what it cannot hold has the records of one that ho
 test('states that say not all of themselves are the same wherever updates and builds were cut', async () => {
   await fc.assert(
     fc.asyncProperty(
-      fc.constantFrom('inexact', 'inexact', 'careless'),
+      fc.constantFrom('inexact', 'selected inexact', 'careless', 'selected careless'),
       fc.record({ rows: fc.constantFrom(2, 4, 8), bytes: fc.constantFrom(100, 250, 500) }),
       foldPlans({ subjects: ['a'], updates: 12 }),
       fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1 }),

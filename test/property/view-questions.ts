@@ -9,7 +9,7 @@ import type { Json } from '../../src/core/json.ts'
 import { compareViewKeys } from '../../src/core/views/collation.ts'
 import type { ViewQuery } from '../../src/node/views.ts'
 import { formatTime } from '../../src/schema/time.ts'
-import type { FoldView, MapView } from '../../src/views/define-view.ts'
+import type { FoldView, MapView, SelectFoldView } from '../../src/views/define-view.ts'
 import { event } from './arbitraries.ts'
 import type { Asked, AskedRange } from './map-model.ts'
 
@@ -18,11 +18,13 @@ interface Content {
   readonly v?: Json
 }
 
-type Definition =
+type PlainDefinition =
   Omit<MapView<Content | null>, 'name'> | Omit<FoldView<Content | null, Json[], Json>, 'name'>
+type SelectingFold = Omit<SelectFoldView<Content | null, Json[], Json, Json[]>, 'name'>
+type Definition = PlainDefinition | SelectingFold
 
 /** Each of other functions; what they emit is fit for some reducers only. */
-export const DEFINITIONS: Readonly<Record<string, Definition>> = {
+const PLAIN: Readonly<Record<string, PlainDefinition>> = {
   rows: { map: ({ data }, emit) => emit(data?.k ?? 'none', data?.v ?? null) },
   sum: { map: ({ data }, emit) => emit(data?.k ?? null, data?.v ?? 0), reduce: '_sum' },
   count: {
@@ -61,6 +63,20 @@ export const DEFINITIONS: Readonly<Record<string, Definition>> = {
     map: ({ data }, emit) => emit([data?.k ?? null, 'effective'], data?.v ?? 0),
     reduce: '_sum'
   }
+}
+const SELECTING: SelectingFold = {
+  key: ({ data }) => data?.k,
+  select: ({ data, key }) => (data?.v === 2 ? undefined : [key.slice(-1), data?.v ?? null]),
+  initial: () => [],
+  apply: (state, seen) => {
+    if (seen[1] === 3) throw new Error('three')
+    return [...state, seen]
+  }
+}
+
+export const DEFINITIONS: Readonly<Record<string, Definition>> = {
+  ...PLAIN,
+  'selecting fold': SELECTING
 }
 export const DEFINITION_NAMES = Object.keys(DEFINITIONS)
 

@@ -9,6 +9,7 @@ import { Upcasters } from '../../src/schema/upcast.ts'
 import type { Upcaster } from '../../src/schema/upcast.ts'
 import type { FoldProgram, MapProgram, ViewEvent } from '../../src/views/program.ts'
 import { nativeProgram } from '../../src/views/native-program.ts'
+import { Selection, listOf } from '../../src/views/selection.ts'
 import { upcastProgram } from '../../src/views/upcast-program.ts'
 
 const RECEIVED = 'pallet.received'
@@ -81,11 +82,16 @@ const foldProgram: FoldProgram = {
   initial: '[]',
   keysOf: (each) =>
     each.map((event) => (event.type === 'other' ? undefined : { value: seen(event) })),
-  apply: (state, each) => ({
-    state: JSON.stringify([...(JSON.parse(state) as Json[]), ...each.map(seen)]),
-    faults: each.flatMap(({ schema }, index) => (schema === 'v3' ? [{ index, fault: 'own' }] : [])),
-    isResumable: true
-  }),
+  apply: (state, inputs) => {
+    const each = listOf(inputs) as readonly ViewEvent[]
+    return {
+      state: JSON.stringify([...(JSON.parse(state) as Json[]), ...each.map(seen)]),
+      faults: each.flatMap(({ schema }, index) => {
+        return schema === 'v3' ? [{ index, fault: 'own' }] : []
+      }),
+      isResumable: true
+    }
+  },
   result: (state) => ({ value: state })
 }
 
@@ -127,6 +133,34 @@ describe('functions of a view', () => {
           else if (expectedOf(event) !== 'fault')
             expect(keys[index]).toEqual({ value: expectedOf(event) })
         }
+      })
+    )
+  })
+
+  test('of a fold select of the newest shape, and apply gets what was selected', () => {
+    const view = {
+      name: 'selecting',
+      key: () => 'all',
+      select: (event: ViewEvent) => (event.type === 'other' ? undefined : seen(event)),
+      initial: () => [],
+      apply: (state: Json[], given: Json) => [...state, given]
+    }
+    const upcast = upcastProgram(nativeProgram(view, hasher), upcasters, hasher) as FoldProgram
+    fc.assert(
+      fc.property(events, (all) => {
+        const selected = upcast.select?.(all) ?? []
+        expect(selected).toHaveLength(all.length)
+        const inputs: Selection[] = []
+        for (const [index, event] of all.entries()) {
+          const [expected, found] = [expectedOf(event), selected[index]]
+          if (expected === 'fault') expect(found).toEqual({ fault: 'upcaster: not that one' })
+          else expect(found).toEqual(event.type === 'other' ? undefined : { value: expected })
+          if (found !== undefined && 'value' in found) {
+            inputs.push(new Selection(JSON.stringify(found.value)))
+          }
+        }
+        const { state } = upcast.apply('[]', inputs)
+        expect(JSON.parse(state)).toEqual(inputs.map((each) => JSON.parse(each.text()) as Json))
       })
     )
   })

@@ -85,8 +85,8 @@ test.each([
   [{ language: 'javascript', fold: {} }, ['/fold/initial', '/fold/apply']],
   [{ language: 'javascript', fold: { initial: 0, apply: '', evolve: '' } }, ['/fold/evolve']],
   [
-    { language: 'javascript', fold: { initial: 0, apply: '', key: 1, final: 2 } },
-    ['/fold/key', '/fold/final']
+    { language: 'javascript', fold: { initial: 0, apply: '', key: 1, select: {}, final: 2 } },
+    ['/fold/key', '/fold/select', '/fold/final']
   ],
   [{ language: 'javascript', reduce: '_sum', fold: { initial: 0, apply: '' } }, ['/reduce']],
   [{ key: 'type', where: { type: { eq: Number.NaN } } }, ['/where/type/eq']],

@@ -42,6 +42,14 @@ const DETERMINISTIC: Readonly<Record<string, object>> = {
       return state
     }
   },
+  'one that selects, and changes what it selected': {
+    select: (event: ViewEvent) => (numberOf(event) % 3 === 0 ? undefined : [numberOf(event)]),
+    initial: () => [],
+    apply: (state: number[], given: number[]) => {
+      given.push(...state.slice(-4))
+      return given
+    }
+  },
   'a map': { map: (event: ViewEvent, emit: Emit) => emit(event.subject, event.data) },
   'a map with a reduce': {
     map: (event: ViewEvent, emit: Emit) => emit(event.subject, numberOf(event)),
@@ -70,6 +78,16 @@ const OTHERS: Readonly<Record<string, object>> = {
     key: () => Math.floor(Math.random() * 1_000),
     initial: () => 0,
     apply: (count: number) => count + 1
+  },
+  'a selection by chance': {
+    select: () => (Math.random() < 0.5 ? undefined : 1),
+    initial: () => 0,
+    apply: (count: number) => count + 1
+  },
+  'a selection that counts its calls': {
+    select: () => (calls += 1),
+    initial: () => 0,
+    apply: (_: number, count: number) => count
   },
   'a result by chance': {
     initial: () => 0,

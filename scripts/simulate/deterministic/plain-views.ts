@@ -82,13 +82,19 @@ function foldRows(
     const name = JSON.stringify(key)
     const state = states.get(name) ?? view.initial()
     const given = structuredClone(state)
-    states.set(name, unlessItThrows(() => view.apply(given, seen)) ?? state)
+    states.set(name, unlessItThrows(() => applied(view, given, seen)) ?? state)
   }
   const rows = [...states].map(([name, state]) => {
     const key = JSON.parse(name) as Json
     return { key, value: view.final === undefined ? state : view.final(state) }
   })
   return inOrder(rows, query)
+}
+
+function applied(view: SimFold, state: Json, seen: ViewEvent): Json {
+  const event = { ...seen, data: seen.data ?? null }
+  if (view.select === undefined) return view.apply(state, event)
+  return view.apply(state, view.select(event) ?? null)
 }
 
 function unlessItThrows<T>(work: () => T): T | undefined {

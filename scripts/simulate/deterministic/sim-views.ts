@@ -6,7 +6,7 @@
 import { assert } from '../../../src/core/assert.ts'
 import { compileDefinition } from '../../../src/views/compile-definition.ts'
 import { nativeProgram } from '../../../src/views/native-program.ts'
-import type { FoldView, MapView } from '../../../src/views/define-view.ts'
+import type { FoldView, MapView, SelectFoldView } from '../../../src/views/define-view.ts'
 import type { Json } from '../../../src/node/laterbase.ts'
 import type { ViewDefinition } from '../../../src/views/view-definition.ts'
 import { simHasher } from './keys.ts'
@@ -18,8 +18,8 @@ export interface SimMap extends MapView {
   readonly reduce?: PlainReduce
 }
 
-/** Its state is JSON, whatever it is. */
-export type SimFold = Required<Pick<FoldView, 'key'>> & FoldView
+/** Its state is JSON, whatever it is, and so is what it selects. */
+export type SimFold = Required<Pick<FoldView, 'key'>> & (FoldView | SelectFoldView)
 
 export type SimView = SimMap | SimFold
 
@@ -132,9 +132,10 @@ const trails: readonly SimFold[] = [
       if (scan === '3') throw new Error('not this one')
       return n === undefined ? ['scan', scan ?? null] : ['fact', n % 2]
     },
+    select: ({ data }) => factsOf(data) as Json,
     initial: () => 'begin',
-    apply: (state, { data }) =>
-      `${JSON.stringify(state).slice(-24)} ${JSON.stringify(factsOf(data))}`
+    apply: (state: Json, facts: Json) =>
+      `${JSON.stringify(state).slice(-24)} ${JSON.stringify(facts)}`
   }
 ]
 
