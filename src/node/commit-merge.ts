@@ -29,7 +29,7 @@ export interface MergedCommit {
 export async function* mergedCommits(
   store: EventStore,
   position: Position
-): AsyncGenerator<MergedCommit> {
+): AsyncGenerator<MergedCommit, undefined> {
   const behind = (log: StoredLog): boolean => log.tip.seq > passedOf(position, log)
   const sources = createHeap(isBefore)
   for (const log of store.logs().filter(behind)) {

@@ -11,6 +11,7 @@
 import { Writer, decode } from '../../protocols/wire.ts'
 import type { Reader } from '../../protocols/wire.ts'
 import { isRejected } from '../../protocols/rejected.ts'
+import type { Rejected } from '../../protocols/rejected.ts'
 import { VERSION_HEADS_MAX } from '../../protocols/limits.ts'
 import { present } from '../core/assert.ts'
 import { stampAt } from '../core/hybrid-logical-clock.ts'
@@ -41,6 +42,15 @@ export async function readCursor(text: string, store: EventStore): Promise<Reade
     'LATERBASE_CURSOR_INVALID',
     'not a cursor: give 0, now, an RFC 3339 time, or what a feed handed out'
   )
+}
+
+/** What a short cursor says that it has passed, before anybody has looked whether it is of this store; else undefined. */
+export function saidPosition(text: string, store: EventStore): Position | undefined {
+  if (!BASE64URL.test(text) || !text.startsWith(SHORT)) return undefined
+  const told = decodeShort(Buffer.from(text.slice(1), 'base64url'))
+  if (isRejected(told)) return undefined
+  const logs = store.logs()
+  return [...told.passed.keys()].every((number) => number in logs) ? told.passed : undefined
 }
 
 /**
@@ -103,10 +113,7 @@ async function positionAt(timeMs: number, store: EventStore): Promise<Map<number
 
 /** @throws LATERBASE_CURSOR_INVALID, LATERBASE_CURSOR_FOREIGN */
 async function readShort(bytes: Uint8Array, store: EventStore): Promise<ReaderPosition> {
-  const told = decode(bytes, (reader) => ({
-    check: reader.fixed(CHECK_BYTES),
-    passed: new Map(readEntries(reader))
-  }))
+  const told = decodeShort(bytes)
   if (isRejected(told)) {
     throw new LaterbaseError('LATERBASE_CURSOR_INVALID', `a damaged cursor: ${told.detail}`)
   }
@@ -121,6 +128,18 @@ async function readShort(bytes: Uint8Array, store: EventStore): Promise<ReaderPo
   for (const [number, tag] of tags) found ^= checkOf(tag, passed.get(number) ?? 0)
   if (found !== readCheck(check)) throw foreign()
   return { passed, tags, beyond: [] }
+}
+
+function decodeShort(bytes: Uint8Array): ShortCursor | Rejected {
+  return decode(bytes, (reader) => ({
+    check: reader.fixed(CHECK_BYTES),
+    passed: new Map(readEntries(reader))
+  }))
+}
+
+interface ShortCursor {
+  readonly check: Uint8Array
+  readonly passed: Position
 }
 
 /**

@@ -22,7 +22,8 @@ import { viewEventOf } from '../views/view-event.ts'
 import type { IndexedEvent } from '../views/view-index.ts'
 import type { EventOrigin, SourceBatch, SourceRange, ViewSource } from '../views/view-source.ts'
 import { mergedCommits } from './commit-merge.ts'
-import { readCursor, shortCursor } from './cursor.ts'
+import type { MergedCommit } from './commit-merge.ts'
+import { readCursor, saidPosition, shortCursor } from './cursor.ts'
 import { readDefinition } from './definition-events.ts'
 import { pendingEvents } from './feed.ts'
 import { VIEW_SCAN_CHUNK } from './limits.ts'
@@ -67,7 +68,7 @@ export class DatabaseViewSource implements ViewSource {
 
   async *changes(cursor: string, eventsAtOnce: number): AsyncGenerator<SourceBatch> {
     const { store } = this.#init
-    const start = await this.#position(cursor)
+    const { start, commits } = await this.#begin(cursor)
     const passed = new Map(start.passed)
     const tags = new Map(start.tags)
     let slices: CommitSlice[] = []
@@ -78,7 +79,7 @@ export class DatabaseViewSource implements ViewSource {
       count = 0
       return { events, cursor: shortCursor(passed, tags, store) }
     }
-    for await (const { commit, from } of mergedCommits(store, start.passed)) {
+    for await (const { commit, from } of commits) {
       const to = commit.keys.length
       slices.push({ commit, from, to })
       count += to - from
@@ -148,6 +149,28 @@ export class DatabaseViewSource implements ViewSource {
     return events.find((event) => compareBytes(event.place, place) === 0)
   }
 
+  /** The first of the commits behind a cursor is read while it is found out whether the cursor is of this store. */
+  async #begin(cursor: string): Promise<Behind> {
+    const { store } = this.#init
+    const said = saidPosition(cursor, store)
+    if (said === undefined) {
+      const start = await this.#position(cursor)
+      return { start, commits: mergedCommits(store, start.passed) }
+    }
+    const merged = mergedCommits(store, said)
+    const reading = merged.next().catch(() => undefined)
+    try {
+      const start = await this.#position(cursor)
+      const first = await reading
+      // What could not be read then may be healed by now.
+      const isRead = first !== undefined
+      return { start, commits: isRead ? withFirst(first, merged) : mergedCommits(store, said) }
+    } catch (error) {
+      await merged.return(undefined)
+      throw error
+    }
+  }
+
   /** @throws LATERBASE_CURSOR_FOREIGN for one that was not made of this store */
   async #position(cursor: string): Promise<ReaderPosition> {
     const position = await this.#init.reading(() => readCursor(cursor, this.#init.store))
@@ -195,6 +218,25 @@ export class DatabaseViewSource implements ViewSource {
 
   #isPassed({ log, seq }: Occurrence, position: Position): boolean {
     return seq <= passedOf(position, present(this.#init.store.logs()[log], 'a log'))
+  }
+}
+
+/** What follows a position. */
+interface Behind {
+  readonly start: ReaderPosition
+  readonly commits: AsyncGenerator<MergedCommit, undefined>
+}
+
+async function* withFirst(
+  { done, value }: IteratorResult<MergedCommit, undefined>,
+  rest: AsyncGenerator<MergedCommit, undefined>
+): AsyncGenerator<MergedCommit, undefined> {
+  try {
+    if (done === true) return
+    yield value
+    yield* rest
+  } finally {
+    await rest.return(undefined)
   }
 }
 

@@ -40,7 +40,7 @@ class Stretches {
   async entries(query: EntriesQuery): Promise<readonly TreeEntry[]> {
     const { from, to, reverse = false, limit } = query
     const first = from === undefined ? 0 : this.#at(from)
-    const last = to === undefined ? this.#begins.length - 1 : this.#at(to)
+    const last = to === undefined ? this.#begins.length - 1 : this.#before(to)
     const isFew = limit === undefined ? last - first < STRETCHES_AT_ONCE : limit === 1
     if (!isFew) return this.#tree.entries(LEVEL, query)
     if (limit === undefined) {
@@ -60,6 +60,11 @@ class Stretches {
     const below = countBelow(this.#begins, key)
     const next = this.#begins[below]
     return next !== undefined && compareBytes(next.key, key) === 0 ? below : Math.max(0, below - 1)
+  }
+
+  /** The last one in which a key below another one lies. */
+  #before(key: Uint8Array): number {
+    return Math.max(0, countBelow(this.#begins, key) - 1)
   }
 
   #stretch(number: number): Promise<readonly TreeEntry[]> {

@@ -1,4 +1,4 @@
-/** A question that nobody waits for any more reads nothing more. */
+/** Views read no more than they need; and nothing more for a question that nobody waits for any more. */
 
 import fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
@@ -6,9 +6,12 @@ import { expect, test, vi } from 'vitest'
 import type { DerivedReader } from '../../src/store/derived-store.ts'
 import { createMemoryDerivedStore } from '../../src/store/memory-derived-store.ts'
 import { createMapIndex } from '../../src/views/map-index.ts'
+import type { ViewEvent } from '../../src/views/program.ts'
 import { readUnlessAborted } from '../../src/views/unless-aborted.ts'
 import { makeSmall } from '../fixtures/small-limits.ts'
+import { foldEvent } from '../property/fold-model.ts'
 import { REDUCERS, indexQuery, manyEvents, planProgram, questions } from '../property/map-plans.ts'
+import { mapOf } from '../property/native-views.ts'
 
 vi.mock(import('../../src/core/limits.ts'), async (load) => {
   const { smallable } = await import('../fixtures/small-limits.ts')
@@ -71,6 +74,33 @@ test('a question that is given up in the midst of a read reads nothing more, and
     })
   )
   expect(givenUp).toBeGreaterThan(10)
+})
+
+test('an event that comes anywhere costs a map two reads, or three where its runs lie beside one another', async () => {
+  const events = Array.from({ length: 20_000 }, (_, number) => {
+    return foldEvent(number, 0, 1n, { subject: 'a', data: (number * 7_919) % 20_000 })
+  })
+  const store = createMemoryDerivedStore()
+  const map = ({ data }: ViewEvent, emit: (key: unknown, value: number) => void): void => {
+    emit(data, 1)
+  }
+  const index = createMapIndex(mapOf({ map, reduce: '_sum' }))
+  async function* all() {
+    yield events
+  }
+  let state = await index.build(all(), (changes) => store.write(changes), store)
+  expect(state.height).toBe(3)
+  const reads: number[] = []
+  for (let number = 0; number < 60; number += 1) {
+    const { counted, reads: made } = counting(store, Infinity)
+    const late = foldEvent(number * 331, 1, 2n, { subject: 'a', data: number * 333 })
+    const update = await index.update(counted, state, { put: [late], drop: [] })
+    await store.write(update.changes)
+    state = update.state
+    if (number > 0) reads.push(made.all)
+  }
+  expect(Math.max(...reads)).toBeLessThanOrEqual(4)
+  expect(reads.filter((count) => count === 2).length).toBeGreaterThan(reads.length / 2)
 })
 
 test('who asks at the same time as one that gives up is answered', async () => {

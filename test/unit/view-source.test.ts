@@ -9,10 +9,13 @@ import type { Commit } from '../../src/core/commit.ts'
 import { eventKey } from '../../src/core/event-key.ts'
 import { stampAt } from '../../src/core/hybrid-logical-clock.ts'
 import { emptyTip } from '../../src/core/log.ts'
+import { headCursor } from '../../src/node/cursor.ts'
 import { systemHasher, systemRng } from '../../src/node/system.ts'
 import type { EventStore } from '../../src/store/event-store.ts'
+import { DatabaseViewSource } from '../../src/node/view-source.ts'
 import { openLevelStore } from '../../src/store/level-store.ts'
 import { createMemoryStore } from '../../src/store/memory-store.ts'
+import type { SourceBatch } from '../../src/views/view-source.ts'
 import { scanAll } from '../conformance/store-dump.ts'
 import { createFolder } from '../conformance/stores.ts'
 import { DATABASE, SIGNERS, event, logOf, seededRng } from '../property/arbitraries.ts'
@@ -90,6 +93,49 @@ test('what has come is read by one look at its log, and none behind its end', as
   expect((await view.query()).rows).toHaveLength(3)
   expect(asked.length).toBeGreaterThan(0)
   for (const { after, end } of asked) expect(after).toBeLessThan(end)
+  await database.close()
+})
+
+test('what follows a cursor is read again where the first read of it fails, and nothing follows one of another store', async () => {
+  const owner = { database: DATABASE, publicKey: OWNER_SIGNER.publicKey }
+  const store = createMemoryStore({ owner, hasher: systemHasher, rng: seededRng(1) })
+  let failures = 0
+  const failing = new Proxy(store, {
+    get: (target, name) => {
+      if (name === 'commits' && failures > 0) {
+        failures -= 1
+        return () => Promise.reject(new Error('the disk does not answer'))
+      }
+      const member: unknown = Reflect.get(target, name, target)
+      return typeof member === 'function' ? member.bind(target) : member
+    }
+  })
+  const database = databaseOn(store)
+  await database.append([{ data: 'before' }])
+  const before = headCursor(store)
+  await database.append([{ data: 'a' }])
+  await database.append([{ data: 'b' }])
+  const source = new DatabaseViewSource({
+    store: failing,
+    head: () => headCursor(store),
+    changed: () => Promise.resolve(),
+    reading: async (read) => read().catch(read),
+    scanning: (range) => store.scan(range),
+    peerId: () => ''
+  })
+  const read = async (cursor: string): Promise<unknown[]> => {
+    const batches: SourceBatch[] = []
+    for await (const batch of source.changes(cursor, 1)) batches.push(batch)
+    expect(batches.at(-1)?.cursor ?? cursor).toBe(source.head())
+    return batches.flatMap(({ events }) => events.map(({ event }) => event.data))
+  }
+  // The read of what follows, that which checks the cursor, or both.
+  for (failures of [0, 1, 2]) expect(await read(before)).toEqual(['a', 'b'])
+  expect(await read('0')).toEqual(['before', 'a', 'b'])
+  expect(await read(source.head())).toEqual([])
+  const other = createMemoryStore({ owner, hasher: systemHasher, rng: seededRng(2) })
+  await databaseOn(other).append([{ data: 'other' }])
+  await expect(read(headCursor(other))).rejects.toMatchObject({ code: 'LATERBASE_CURSOR_FOREIGN' })
   await database.close()
 })
 
