@@ -44,8 +44,8 @@ export async function readCursor(text: string, store: EventStore): Promise<Reade
   )
 }
 
-/** What a short cursor says that it has passed, before anybody has looked whether it is of this store; else undefined. */
-export function saidPosition(text: string, store: EventStore): Position | undefined {
+/** What a short cursor says that it has passed, whether it is of this store or not; else undefined. */
+export function claimedPosition(text: string, store: EventStore): Position | undefined {
   if (!BASE64URL.test(text) || !text.startsWith(SHORT)) return undefined
   const told = decodeShort(Buffer.from(text.slice(1), 'base64url'))
   if (isRejected(told)) return undefined

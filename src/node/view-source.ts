@@ -23,7 +23,7 @@ import type { IndexedEvent } from '../views/view-index.ts'
 import type { EventOrigin, SourceBatch, SourceRange, ViewSource } from '../views/view-source.ts'
 import { mergedCommits } from './commit-merge.ts'
 import type { MergedCommit } from './commit-merge.ts'
-import { readCursor, saidPosition, shortCursor } from './cursor.ts'
+import { readCursor, claimedPosition, shortCursor } from './cursor.ts'
 import { readDefinition } from './definition-events.ts'
 import { pendingEvents } from './feed.ts'
 import { VIEW_SCAN_CHUNK } from './limits.ts'
@@ -150,25 +150,20 @@ export class DatabaseViewSource implements ViewSource {
   }
 
   /** The first of the commits behind a cursor is read while it is found out whether the cursor is of this store. */
-  async #begin(cursor: string): Promise<Behind> {
+  async #begin(cursor: string): Promise<Following> {
     const { store } = this.#init
-    const said = saidPosition(cursor, store)
-    if (said === undefined) {
+    const claimed = claimedPosition(cursor, store)
+    if (claimed === undefined) {
       const start = await this.#position(cursor)
       return { start, commits: mergedCommits(store, start.passed) }
     }
-    const merged = mergedCommits(store, said)
+    const merged = mergedCommits(store, claimed)
     const reading = merged.next().catch(() => undefined)
-    try {
-      const start = await this.#position(cursor)
-      const first = await reading
-      // What could not be read then may be healed by now.
-      const isRead = first !== undefined
-      return { start, commits: isRead ? withFirst(first, merged) : mergedCommits(store, said) }
-    } catch (error) {
-      await merged.return(undefined)
-      throw error
-    }
+    const start = await this.#position(cursor)
+    const first = await reading
+    // What could not be read then may be healed by now.
+    const isRead = first !== undefined
+    return { start, commits: isRead ? withFirst(first, merged) : mergedCommits(store, claimed) }
   }
 
   /** @throws LATERBASE_CURSOR_FOREIGN for one that was not made of this store */
@@ -222,7 +217,7 @@ export class DatabaseViewSource implements ViewSource {
 }
 
 /** What follows a position. */
-interface Behind {
+interface Following {
   readonly start: ReaderPosition
   readonly commits: AsyncGenerator<MergedCommit, undefined>
 }
@@ -231,13 +226,9 @@ async function* withFirst(
   { done, value }: IteratorResult<MergedCommit, undefined>,
   rest: AsyncGenerator<MergedCommit, undefined>
 ): AsyncGenerator<MergedCommit, undefined> {
-  try {
-    if (done === true) return
-    yield value
-    yield* rest
-  } finally {
-    await rest.return(undefined)
-  }
+  if (done === true) return
+  yield value
+  yield* rest
 }
 
 /** A class, because a build makes hundreds of thousands, and a map does not look at their bytes. */

@@ -12,12 +12,16 @@ export type ViewOrigin = 'library' | 'definition'
 
 export interface CatalogEntry {
   readonly build: number
+  /** `LAYOUT` when it was made. */
+  readonly layout: number
   /** Hash of the program that it was made with. */
   readonly hash: string
   readonly origin: ViewOrigin
 }
 
 const ENTRIES = 0x00
+/** To be raised when records of a build are laid out otherwise, or runs end elsewhere: those before are made anew. */
+export const LAYOUT = 1
 
 export class Catalog {
   readonly store: DerivedStore
@@ -29,7 +33,9 @@ export class Catalog {
     const records = await store.scan({ from: bytesOf(ENTRIES), to: bytesOf(ENTRIES + 1) })
     for (const { key, value } of records) {
       const name = Buffer.from(key).toString('utf8', 1)
-      entries.set(name, JSON.parse(Buffer.from(value).toString()) as CatalogEntry)
+      const entry = JSON.parse(Buffer.from(value).toString()) as CatalogEntry
+      if (entry.layout === LAYOUT) entries.set(name, entry)
+      else await store.write([{ key, value: undefined }])
     }
     const catalog = new Catalog(store, entries)
     await catalog.#sweep()
@@ -61,7 +67,8 @@ export class Catalog {
    * From now on this build answers for the view; the one before may be cleared. Entries change at once, and on the
    * disk in the same order: after a write that fails they are read anew.
    */
-  async set(view: string, entry: CatalogEntry): Promise<void> {
+  async set(view: string, made: Omit<CatalogEntry, 'layout'>): Promise<void> {
+    const entry = { ...made, layout: LAYOUT }
     this.#entries.set(view, entry)
     const value = Buffer.from(JSON.stringify(entry))
     await this.store.write([{ key: bytesOf(ENTRIES, view), value }])

@@ -70,17 +70,13 @@ function textOfJson(value: Json): string {
 }
 
 function textsOf({ map, reduce, fold }: ScriptDefinition): ScriptTexts {
-  const texts = { map, ...textsOfFold(fold), reduce }
+  const { key, select, apply, final } = fold ?? {}
+  // Always in this order: what an engine remembers depends on it.
+  const texts = { map, key, select, apply, final, reduce }
   const given = Object.entries(texts).filter(([slot, text]) => {
     return text !== undefined && !(slot === 'reduce' && isReducerName(text))
   })
   return Object.fromEntries(given)
-}
-
-function textsOfFold(fold: ScriptDefinition['fold']): ScriptTexts {
-  if (fold === undefined) return {}
-  const { initial: _, ...texts } = fold
-  return texts
 }
 
 function inDefinition({ pointer, detail }: Problem): Problem {

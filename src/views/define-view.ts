@@ -32,10 +32,11 @@ export interface MapView<Data = Json> extends ViewBase {
  *
  * An event that comes late costs the events of its aggregate that happened after it, until a state comes out as it
  * was: with many aggregates a moment, with a single one that remembers all of its past as long as their part of a
- * build, or a fraction of it with `select`. A state is written for each event that comes: what grows without end belongs into aggregates, or a map.
+ * build, or a fraction of it with `select`. A state is written for each event that comes: what grows without end
+ * belongs into aggregates, or a map.
  */
 export interface FoldView<Data = Json, State = Json, Result = State> extends ViewBase {
-  /** The aggregate that an event belongs to; undefined for none. Default: its `subject`. */
+  /** The aggregate of an event, which it may not change; undefined for none. Default: its `subject`. */
   readonly key?: (event: TypedEvent<Data>) => Json | undefined
   /** See `SelectFoldView`. */
   readonly select?: undefined
@@ -71,8 +72,10 @@ export interface SelectEvolveView<Data = Json, State = Json, Result = State, Inp
 
 interface Selecting<Data, Input> {
   /**
-   * What the function gets of an event in its stead, as JSON; undefined for an event of which nothing counts, which
-   * then belongs to no aggregate.
+   * What the function gets of an event in its stead: JSON, which is what `JSON.stringify` makes of it, a time a text.
+   * Undefined for an event of which nothing counts, which then belongs to no aggregate, as one for which this fails.
+   *
+   * @param event the same that `key` had: neither may change it
    */
   readonly select: (event: TypedEvent<Data>) => Input | undefined
 }
@@ -88,20 +91,23 @@ export type SelectingView<Data = Json, State = Json, Result = State, Input = Jso
   SelectFoldView<Data, State, Result, Input> | SelectEvolveView<Data, State, Result, Input>
 
 /** A view of whatever types. */
-export type AnyView = MapView<never> | LooseFold
+export type AnyView = (MapView<never> & { readonly select?: undefined }) | LooseFold
 
 /** A fold whose state nobody else looks at, nor at what it selects. */
 type LooseFold = ViewBase & {
   readonly key?: (event: TypedEvent<never>) => Json | undefined
-  readonly select?: ((event: TypedEvent<never>) => unknown) | undefined
   readonly final?: (state: never) => unknown
 } & (
-    | {
-        readonly initial: () => unknown
-        readonly apply: (state: never, input: never) => unknown
-      }
-    | {
-        readonly initialState: () => unknown
-        readonly evolve: (state: never, input: never) => unknown
-      }
+    | (LooseWords<TypedEvent<never>> & { readonly select?: undefined })
+    | (LooseWords<never> & { readonly select: (event: TypedEvent<never>) => unknown })
   )
+
+type LooseWords<Input> =
+  | {
+      readonly initial: () => unknown
+      readonly apply: (state: never, input: Input) => unknown
+    }
+  | {
+      readonly initialState: () => unknown
+      readonly evolve: (state: never, input: Input) => unknown
+    }

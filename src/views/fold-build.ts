@@ -14,8 +14,8 @@ import { FoldChanges } from './fold-changes.ts'
 import { foldDeferred } from './fold-deferred.ts'
 import { rowsKey } from './fold-records.ts'
 import { encodeRows } from './fold-rows.ts'
-import { takeIn } from './fold-intake.ts'
-import type { TakenEvent } from './fold-intake.ts'
+import { routeEvents } from './fold-routing.ts'
+import type { RoutedEvent } from './fold-routing.ts'
 import { FoldUnderWay } from './fold-under-way.ts'
 import { nameOfBytes, nameOfKey } from './key-names.ts'
 import type { KeyName } from './key-names.ts'
@@ -71,10 +71,10 @@ class FoldBuild {
     this.#turn += 1
     const { program } = this.#init
     const given = events.map(({ event }) => event)
-    const { outcomes, events: taken } = takeIn(program, events, given)
-    for (let index = 0; index < taken.length; index += 1) {
+    const { outcomes, events: routed } = routeEvents(program, events, given)
+    for (let index = 0; index < routed.length; index += 1) {
       const outcome = outcomes[index]
-      if (outcome !== undefined) this.#addEvent(present(taken[index], 'an event'), outcome)
+      if (outcome !== undefined) this.#addEvent(present(routed[index], 'an event'), outcome)
     }
     const hasSessions = program.begin !== undefined
     if (this.#eventsBytes > (hasSessions ? BUILD_COUNTED_BYTES : BUILD_EVENTS_BYTES)) this.#count()
@@ -100,7 +100,7 @@ class FoldBuild {
     await this.#writing.catch(() => undefined)
   }
 
-  #addEvent(event: TakenEvent, outcome: Outcome): void {
+  #addEvent(event: RoutedEvent, outcome: Outcome): void {
     const name = 'value' in outcome ? nameOfKey(outcome.value) : undefined
     let underWay = name === undefined ? undefined : this.#underWay.get(name)
     if (underWay === undefined) {
@@ -159,7 +159,7 @@ class FoldBuild {
   }
 
   /** A row of an aggregate that was written out, or may have been: it gets its turn when all rows are there. */
-  #defer({ place, recorded, bytes }: TakenEvent, aggregate: Uint8Array): void {
+  #defer({ place, recorded, bytes }: RoutedEvent, aggregate: Uint8Array): void {
     this.#hasDeferred = true
     const row = encodeRows([{ place, recorded, bytes, hasFailed: false }])
     this.#changes.put(rowsKey(aggregate, place), row)

@@ -171,7 +171,7 @@ class Replay {
     }
   }
 
-  /** Whether a record is a run to which nothing comes and from which nothing goes, and functions failed for none of it. */
+  /** Whether a record is a run to and from which nothing comes and goes, and functions failed for none of it. */
   #isRunAsItWas(record: Rows): boolean {
     if (this.#run.length > 0 || this.#held.length > 0 || record.hasFailed) return false
     const { lastPlace } = record

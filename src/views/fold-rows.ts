@@ -22,7 +22,7 @@ export interface FoldRow {
   readonly hasFailed: boolean
 }
 
-/** Rows one behind the other, of which what is asked for is looked at where it stands: most are gone through as they came. */
+/** Rows of which what is asked for is looked at where it stands: most are gone through as they came. */
 export class Rows {
   readonly #bytes: RowBytes
 

@@ -11,7 +11,7 @@ import type { FoldHead } from './fold-records.ts'
 import { RowsUnderWay, encodeRows } from './fold-rows.ts'
 import type { FoldRow } from './fold-rows.ts'
 import { endsRun, inputOf, inputsOf, isKept, spanOf } from './fold-run.ts'
-import type { TakenEvent } from './fold-intake.ts'
+import type { RoutedEvent } from './fold-routing.ts'
 import type { RowBuffers } from './row-buffers.ts'
 import type { FoldInput, FoldProgram, FoldSession } from './program.ts'
 
@@ -80,7 +80,7 @@ export class FoldUnderWay {
     return this.#rows.bytes + this.#text.length + this.#base.length
   }
 
-  add({ place, recorded, bytes, event }: TakenEvent): void {
+  add({ place, recorded, bytes, event }: RoutedEvent): void {
     this.#give(event)
     this.#rows.add({ place, recorded, bytes, hasFailed: false })
     this.#place = place

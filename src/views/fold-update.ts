@@ -9,8 +9,8 @@ import type { Group } from './fold-aggregates.ts'
 import { FoldChanges } from './fold-changes.ts'
 import { extend } from './fold-extend.ts'
 import type { FoldAggregate } from './fold-extend.ts'
-import { takeIn } from './fold-intake.ts'
-import type { TakenEvent } from './fold-intake.ts'
+import { routeEvents } from './fold-routing.ts'
+import type { RoutedEvent } from './fold-routing.ts'
 import { decodeHead, headKey } from './fold-records.ts'
 import type { FoldHead } from './fold-records.ts'
 import { AGGREGATES_AT_ONCE } from './limits.ts'
@@ -79,7 +79,7 @@ async function* withHeads(
 interface Change {
   readonly event: DroppedEvent
   /** The event as it is kept. */
-  readonly taken: TakenEvent
+  readonly routed: RoutedEvent
   readonly isDrop: boolean
 }
 
@@ -92,13 +92,13 @@ async function grouped(scope: Scope, { put, drop }: IndexChange): Promise<Group<
     ...drop.map((event) => ({ event, isDrop: true }))
   ].sort((a, b) => compareBytes(a.event.place, b.event.place))
   const events = all.map(({ event }) => event)
-  const intake = takeIn(scope.program, events, events.map(eventOf))
+  const routing = routeEvents(scope.program, events, events.map(eventOf))
   const groups = new Groups<Change>()
   for (const [index, { event, isDrop }] of all.entries()) {
-    const outcome = intake.outcomes[index]
+    const outcome = routing.outcomes[index]
     const aggregate = outcome === undefined ? undefined : aggregateBytes(outcome)
     if (aggregate === undefined) continue
-    const change = { event, taken: present(intake.events[index], 'an event'), isDrop }
+    const change = { event, routed: present(routing.events[index], 'an event'), isDrop }
     if (aggregate instanceof Uint8Array) groups.add(aggregate, change)
     else await noteKeyFault(scope, change, aggregate.fault)
   }
@@ -134,8 +134,8 @@ function isUpTo({ place }: Pick<RowChange, 'place'>, head: FoldHead | undefined)
   return head !== undefined && compareBytes(place, head.place) <= 0
 }
 
-function rowChange({ taken, isDrop }: Change): RowChange & { readonly hasFailed: false } {
-  const { place, recorded, bytes } = taken
+function rowChange({ routed, isDrop }: Change): RowChange & { readonly hasFailed: false } {
+  const { place, recorded, bytes } = routed
   return { place, recorded, bytes, isDrop, hasFailed: false }
 }
 

@@ -62,6 +62,8 @@ export const EMITTED_BYTES_MAX = 4 * 1_048_576
  * a state is read, changed and written whole for each event that comes.
  */
 export const VALUE_BYTES_MAX = 1_048_576
+/** Bytes of what a fold selects of an event, as JSON: as many as an event has, as pages of rows are read ahead. */
+export const SELECTION_BYTES_MAX = 262_144
 /** Characters of what is said of a function that failed: a line, for a person. */
 export const FAULT_CHARS_MAX = 300
 
@@ -162,7 +164,7 @@ export const BUILD_WRITE_BYTES = 4 * 1_048_576
 /** Of bits that say which aggregates were written out: of a million one in nine that was not counts as if. */
 export const WRITTEN_OUT_BYTES = 1_048_576
 
-/** Buffers of each of seven lengths that it uses again, up to 64 KiB: 2 MiB together. */
+/** Buffers of each of nine lengths that it uses again, up to 64 KiB: 2 MiB together. */
 export const ROW_BUFFERS = 16
 
 /** Events of a sample over which a view is tried when it is defined. */

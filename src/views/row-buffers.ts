@@ -25,7 +25,7 @@ export class RowBuffers {
   }
 }
 
-/** A handful of events to begin with: 2^10 bytes. */
-const ROWS_SIZE_MIN = 10
+/** An event or two to begin with: 2^8 bytes. */
+const ROWS_SIZE_MIN = 8
 /** Beyond these a buffer is not kept for others: few runs have so many. */
 const LARGE_ROWS_BYTES = 65_536

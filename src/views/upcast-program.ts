@@ -3,6 +3,7 @@
  * event. What a view is follows from its upcasters too, so they are in the hash of the program.
  */
 
+import { assert } from '../core/assert.ts'
 import { toHex } from '../core/bytes.ts'
 import type { Hasher } from '../core/clock.ts'
 import type { Upcasters } from '../schema/upcast.ts'
@@ -70,7 +71,7 @@ type Applied = Pick<FoldProgram, 'select' | 'apply' | 'begin'>
 function ofEvents(program: FoldProgram, upcasters: Upcasters): Applied {
   return {
     apply: (state, inputs) => {
-      const { seen, places, faults } = upcastEvents(listOf(inputs).filter(isEvent), upcasters)
+      const { seen, places, faults } = upcastEvents(listOf(inputs).map(asEvent), upcasters)
       const step = program.apply(state, seen)
       const own = [...faults].map(([index, { fault }]) => ({ index, fault }))
       const others = step.faults.map(({ index, fault }) => ({ index: places[index] ?? 0, fault }))
@@ -96,8 +97,9 @@ function ofSelections(
   }
 }
 
-function isEvent(input: FoldInput): input is ViewEvent {
-  return !(input instanceof Selection)
+function asEvent(input: FoldInput): ViewEvent {
+  assert(!(input instanceof Selection), 'a program that selects nothing gets events')
+  return input
 }
 
 /** An event that cannot be upcast ends a session, as one for which a function fails. */
@@ -109,7 +111,7 @@ function sessionsOf(
     const session = begin(state)
     return {
       add: (input) => {
-        const { seen } = upcastEvents([input].filter(isEvent), upcasters)
+        const { seen } = upcastEvents([asEvent(input)], upcasters)
         const [upcast] = seen
         return upcast !== undefined && session.add(upcast)
       },

@@ -115,9 +115,9 @@ export interface ScriptDefinition extends DefinitionBase {
     /** `(event) => key`; default the event's subject. */
     readonly key?: string
     /**
-     * `(event) => selection`: what `apply` gets of an event in its stead, as JSON; undefined for an event of which nothing
-     * counts, which then belongs to no aggregate. The view keeps that instead of the event: it is smaller, and an event that comes late costs
-     * a fraction.
+     * `(event) => selection`: what `apply` gets of an event in its stead, as JSON; undefined for an event of which
+     * nothing counts, which then belongs to no aggregate, as one for which it fails. At most as many bytes as an event
+     * may have. The view keeps that instead of the event: it is smaller, and an event that comes late costs a fraction.
      */
     readonly select?: string
     /** JSON. */

@@ -7,6 +7,7 @@ import type { Json } from '../../src/core/json.ts'
 import { systemHasher } from '../../src/node/system.ts'
 import type { DerivedStore } from '../../src/store/derived-store.ts'
 import { createMemoryDerivedStore } from '../../src/store/memory-derived-store.ts'
+import type { AnyView } from '../../src/views/define-view.ts'
 import { createFoldIndex } from '../../src/views/fold-index.ts'
 import { nativeProgram } from '../../src/views/native-program.ts'
 import type { FoldProgram, ViewEvent } from '../../src/views/program.ts'
@@ -108,8 +109,28 @@ const INEXACT: Fold = {
   }
 }
 
+const pickySum = (sum: number, data: number): number => {
+  if ((sum + data) % 4 === 0) throw new Error(`not ${data} behind ${sum}`)
+  return (sum * 3 + data) % 1_000_003
+}
+const sized = (text: string, data: number): string => {
+  return 'x'.repeat((text.length * 7 + data * 5 + 3) % 31)
+}
+
+/** In which a late event changes what becomes of all that follow it, over many runs. */
+const DEEP: Readonly<Record<string, Fold>> = {
+  /** It depends on the state which events fail. */
+  picky: { initial: 0, apply: (sum: number, { data }: Numbered) => pickySum(sum, data) },
+  'selected picky': { select: ({ data }) => data, initial: 0, apply: pickySum },
+  /** States grow and shrink: now they are kept, now not. */
+  sizes: { initial: '', apply: (text: string, { data }: Numbered) => sized(text, data) },
+  'selected sizes': { select: ({ data }) => data, initial: '', apply: sized }
+}
+export const DEEP_NAMES = Object.keys(DEEP)
+
 const FOLDS: Readonly<Record<string, Fold>> = {
   ...EXACT,
+  ...DEEP,
   inexact: INEXACT,
   'selected inexact': { ...INEXACT, select: ({ data }) => ({ data }) }
 }
@@ -128,7 +149,7 @@ function keyOfEvent({ subject }: { readonly subject: string | undefined }): Json
 
 export function foldProgram(name: string): FoldProgram {
   const { initial, ...fold } = FOLDS[name] ?? EXACT.sum
-  const view = { name, key: keyOfEvent, initial: () => initial, ...fold }
+  const view = { name, key: keyOfEvent, initial: () => initial, ...fold } as AnyView
   const program = nativeProgram(view, systemHasher)
   if (program.type !== 'fold') throw new Error('a fold')
   return program
@@ -192,11 +213,13 @@ export interface FoldPlanSizes {
   readonly subjects?: readonly string[]
   readonly events?: number
   readonly updates?: number
+  /** As many as that, of both. */
+  readonly isFull?: boolean
 }
 
 /** Events of a few come, come again with another recorded time, and go, as often as not where they are not. */
 export function foldPlans(sizes: FoldPlanSizes = {}): fc.Arbitrary<FoldPlan> {
-  const { subjects = SUBJECTS, events = 30, updates = 8 } = sizes
+  const { subjects = SUBJECTS, events = 30, updates = 8, isFull = false } = sizes
   const step = fc.record({
     number: fc.nat(events - 1),
     isDrop: fc.integer({ min: 0, max: 3 }).map((chance) => chance === 0),
@@ -204,8 +227,11 @@ export function foldPlans(sizes: FoldPlanSizes = {}): fc.Arbitrary<FoldPlan> {
   })
   return fc
     .record({
-      pool: fc.array(foldEvents(subjects), { minLength: 1, maxLength: events }),
-      steps: fc.array(fc.array(step, { maxLength: 12 }), { maxLength: updates })
+      pool: fc.array(foldEvents(subjects), { minLength: isFull ? events : 1, maxLength: events }),
+      steps: fc.array(fc.array(step, { maxLength: 12 }), {
+        minLength: isFull ? updates : 0,
+        maxLength: updates
+      })
     })
     .map(({ pool, steps }): FoldPlan => {
       const updates = steps.map((each) => {

@@ -216,7 +216,7 @@ test('a thousand rows in runs as long as they are answer as the fold from scratc
   const late = [150, 151, 1_502, 2_998, 5_000].map((timeMs) => {
     return foldEvent(timeMs, 1, 2_000n, { subject: 'a', data: 2 })
   })
-  for (const name of ['sum', 'window', 'list', 'careless', 'inexact']) {
+  for (const name of ['sum', 'selected sum', 'window', 'list', 'careless', 'inexact']) {
     const held = new HeldFold(foldProgram(name))
     await held.build(events, 128)
     for (const event of late) await held.update({ put: [event], drop: [] })

@@ -76,7 +76,8 @@ const SELECTING: SelectingFold = {
 
 export const DEFINITIONS: Readonly<Record<string, Definition>> = {
   ...PLAIN,
-  'selecting fold': SELECTING
+  'selecting fold': SELECTING,
+  'effective selecting fold': { ...SELECTING, events: 'effective' }
 }
 export const DEFINITION_NAMES = Object.keys(DEFINITIONS)
 

@@ -5,7 +5,7 @@ import { expect, expectTypeOf, test, vi } from 'vitest'
 
 import { present } from '../../src/core/assert.ts'
 import type { Json } from '../../src/core/json.ts'
-import type { TypedEvent, View, Views } from '../../src/index.ts'
+import type { LaterbaseOptions, TypedEvent, View, Views } from '../../src/index.ts'
 import type { FoldProgram, ViewEvent } from '../../src/views/program.ts'
 import { Selection } from '../../src/views/selection.ts'
 import { scriptFold } from '../fixtures/scripts.ts'
@@ -86,6 +86,29 @@ test('what cannot be selected is a fault of its event, and undefined leaves the 
   ])
 })
 
+test('more than an event may have cannot be selected of one, and is a fault of it', async () => {
+  makeSmall({ SELECTION_BYTES_MAX: 10 })
+  const events = ['a'.repeat(8), 'ä'.repeat(4), 'a'.repeat(9), 'ä'.repeat(5), '"\u0001"'].map(
+    (data, number) => foldEvent(number, 0, 1n, { subject: 'a', data })
+  )
+  const held = new HeldFold(
+    foldOf({
+      select: ({ data }: ViewEvent) => data,
+      initial: () => [],
+      apply: (all: Json[], data: Json) => [...all, data]
+    })
+  )
+  await held.build(events.slice(0, 2), 10)
+  await held.update({ put: events.slice(2), drop: [] })
+  const { rows } = await held.index.query(held.store, held.state, ALL)
+  expect(rows.map(({ value }) => value)).toEqual([['a'.repeat(8), 'ä'.repeat(4)]])
+  const faults = await held.index.faults(held.store, 10)
+  const fault = 'what is selected has at most 10 bytes, as JSON'
+  expect(faults.map((each) => each.fault)).toEqual([fault, fault, fault])
+  await held.update({ put: [], drop: events.slice(2, 4) })
+  expect(held.state.faults).toBe(1)
+})
+
 test('of an event nothing is kept but what was selected', async () => {
   const secret = 'a name that nobody should read here'
   const events = Array.from({ length: 300 }, (_, number) => {
@@ -152,6 +175,29 @@ test('types flow from the data to what is selected, to the state and to the answ
       initialState: () => ({ sum: 0 }),
       evolve: (state, qty) => ({ sum: state.sum + qty })
     })
+  const forgotten = (views: Views): unknown => [
+    // @ts-expect-error: without select apply gets an event
+    views.define({ name: 'n', initial: () => 0, apply: (n: number, qty: number) => n + qty }),
+    // @ts-expect-error: a map selects nothing
+    views.define({ name: 'n', select: () => 1, map: () => undefined })
+  ]
+  const options: LaterbaseOptions['views'] = {
+    depot: [
+      { name: 'a', map: (event, emit) => emit(event.type ?? null) },
+      {
+        name: 'b',
+        initial: () => 0,
+        apply: (n: number, event) => n + (event.type === 'x' ? 1 : 0)
+      },
+      {
+        name: 'c',
+        select: ({ data }: TypedEvent<Moved>) => data.qty,
+        initialState: () => 0,
+        evolve: (n: number, qty: number) => n + qty
+      }
+    ]
+  }
+  expect([forgotten, options]).toHaveLength(2)
   expectTypeOf(define).returns.resolves.toEqualTypeOf<View<string>>()
   expectTypeOf(inEmmettsWords).returns.resolves.toEqualTypeOf<View<{ sum: number }>>()
 })

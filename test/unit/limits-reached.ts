@@ -235,6 +235,7 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     EMITS_MAX: `${DECLARATIVE}: that would make more rows, or more bytes of them`,
     EMITTED_BYTES_MAX: `${DECLARATIVE}: that would make more rows, or more bytes of them`,
     VALUE_BYTES_MAX: `${SCRIPT_VALUES}: what a text throws or emits`,
+    SELECTION_BYTES_MAX: 'property/view-selection.test.ts: more than an event may have cannot be',
     FAULT_CHARS_MAX: `${SCRIPT_VALUES}: what a text throws or emits`,
     DEFINITION_BYTES_MAX: DEFINITION_BOUNDS,
     PATH_STEPS_MAX: DEFINITION_BOUNDS,

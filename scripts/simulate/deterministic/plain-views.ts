@@ -79,22 +79,20 @@ function foldRows(
     const seen = { ...told(event), data: told(event).data ?? null }
     const key = unlessItThrows(() => view.key(seen))
     if (key === undefined) continue
+    const selected = view.select === undefined ? null : unlessItThrows(() => view.select(seen))
+    if (selected === undefined) continue
     const name = JSON.stringify(key)
     const state = states.get(name) ?? view.initial()
     const given = structuredClone(state)
-    states.set(name, unlessItThrows(() => applied(view, given, seen)) ?? state)
+    const apply = (): Json =>
+      view.select === undefined ? view.apply(given, seen) : view.apply(given, selected)
+    states.set(name, unlessItThrows(apply) ?? state)
   }
   const rows = [...states].map(([name, state]) => {
     const key = JSON.parse(name) as Json
     return { key, value: view.final === undefined ? state : view.final(state) }
   })
   return inOrder(rows, query)
-}
-
-function applied(view: SimFold, state: Json, seen: ViewEvent): Json {
-  const event = { ...seen, data: seen.data ?? null }
-  if (view.select === undefined) return view.apply(state, event)
-  return view.apply(state, view.select(event) ?? null)
 }
 
 function unlessItThrows<T>(work: () => T): T | undefined {
