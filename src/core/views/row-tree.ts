@@ -278,10 +278,12 @@ async function cover<S>(init: Covering<S>, level: number, clip: Clip): Promise<S
     return wanted.length > 0 ? [summaries.ofRows(wanted)] : []
   }
   const isInside = from !== undefined && !beginsRun
+  // Of the lowest runs the last one's rows are looked at: to find out where it ends costs as much.
+  const isEndSought = to !== undefined && !endsRun && level > 1
   const [first, rest, next] = await Promise.all([
     isInside ? tree.entries(level, { to: after(from), reverse: true, limit: 1 }) : [],
     tree.entries(level, { from: isInside ? after(from) : from, to }),
-    to === undefined || endsRun ? to : runFrom(tree, level, to)
+    isEndSought ? runFrom(tree, level, to) : endsRun ? to : undefined
   ])
   const runs = [...first, ...rest]
   const parts: Part<S>[] = []
