@@ -90,8 +90,8 @@ async function writeChanges(
 }
 
 function changeText(change: ViewChange): string {
-  const { key, old, new: now, restated, causes, lc } = change
-  const json = JSON.stringify({ key, old, new: now, restated, causes, lc })
+  const { id, key, old, new: now, restated, causes, lc } = change
+  const json = JSON.stringify({ id, key, old, new: now, restated, causes, lc })
   return `id: ${lc}\nevent: ${restated ? 'restatement' : 'change'}\ndata: ${json}\n\n`
 }
 

@@ -118,6 +118,7 @@ export class DatabaseView implements View {
     const { slot } = this.#init
     const { update = true, min_lc: minLc } = query
     if (update === true || minLc !== undefined) return this.#refreshed(signal)
+    await slot.looked(signal)
     const { current } = slot
     if (current === undefined && slot.failure === undefined) throw notBuilt(slot, this.#init.source)
     const build = current ?? (await slot.ready(signal))

@@ -301,6 +301,7 @@ export class DatabaseViews implements Views {
 
   async #info(slot: ViewSlot): Promise<ViewInfo> {
     const { source, engine } = this.#init
+    await slot.looked()
     const { program, origin, current, failure, done, name } = slot
     const total = source.eventCount()
     return {

@@ -168,6 +168,7 @@ export async function makeOwnSchema(
 
 export function invalidSchema(problems: readonly Problem[]): LaterbaseError {
   const [first] = problems
-  const message = `${first?.pointer ?? ''}: ${first?.detail ?? ''}`
+  const { pointer, detail } = first ?? { pointer: '', detail: 'is none' }
+  const message = `${pointer === '' ? 'the schema' : pointer}: ${detail}`
   return new LaterbaseError('LATERBASE_SCHEMA_INVALID', message, { problems })
 }

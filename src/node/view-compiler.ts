@@ -43,7 +43,8 @@ export class ViewCompiler {
 
 function invalid(problems: readonly Problem[]): LaterbaseError {
   const [first] = problems
-  const message = `${first?.pointer ?? ''}: ${first?.detail ?? 'not a definition of a view'}`
+  const { pointer, detail } = first ?? { pointer: '', detail: 'is none of a view' }
+  const message = `${pointer === '' ? 'the definition' : `${pointer}:`} ${detail}`
   return new LaterbaseError('LATERBASE_VIEW_INVALID', message, { problems })
 }
 

@@ -35,8 +35,10 @@ export function compileDefinition(
   }
   assert(sandbox !== undefined, 'a text has a sandbox')
   const script = sandbox.compile(textsOf(definition))
-  if (!(script instanceof Script)) return { problems: script.problems.map(inDefinition) }
-  const { events = 'recorded', reduce, fold } = definition
+  if (!(script instanceof Script))
+    return { problems: script.problems.map((problem) => inDefinition(problem, definition)) }
+  const { events = 'recorded', reduce } = definition
+  const fold = plainFold(definition.fold)
   const identity = { hash: hashOf(definition, sandbox.version, hasher), events }
   if (fold === undefined) {
     if (reduce === undefined) return scriptMapProgram(script, identity, undefined)
@@ -49,6 +51,15 @@ export function compileDefinition(
     hasSelect: fold.select !== undefined,
     hasFinal: fold.final !== undefined
   })
+}
+
+type Fold = NonNullable<ScriptDefinition['fold']>
+
+/** In our words. */
+function plainFold(fold: Fold | undefined): Extract<Fold, { readonly apply: string }> | undefined {
+  if (fold === undefined || 'apply' in fold) return fold
+  const { initialState: initial, evolve: apply, ...rest } = fold
+  return { ...rest, initial, apply }
 }
 
 /** To be changed when a word of declarative definitions means something else than before. */
@@ -70,7 +81,7 @@ function textOfJson(value: Json): string {
 }
 
 function textsOf({ map, reduce, fold }: ScriptDefinition): ScriptTexts {
-  const { key, select, apply, final } = fold ?? {}
+  const { key, select, apply, final } = plainFold(fold) ?? {}
   // Always in this order: what an engine remembers depends on it.
   const texts = { map, key, select, apply, final, reduce }
   const given = Object.entries(texts).filter(([slot, text]) => {
@@ -79,7 +90,8 @@ function textsOf({ map, reduce, fold }: ScriptDefinition): ScriptTexts {
   return Object.fromEntries(given)
 }
 
-function inDefinition({ pointer, detail }: Problem): Problem {
-  const isOfMap = pointer === 'map' || pointer === 'reduce'
-  return { pointer: isOfMap ? `/${pointer}` : `/fold/${pointer}`, detail }
+function inDefinition({ pointer, detail }: Problem, { fold }: ScriptDefinition): Problem {
+  if (fold === undefined) return { pointer: `/${pointer}`, detail }
+  const word = pointer === 'apply' && 'evolve' in fold ? 'evolve' : pointer
+  return { pointer: `/fold/${word}`, detail }
 }

@@ -12,7 +12,7 @@ import type { Json } from '../core/json.ts'
 import { builtInReducer, userReducer } from '../core/views/reducers.ts'
 import type { Reducer } from '../core/views/reducers.ts'
 import { LaterbaseError } from '../errors.ts'
-import type { AnyView, SelectEvolveView, SelectFoldView } from './define-view.ts'
+import type { AnyView, MapView, SelectEvolveView, SelectFoldView } from './define-view.ts'
 import { NotJsonError, faultOf, jsonCopy } from './function-value.ts'
 import type { Room } from './function-value.ts'
 import { EMITS_MAX, EMITTED_BYTES_MAX, VALUE_BYTES_MAX } from './limits.ts'
@@ -31,6 +31,9 @@ import type {
 /** @throws LATERBASE_VIEW_INVALID with `problems` */
 export function nativeProgram(view: AnyView, hasher: Hasher): ViewProgram {
   const given: Members = { ...view }
+  for (const name of Object.keys(given)) {
+    if (!MEMBERS.includes(name)) refuse(name, `is not known here: ${MEMBERS.join(', ')} are`)
+  }
   const { version } = given
   const isVersion = version === undefined || typeof version === 'string' || Number.isFinite(version)
   if (!isVersion) refuse('version', 'must be a text or a number')
@@ -70,6 +73,15 @@ const FOLD_MEMBERS = [
   'evolve',
   'final'
 ] as const satisfies readonly (keyof SelectFoldView | keyof SelectEvolveView)[]
+
+const MEMBERS: readonly string[] = [
+  'name',
+  'version',
+  'events',
+  'map',
+  'reduce',
+  ...FOLD_MEMBERS
+] satisfies readonly (keyof MapView | (typeof FOLD_MEMBERS)[number])[]
 
 function mapProgram(view: Members, events: Events, hashOf: HashOf): MapProgram {
   const map = functionOf(view, 'map')

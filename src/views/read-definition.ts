@@ -54,6 +54,10 @@ class Reading {
 
   definition(value: Json): void {
     const isScript = isObject(value) && value['language'] !== undefined
+    if (!isScript && isTextWithoutLanguage(value)) {
+      this.#refuse('/language', 'is missing: map and fold are texts, with "language": "javascript"')
+      return
+    }
     const given = this.#object(value, '', isScript ? SCRIPT_MEMBERS : DECLARATIVE_MEMBERS)
     if (given === undefined) return
     const { events } = given
@@ -67,7 +71,7 @@ class Reading {
   #declarative({ where, each, key, value, reduce }: Members): void {
     this.#hasEach = each !== undefined
     if (key === undefined && value === undefined && each === undefined) {
-      this.#refuse('', 'has none of key, value, each, map and fold')
+      this.#refuse('', 'has none of key, value and each; nor language, with map or fold')
     }
     if (where !== undefined) this.#where(where)
     if (each !== undefined) this.#each(each)
@@ -190,13 +194,24 @@ class Reading {
   }
 
   #fold(value: Json): void {
-    const fold = this.#object(value, '/fold', ['key', 'select', 'initial', 'apply', 'final'])
+    const fold = this.#object(value, '/fold', FOLD_MEMBERS)
     if (fold === undefined) return
-    if (fold['initial'] === undefined) this.#refuse('/fold/initial', 'must be JSON')
-    this.#text(fold['apply'], '/fold/apply')
+    const initial = this.#oneOf(fold, 'initial', 'initialState')
+    const apply = this.#oneOf(fold, 'apply', 'evolve')
+    if (fold[initial] === undefined) this.#refuse(`/fold/${initial}`, 'must be JSON')
+    this.#text(fold[apply], `/fold/${apply}`)
     for (const name of ['key', 'select', 'final']) {
       if (fold[name] !== undefined) this.#text(fold[name], `/fold/${name}`)
     }
+  }
+
+  /** Which of two words of a fold for the same is there; the first where none is. */
+  #oneOf(fold: Members, name: string, other: string): string {
+    if (fold[other] === undefined) return name
+    if (fold[name] !== undefined) {
+      this.#refuse(`/fold/${other}`, `is another word for ${name}: give one of them`)
+    }
+    return other
   }
 
   #text(value: Json | undefined, pointer: string): void {
@@ -222,7 +237,13 @@ class Reading {
   }
 }
 
+function isTextWithoutLanguage(value: Json): boolean {
+  if (!isObject(value) || (value['map'] ?? value['fold']) === undefined) return false
+  return (value['key'] ?? value['value'] ?? value['each']) === undefined
+}
+
 const SCRIPT_MEMBERS = ['language', 'map', 'reduce', 'fold', 'events']
+const FOLD_MEMBERS = ['key', 'select', 'initial', 'apply', 'initialState', 'evolve', 'final']
 const DECLARATIVE_MEMBERS = ['where', 'each', 'key', 'value', 'reduce', 'events']
 const REDUCERS = '_sum, _count, _stats, _min, _max, _first, _last or _approx_count_distinct'
 const PATH_WANTED = 'must be a path, such as data.sscc'

@@ -111,22 +111,31 @@ export interface ScriptDefinition extends DefinitionBase {
   readonly map?: string
   /** A built-in reducer's name, or `(keys, values, rereduce) => …`, as CouchDB's. */
   readonly reduce?: string
-  readonly fold?: {
-    /** `(event) => key`; default the event's subject. */
-    readonly key?: string
-    /**
-     * `(event) => selection`: what `apply` gets of an event in its stead, as JSON; undefined for an event of which
-     * nothing counts, which then belongs to no aggregate, as one for which it fails. At most as many bytes as an event
-     * may have. The view keeps that instead of the event: it is smaller, and an event that comes late costs a fraction.
-     */
-    readonly select?: string
-    /** JSON. */
-    readonly initial: Json
-    /** `(state, event) => state`; with `select`, `(state, selection) => state`. */
-    readonly apply: string
-    /** `(state) => result`. */
-    readonly final?: string
-  }
+  readonly fold?:
+    | {
+        /** `(event) => key`; default the event's subject. */
+        readonly key?: string
+        /**
+         * `(event) => selection`: what `apply` gets of an event in its stead, as JSON; undefined for an event of which
+         * nothing counts, which then belongs to no aggregate, as one for which it fails. At most as many bytes as an event
+         * may have. The view keeps that instead of the event: it is smaller, and an event that comes late costs a fraction.
+         */
+        readonly select?: string
+        /** JSON. */
+        readonly initial: Json
+        /** `(state, event) => state`; with `select`, `(state, selection) => state`. */
+        readonly apply: string
+        /** `(state) => result`. */
+        readonly final?: string
+      }
+    | {
+        /** The same in Emmett's words. */
+        readonly key?: string
+        readonly select?: string
+        readonly initialState: Json
+        readonly evolve: string
+        readonly final?: string
+      }
 }
 
 export type ViewDefinition = DeclarativeDefinition | ScriptDefinition

@@ -139,14 +139,27 @@ export class ViewSlot {
     const refusal = build.program.refusal()
     if (refusal === undefined) return
     const failure = { reason: refusal, isRefused: true }
-    const failed = this.#failed(failure)
-    if (this.#current === build) {
-      this.#current = undefined
-      this.#failure = failure
-      this.#leave(build)
-      this.#endWatching(failed)
-    }
-    throw failed
+    if (this.#current === build) this.#refuse(failure)
+    throw this.#failed(failure)
+  }
+
+  /** Nothing answers any more. */
+  #refuse(failure: Failure): void {
+    const before = this.#current
+    this.#current = undefined
+    this.#failure = failure
+    if (before !== undefined) this.#leave(before)
+    this.#endWatching(this.#failed(failure))
+  }
+
+  /** Resolves when it is known whether there is a build of before; at once where something answers. */
+  async looked(signal?: AbortSignal): Promise<void> {
+    if (this.#current !== undefined || this.#making === undefined) return
+    const looked = this.#making.looked.then(
+      () => undefined,
+      () => undefined
+    )
+    await (signal === undefined ? looked : unlessAborted(looked, signal))
   }
 
   watch(watcher: Watcher): () => void {
@@ -190,32 +203,44 @@ export class ViewSlot {
     if (catalog === undefined || isMade) return
     const making = new Making(this.#program)
     this.#making = making
-    making.made = this.#init
-      .turn(() => this.#make(catalog, making))
+    making.looked = this.#look(catalog, making)
+    making.made = making.looked
+      .then((isHeld) => (isHeld ? undefined : this.#init.turn(() => this.#make(catalog, making))))
       .catch((error: unknown) => this.#couldNotMake(making, error))
+  }
+
+  /** Whether it was built before; then that answers at once, whatever other views are being built. */
+  async #look(catalog: Catalog, making: Making): Promise<boolean> {
+    const held = await this.#held(catalog, making)
+    if (held === undefined) return false
+    if (this.#making === making) this.#answerWith(held)
+    else held.drop()
+    return true
   }
 
   async #make(catalog: Catalog, making: Making): Promise<void> {
     making.abort.signal.throwIfAborted()
-    const held = await this.#held(catalog, making)
-    const build = held ?? (await this.#build(catalog, making))
+    const build = await this.#build(catalog, making)
     if (this.#making !== making) {
       build.drop()
-      if (held === undefined) await catalog.clear(build.number)
+      await catalog.clear(build.number)
       return
     }
-    const before = this.#current
     const stored = catalog.get(this.name)
+    this.#answerWith(build)
+    const { hash } = making.program
+    await catalog.set(this.name, { build: build.number, hash, origin: this.#origin })
+    if (stored !== undefined) this.clear(catalog, stored.build)
+  }
+
+  #answerWith(build: ViewBuild): void {
+    const before = this.#current
     this.#making = undefined
     this.#failure = undefined
     this.#current = build
     // Before anything is cleared: whoever reads what was before has a snapshot of it.
     if (before !== undefined) this.#leave(before)
     this.#endWatching(replaced(this.name))
-    if (held !== undefined) return
-    const { hash } = making.program
-    await catalog.set(this.name, { build: build.number, hash, origin: this.#origin })
-    if (stored !== undefined) this.clear(catalog, stored.build)
   }
 
   /** What was built before, by the same program and for the same store of events. */
@@ -258,12 +283,15 @@ export class ViewSlot {
     this.#making = undefined
     const refusal = making.program.refusal()
     if (isLaterbaseError(error, 'LATERBASE_CLOSED')) return
-    // What answered before goes on.
     const reason = refusal ?? String(error)
-    this.#failure = { reason, isRefused: refusal !== undefined }
     this.#init.failed(reason)
-    // What the text does it does again; what a disk or a peer does not give may be given later.
-    if (refusal === undefined) this.#retry = this.#init.later(() => this.#start())
+    // What the text does it does again. What answered before would never be replaced, and does not say what is asked.
+    if (refusal !== undefined) this.#refuse({ reason, isRefused: true })
+    else {
+      // What a disk or a peer does not give may be given later; what answered before goes on.
+      this.#failure = { reason, isRefused: false }
+      this.#retry = this.#init.later(() => this.#start())
+    }
   }
 
   #failed({ reason, isRefused }: Failure): LaterbaseError {
@@ -287,6 +315,8 @@ export interface Failure {
 class Making {
   readonly program: ViewProgram
   readonly abort = new AbortController()
+  /** Whether there is one of before. */
+  looked: Promise<boolean> = Promise.resolve(false)
   /** Never rejects. */
   made: Promise<void> = Promise.resolve()
   done = 0

@@ -17,6 +17,7 @@ import {
 import { until } from '../fixtures/nodes.ts'
 import {
   infoOf,
+  PALLETS,
   serveDepot,
   serveScripted,
   type ServedViews,
@@ -60,6 +61,20 @@ test('a feed begins with a cursor, and then tells each row that changes: old, ne
     [a1.restated, a1.causes.length, a1.causes[0].peer],
     [false, 1, served.node.peerId]
   )
+})
+
+test('of a map without reduce each row is told with the key of its event', async () => {
+  await using served = await serveStock()
+  await served.database.views.define(PALLETS)
+  await served.receive(['06:00', 'A1', 48], ['07:00', 'A1', 48])
+  const { rows } = (await served.get('pallets')).json()
+  await using feed = await openLines(`${served.url}/depot/pallets?${FEED}`)
+  assert.equal((await nextEvent(feed))?.event, 'start')
+  await served.receive(['08:00', 'A1', 48])
+  const told: Body = JSON.parse((await nextEvent(feed))?.data ?? '')
+  const { rows: now } = (await served.get('pallets')).json()
+  const [added] = now.filter(({ id }: Body) => !rows.some((row: Body) => row.id === id))
+  assert.deepEqual([told.id, told.key, told.new], [added.id, ['A1', 48], 1])
 })
 
 test('a row that an event restates which came late is told as a restatement, with how late', async () => {

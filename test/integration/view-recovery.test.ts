@@ -161,3 +161,25 @@ test('views that were kept of a store that is gone, or are newer than it, are no
   await untilEqual([a, restored], DEPOT)
   expect(await answers(restored)).toEqual(await answers(a))
 })
+
+test('a view that was built before answers at once when its program defines it again, without being refreshed', async () => {
+  const dir = await temporaryDirectory()
+  const first = await startNode({ dir })
+  const { database } = await first.createDatabase(DEPOT)
+  await write(first, 1)
+  for (const view of VIEWS) await (await database.views.define(view)).refresh()
+  const kept = await answers(first)
+  await first.close()
+  for (const update of [false, 'lazy'] as const) {
+    const node = await startNode({ dir })
+    const { views } = node.database(DEPOT)
+    const defined = VIEWS.map((view) => views.define(view))
+    for (const view of defined) {
+      expect((await (await view).query({ update })).rows.length).toBeGreaterThan(0)
+      expect((await (await view).info()).state).toBe('ready')
+    }
+    expect((await views.list()).map(({ state }) => state)).toEqual(VIEWS.map(() => 'ready'))
+    expect(await answers(node)).toEqual(kept)
+    await node.close()
+  }
+})

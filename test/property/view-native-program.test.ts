@@ -251,6 +251,8 @@ test.each([
   [{ initial: async () => 0, apply }, '/initial'],
   [{ initial: () => undefined, apply }, '/initial'],
   [{ initialState: () => new Map(), evolve: apply }, '/initialState'],
+  [{ initial, apply, selekt: apply }, '/selekt'],
+  [{ map, reducer: '_sum' }, '/reducer'],
   [{ initial, apply, key: 'subject' }, '/key'],
   [{ initial, apply, final: null }, '/final']
 ])('a view that breaks a rule is refused with where: %o', (view, pointer) => {

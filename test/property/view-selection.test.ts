@@ -8,7 +8,7 @@ import type { Json } from '../../src/core/json.ts'
 import type { LaterbaseOptions, TypedEvent, View, Views } from '../../src/index.ts'
 import type { FoldProgram, ViewEvent } from '../../src/views/program.ts'
 import { Selection } from '../../src/views/selection.ts'
-import { scriptFold } from '../fixtures/scripts.ts'
+import { scriptFold, scriptProblems } from '../fixtures/scripts.ts'
 import { makeSmall } from '../fixtures/small-limits.ts'
 import { ALL, foldEvent } from './fold-model.ts'
 import { HeldFold } from './folds.ts'
@@ -60,6 +60,19 @@ test('a text selects and applies what the same functions do here, whatever they 
     }),
     { numRuns: 100 }
   )
+})
+
+test('a text in the words of Emmett is the same as in ours', async () => {
+  const [ours, emmetts] = [
+    await scriptFold({ select: String(select), initial: [1], apply: String(apply) }),
+    await scriptFold({ select: String(select), initialState: [1], evolve: String(apply) })
+  ]
+  const inputs = inputsOf(ours, [eventWith(1), eventWith([2]), eventWith(3)])
+  expect(emmetts.initial).toBe('[1]')
+  expect(emmetts.apply('[1]', inputs)).toEqual(ours.apply('[1]', inputs))
+  expect(await scriptProblems({ fold: { initialState: 0, evolve: '1' } })).toEqual({
+    '/fold/evolve': 'must be a function'
+  })
 })
 
 test('what cannot be selected is a fault of its event, and undefined leaves the event out', () => {

@@ -27,6 +27,7 @@ test.each([
   [{ ...script, reduce: '_sum' }],
   [{ ...script, reduce: '_ => 1' }],
   [{ language: 'javascript', fold: { initial: null, apply: '(state) => state' } }],
+  [{ language: 'javascript', fold: { initialState: null, evolve: '(state) => state' } }],
   [{ ...script, reduce: undefined }]
 ])('%j is valid', (definition) => {
   expect(readViewDefinition(definition)).toEqual(JSON.parse(JSON.stringify(definition)))
@@ -81,9 +82,13 @@ test.each([
   [{ ...script, reduce: 1 }, ['/reduce']],
   [{ ...script, reduce: '_median' }, ['/reduce']],
   [{ ...script, fold: { initial: 0, apply: '' } }, ['']],
+  [{ map: '() => 1' }, ['/language']],
+  [{ fold: { initial: 0, apply: '' } }, ['/language']],
+  [{ language: 'javascript', fold: { initialState: 0, apply: '', evolve: '' } }, ['/fold/evolve']],
+  [{ language: 'javascript', fold: { initialState: 0, evolve: 1 } }, ['/fold/evolve']],
   [{ language: 'javascript', fold: 1 }, ['/fold']],
   [{ language: 'javascript', fold: {} }, ['/fold/initial', '/fold/apply']],
-  [{ language: 'javascript', fold: { initial: 0, apply: '', evolve: '' } }, ['/fold/evolve']],
+  [{ language: 'javascript', fold: { initial: 0, apply: '', more: '' } }, ['/fold/more']],
   [
     { language: 'javascript', fold: { initial: 0, apply: '', key: 1, select: {}, final: 2 } },
     ['/fold/key', '/fold/select', '/fold/final']
