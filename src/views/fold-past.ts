@@ -43,19 +43,45 @@ export async function pastState(
   return text
 }
 
-/** Places of the first of its rows, so many at the most. */
-export async function pastPlaces(past: PastAggregate, limit: number): Promise<Uint8Array[]> {
+/** Places of the first rows that made the state, so many at the most: none that functions failed for. */
+export async function pastPlaces(
+  past: PastAggregate,
+  program: FoldProgram,
+  limit: number
+): Promise<Uint8Array[]> {
   const places: Uint8Array[] = []
   if (limit === 0) return places
-  const { recordedBy } = past.bounds
-  const stretches =
-    recordedBy === undefined ? [EVERYTHING] : await wantedStretches(past, recordedBy)
-  for await (const { place } of rowsIn(past, stretches)) {
+  for await (const { place } of rowsThatCount(past, program)) {
     // A copy: a view would keep all the rows of its record in memory.
     places.push(Uint8Array.from(place))
     if (places.length >= limit) return places
   }
   return places
+}
+
+async function* rowsThatCount(past: PastAggregate, program: FoldProgram): AsyncGenerator<FoldRow> {
+  const { before, recordedBy } = past.bounds
+  const isPast = before !== undefined || recordedBy !== undefined
+  const stretches =
+    recordedBy === undefined ? [EVERYTHING] : await wantedStretches(past, recordedBy)
+  // Of what is held now rows say it themselves; in a past others may have failed.
+  let text = program.initial
+  let run: FoldRow[] = []
+  const close = (): FoldRow[] => {
+    if (run.length === 0) return []
+    const step = program.apply(text, inputsOf(program, run))
+    const failed = new Set(step.faults.map(({ index }) => index))
+    const counting = run.filter((_, index) => !failed.has(index))
+    text = step.state
+    run = []
+    return counting
+  }
+  for await (const row of rowsIn(past, stretches)) {
+    if (isPast) run.push(row)
+    else if (!row.hasFailed) yield row
+    if (isPast && endsRun(row.place, row.bytes.length)) yield* close()
+  }
+  yield* close()
 }
 
 /** Rows behind a place, up to another one, that one among them. */

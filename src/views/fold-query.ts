@@ -40,8 +40,7 @@ export async function queryFold(
           key: decodeViewKey(past.aggregate).value,
           value,
           place: undefined,
-          // Also events that the function failed for: they belong to the aggregate.
-          causes: await pastPlaces(past, query.causes === 0 ? 0 : query.causes + 1)
+          causes: await pastPlaces(past, program, query.causes === 0 ? 0 : query.causes + 1)
         })
       }
     }

@@ -110,9 +110,11 @@ export function foldAnswer(
   })
   let faults = 0
   const rows = keys.slice(query.skip, query.skip + query.limit).map(({ key, events }) => {
-    const result = program.result(foldText(program, events))
+    const failed = new Set<IndexedEvent>()
+    const result = program.result(foldText(program, events, (event) => failed.add(event)))
     if ('fault' in result) faults += 1
-    const causes = query.causes === 0 ? [] : events.slice(0, query.causes + 1)
+    const counting = events.filter((event) => !failed.has(event))
+    const causes = query.causes === 0 ? [] : counting.slice(0, query.causes + 1)
     return {
       key: decodeViewKey(key).value,
       value: 'fault' in result ? null : result.value,

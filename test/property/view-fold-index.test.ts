@@ -3,10 +3,12 @@
 import fc from 'fast-check'
 import { afterEach, expect, test, vi } from 'vitest'
 
-import { toHex } from '../../src/core/bytes.ts'
+import { equalBytes, toHex } from '../../src/core/bytes.ts'
 import type { DerivedReader, DerivedStore } from '../../src/store/derived-store.ts'
 import { openDerivedStore } from '../../src/store/level-derived-store.ts'
+import { decodeRows } from '../../src/views/fold-rows.ts'
 import { TAG } from '../../src/views/records.ts'
+import { PLACE_BYTES } from '../../src/store/event-store.ts'
 import type { IndexAnswer, IndexChange, IndexedEvent } from '../../src/views/view-index.ts'
 import { createFolder } from '../conformance/stores.ts'
 import { makeSmall } from '../fixtures/small-limits.ts'
@@ -307,16 +309,24 @@ interface Stated {
 }
 
 /** By key, from the records. */
-async function statesOf({ index, store, state }: HeldFold): Promise<Map<string, Stated>> {
-  const { rows } = await index.query(store, state, ALL)
+async function statesOf({ store }: HeldFold): Promise<Map<string, Stated>> {
+  const records = await store.scan({
+    from: Uint8Array.of(TAG.foldRow),
+    to: Uint8Array.of(TAG.foldRow + 1)
+  })
+  const placesIn = (aggregate: Uint8Array): string[] =>
+    records
+      .filter(({ key }) => equalBytes(key.subarray(1, key.length - PLACE_BYTES), aggregate))
+      .flatMap(({ value }) => decodeRows(value).all())
+      .map(({ place }) => toHex(place))
   const heads = await store.scan({
     from: Uint8Array.of(TAG.foldHead),
     to: Uint8Array.of(TAG.foldHead + 1)
   })
   return new Map(
-    heads.map(({ key, value }, at) => {
+    heads.map(({ key, value }) => {
       const text = Buffer.from(value).toString('latin1')
-      const places = (rows[at]?.causes ?? []).map(toHex)
+      const places = placesIn(key.subarray(1))
       return [toHex(key.subarray(1)), { text: text.slice(TEXT_AT), places }]
     })
   )
