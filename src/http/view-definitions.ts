@@ -84,6 +84,7 @@ async function definitionOf(views: Views, name: string): Promise<string | undefi
 
 function undefinedView(): HttpProblem {
   const detail =
-    'No definition of that name was written; a program may have functions of that name.'
+    'No definition of that name counts here: none was written, none of its authors is trusted (--trust), or a ' +
+    'program has functions of that name.'
   return new HttpProblem('view-unknown', detail)
 }

@@ -87,6 +87,7 @@ function defineConfigured(init: DatabaseInit, views: DatabaseViews): void {
       if (isLaterbaseError(error, 'LATERBASE_CLOSED')) return
       const fields = { database: init.name, view, reason: String(error) }
       init.log('error', 'a view of the configuration is not used', fields)
+      views.noteUnusable(view, error instanceof Error ? error.message : String(error))
     })
   }
 }
@@ -122,6 +123,8 @@ export class DatabaseViews implements Views {
   readonly #init: DatabaseViewsInit
   #following: Promise<void> | undefined
   #last: Promise<unknown> = Promise.resolve()
+  /** By name, why a view of the configuration is not used. */
+  readonly #unusable = new Map<string, string>()
 
   constructor(init: DatabaseViewsInit) {
     this.#init = init
@@ -135,24 +138,39 @@ export class DatabaseViews implements Views {
     })
   }
 
-  async list(): Promise<readonly ViewInfo[]> {
+  /** A view of the configuration makes no view here: whoever asks for it is told why. */
+  noteUnusable(name: string, reason: string): void {
+    this.#unusable.set(name, `its configuration is not used: ${reason}`)
+  }
+
+  /** Names that have no view here, and why. */
+  #refused(): readonly RefusedDefinition[] {
     const { engine, followed } = this.#init
+    const reasons = new Map(this.#unusable)
+    for (const { name, reason } of followed.refused()) reasons.set(name, reason)
+    return [...reasons]
+      .filter(([name]) => !engine.has(name))
+      .map(([name, reason]) => ({ name, reason }))
+  }
+
+  async list(): Promise<readonly ViewInfo[]> {
+    const { engine } = this.#init
     await this.#followed()
     const infos: ViewInfo[] = []
     for (const name of engine.names()) infos.push(await this.#info(engine.slot(name)))
-    const refused = followed.refused().filter(({ name }) => !engine.has(name))
-    return [...infos, ...refused.map(refusedInfo)].sort((a, b) => (a.name < b.name ? -1 : 1))
+    return [...infos, ...this.#refused().map(refusedInfo)].sort((a, b) =>
+      a.name < b.name ? -1 : 1
+    )
   }
 
   /** Of views that answer nothing, for a person, in full sentences. */
   warnings(): readonly string[] {
-    const { engine, followed, name: database } = this.#init
+    const { engine, name: database } = this.#init
     const failed = engine.names().flatMap((name) => {
       const { failure } = engine.slot(name)
       return failure === undefined ? [] : [{ name, ...failure }]
     })
-    const refused = followed.refused().filter(({ name }) => !engine.has(name))
-    const all = [...failed, ...refused.map((each) => ({ ...each, isRefused: true }))]
+    const all = [...failed, ...this.#refused().map((each) => ({ ...each, isRefused: true }))]
     return all.slice(0, VIEWS_NAMED_MAX).map(({ name, reason, isRefused }) => {
       const fault = isRefused ? 'is not run here' : 'could not be built, and is tried again'
       return `View ${name} of ${database} ${fault}: ${reason}`
@@ -160,7 +178,7 @@ export class DatabaseViews implements Views {
   }
 
   async get(name: string, { min_lc: minLc, signal }: ViewGetOptions = {}): Promise<View> {
-    const { engine, followed, reached } = this.#init
+    const { engine, reached } = this.#init
     await this.#followed()
     if (minLc !== undefined && !engine.has(name)) {
       await reached(minLc, signal)
@@ -168,8 +186,8 @@ export class DatabaseViews implements Views {
     }
     // It may be one that is being tried.
     if (!engine.has(name)) await this.#last
-    const refused = followed.refused().find((each) => each.name === name)
-    if (refused !== undefined && !engine.has(name)) {
+    const refused = this.#refused().find((each) => each.name === name)
+    if (refused !== undefined) {
       throw new LaterbaseError('LATERBASE_VIEW_FAILED', `view ${name}: ${refused.reason}`, {
         facts: { refused: true }
       })

@@ -24,6 +24,9 @@ export interface RefusedDefinition {
   readonly reason: string
 }
 
+const UNTRUSTED =
+  'it is JavaScript, and none of its authors is trusted here: the operator has to trust one, with --trust'
+
 export class ViewDefinitions {
   readonly #init: ViewDefinitionsInit
   /** By view, why its definition is not used. */
@@ -61,6 +64,12 @@ export class ViewDefinitions {
     for (const event of held) {
       const reason = await this.#use(event)
       if (reason !== undefined) refused.add(event.of.name)
+    }
+    for (const { event } of definitions.ignored('laterbase.view')) {
+      const { name } = event.of
+      if (names.has(name) || engine.has(name)) continue
+      this.#refuse(name, UNTRUSTED)
+      refused.add(name)
     }
     for (const name of this.#refused.keys()) if (!refused.has(name)) this.#refused.delete(name)
     await engine.forgetUndefined()

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { test } from 'vitest'
 
 import { createHttpServer } from '../../src/http/server.ts'
-import type { EventInput } from '../../src/index.ts'
+import type { AnyView, EventInput, ViewDefinition } from '../../src/index.ts'
 import { TRIAL_EVENTS_MAX } from '../../src/views/limits.ts'
 import { VIEWS_NAMED_MAX } from '../../src/node/limits.ts'
 import { type Answer, ask, type Ask, type Body, serveNode } from '../fixtures/http-server.ts'
@@ -254,6 +254,63 @@ test('a definition that is given up while it is built answers nothing, and what 
   const after = (await ask(`${url}?group=true`)).json()
   assert.deepEqual([after.rows, after.digest], [before.rows, before.digest])
 }, 60_000)
+
+test('a definition whose authors are not trusted is named, and says how it would count', async () => {
+  const [a, b] = await startNetwork(2, { trust: [], viewScripts: true })
+  if (a === undefined || b === undefined) throw new Error('two nodes')
+  await a.createDatabase('depot')
+  await connect(a, b)
+  await using at = await createHttpServer(a, { port: 0 })
+  await using server = await createHttpServer(b, { port: 0 })
+  assert.equal((await put(`${at.url}/db/depot/v/stock/_def`, SCRIPT)).status, 201)
+  await untilEqual([a, b], 'depot')
+  assert.equal((await ask(`${at.url}/depot/stock`)).status, 200)
+  await until(async () => (await ask(`${server.url}/depot/stock`)).status === 409)
+  const refused = (await ask(`${server.url}/depot/stock`)).json()
+  assert.equal(refused.code, 'view-refused')
+  assert.match(refused.detail, /--trust/)
+  const { views } = (await ask(`${server.url}/db/depot/v`)).json()
+  assert.deepEqual(
+    views.map(({ name, state }: Body) => [name, state]),
+    [['stock', 'refused']]
+  )
+  const { warnings } = (await ask(`${server.url}/_status`)).json()
+  assert.match(warnings[0], /^View stock of depot is not run here: .*--trust/)
+  const own = await put(`${server.url}/db/depot/v/stock/_def`, COUNT)
+  assert.equal(own.status, 201, own.text)
+  assert.equal((await ask(`${server.url}/depot/stock`)).status, 200)
+  assert.deepEqual((await ask(`${server.url}/_status`)).json().warnings, [])
+})
+
+test('a view of the configuration that is none says so to whoever asks for it, and others are used', async () => {
+  const bad = { name: 'bad', select: 5, initial: () => 0, apply: () => 0 } as unknown as AnyView
+  await using served = await serveNode(
+    {},
+    {
+      views: { depot: [STOCK, bad] },
+      viewDefinitions: { depot: { text: SCRIPT, odd: { keyy: 'data.x' } as ViewDefinition } }
+    }
+  )
+  await served.node.createDatabase('depot')
+  const url = `${served.url}/db/depot/v`
+  const expected = [
+    ['bad', /select must be a function/],
+    ['odd', /keyy: is not known here/],
+    ['text', /--view-scripts/]
+  ] as const
+  for (const [name, reason] of expected) {
+    await until(async () => (await ask(`${url}/${name}`)).status === 409)
+    const { code, detail } = (await ask(`${url}/${name}`)).json()
+    assert.equal(code, 'view-refused')
+    assert.match(detail, reason)
+  }
+  assert.equal((await ask(`${url}/stock`)).status, 200)
+  const { views } = (await ask(url)).json()
+  const states = views.map(({ name, state }: Body) => `${name} ${state}`)
+  assert.deepEqual(states, ['bad refused', 'odd refused', 'stock ready', 'text refused'])
+  const { warnings } = (await ask(`${served.url}/_status`)).json()
+  assert.equal(warnings.filter((each: string) => /^View .* is not run here/.test(each)).length, 3)
+})
 
 test('text that came from another node makes no view where none is run, which says why', async () => {
   const [a, b] = await startNetwork(2, { viewScripts: true, trust: 'members' })
