@@ -7,6 +7,8 @@ import type { Json } from '../core/json.ts'
 import { encodeViewKey } from '../core/views/collation.ts'
 import { LaterbaseError } from '../errors.ts'
 import { parseTime } from '../schema/time.ts'
+import { NotJsonError, jsonCopy } from '../views/function-value.ts'
+import { VALUE_BYTES_MAX } from '../views/limits.ts'
 import type { ViewProgram } from '../views/program.ts'
 import { PLACE_BYTES } from '../store/event-store.ts'
 import type { IndexQuery, KeyRange } from '../views/view-index.ts'
@@ -22,6 +24,7 @@ export interface PlannedQuery extends IndexQuery {
 
 /** @throws LATERBASE_ARGUMENT_INVALID */
 export function planQuery(query: ViewQuery, program: ViewProgram): PlannedQuery {
+  checkTypes(query)
   const reduce = reduceOf(query, program)
   if (query.include_events === true && reduce !== 'rows') {
     throw invalid('include_events', 'only rows of a map that is not reduced have an event each')
@@ -41,6 +44,41 @@ export function planQuery(query: ViewQuery, program: ViewProgram): PlannedQuery 
     rowsAre: program.type === 'map' && reduce === 'rows' ? 'events' : 'results'
   }
 }
+
+/** A program of JavaScript may ask with anything. */
+function checkTypes(query: ViewQuery): void {
+  for (const [name, value] of Object.entries(query) as [string, unknown][]) {
+    const kind = Object.hasOwn(PARAMETERS, name) ? PARAMETERS[name as keyof ViewQuery] : undefined
+    if (kind === undefined) {
+      throw invalid(name, `is not known here: ${Object.keys(PARAMETERS).join(', ')} are`)
+    }
+    const isLazy = name === 'update' && value === 'lazy'
+    if (value === undefined || kind === 'json' || isLazy) continue
+    const isOfKind = kind === 'list' ? Array.isArray(value) : typeof value === kind
+    if (!isOfKind)
+      throw invalid(name, `a ${kind} is expected${name === 'update' ? ', or lazy' : ''}`)
+  }
+}
+
+const PARAMETERS = {
+  key: 'json',
+  keys: 'list',
+  startkey: 'json',
+  endkey: 'json',
+  inclusive_end: 'boolean',
+  descending: 'boolean',
+  limit: 'number',
+  skip: 'number',
+  reduce: 'boolean',
+  group: 'boolean',
+  group_level: 'number',
+  include_events: 'boolean',
+  update: 'boolean',
+  as_of: 'string',
+  known_at: 'string',
+  min_lc: 'string',
+  explain: 'boolean'
+} as const satisfies Record<keyof ViewQuery, 'json' | 'list' | 'boolean' | 'number' | 'string'>
 
 function reduceOf(query: ViewQuery, program: ViewProgram): IndexQuery['reduce'] {
   const isGrouped = query.group === true || query.group_level !== undefined
@@ -95,8 +133,9 @@ function rangeBetween(query: ViewQuery): KeyRange {
 
 function encoded(name: string, key: Json): Uint8Array {
   try {
-    return encodeViewKey(key)
+    return encodeViewKey(jsonCopy(key, { bytes: VALUE_BYTES_MAX }))
   } catch (error) {
+    if (error instanceof NotJsonError) throw invalid(name, error.detail)
     if (error instanceof RangeError) throw invalid(name, error.message)
     throw error
   }

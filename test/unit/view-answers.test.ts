@@ -6,7 +6,7 @@ import { present } from '../../src/core/assert.ts'
 import { LaterbaseError } from '../../src/errors.ts'
 import { NodeDatabase } from '../../src/node/database.ts'
 import { createSigner } from '../../src/node/system.ts'
-import type { View } from '../../src/node/views.ts'
+import type { View, ViewQuery } from '../../src/node/views.ts'
 import type { DerivedStore } from '../../src/store/derived-store.ts'
 import { createMemoryDerivedStore } from '../../src/store/memory-derived-store.ts'
 import type { AnyView, FoldView, MapView } from '../../src/views/define-view.ts'
@@ -95,6 +95,40 @@ test('who asks a view while it is being defined waits for it', async () => {
   expect(await keysOf(await found)).toEqual([1])
   await defined
   await expect(yard.views.get('another')).rejects.toMatchObject({ code: 'LATERBASE_VIEW_UNKNOWN' })
+})
+
+/** Whatever a program of JavaScript may ask with, and the parameter that is named. */
+const WRONG: readonly (readonly [query: object, parameter: string])[] = [
+  [{ foo: 1 }, 'foo'],
+  [{ constructor: 1 }, 'constructor'],
+  [{ update: 'maybe' }, 'update'],
+  [{ key: NaN }, 'key'],
+  [{ key: () => 1 }, 'key'],
+  [{ keys: 'x' }, 'keys'],
+  [{ keys: [undefined, Symbol('a')] }, 'keys'],
+  [{ startkey: new Map() }, 'startkey'],
+  [{ group: 'true' }, 'group'],
+  [{ descending: 1 }, 'descending'],
+  [{ limit: '5' }, 'limit'],
+  [{ limit: -1 }, 'limit'],
+  [{ as_of: new Date(0) }, 'as_of'],
+  [{ min_lc: 5 }, 'min_lc']
+]
+
+test('a question that is none names the parameter, and one with what is undefined is as without', async () => {
+  const { yard, clock } = await viewedDatabase(async () => createMemoryDerivedStore())
+  const defined = yard.views.define(ALL)
+  await settled()
+  await clock.pass(TRIAL_MS)
+  const view = await defined
+  for (const [query, parameter] of WRONG) {
+    await expect(view.query(query as ViewQuery)).rejects.toMatchObject({
+      code: 'LATERBASE_ARGUMENT_INVALID',
+      facts: { parameter }
+    })
+  }
+  const without = { key: undefined, limit: undefined, update: undefined } as object as ViewQuery
+  expect(await view.query(without)).toEqual(await view.query())
 })
 
 test('of two definitions of one name the later one counts, however long each is tried', async () => {
