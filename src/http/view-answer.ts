@@ -28,10 +28,12 @@ export function answerText(answer: ViewAnswer, limits: HttpLimits): AnswerText {
     if (bytes > limits.pageBytesMax) throw tooManyBytes(limits, texts.length)
     texts.push(text)
   }
-  const { total_rows, offset, lc, digest, faults } = answer
+  const { total_rows, offset, lc, digest, faults, differs } = answer
   const total = total_rows === undefined ? '' : `"total_rows":${total_rows},`
   const counts = offset === undefined ? total : `${total}"offset":${offset},`
-  const degraded = faults > 0 ? `,"degraded":true,"faults":${faults}` : ''
+  const counted = faults > 0 ? `,"faults":${faults}` : ''
+  const doubted = differs === undefined ? '' : `,"differs":${JSON.stringify(differs)}`
+  const degraded = counted + doubted === '' ? '' : `,"degraded":true${counted}${doubted}`
   const rows = `{${counts}"rows":[${texts.join(',')}]`
   return {
     json: `${rows},"lc":${JSON.stringify(lc)},"digest":${JSON.stringify(digest)}${degraded}}`,
@@ -47,14 +49,15 @@ export function describeView(info: ViewInfo): Readonly<Record<string, unknown>> 
   return { ...others, state, reason: shown, last_faults: lastFaults, disk_bytes: diskBytes }
 }
 
-function rowText({ id, key, value, event, events, more_events }: ViewRow): string {
+function rowText({ id, key, value, event, events, more_events, fault }: ViewRow): string {
   const ofMap = id === undefined ? '' : `"id":${JSON.stringify(id)},`
   const keyText = `"key":${JSON.stringify(key)}`
   // As it was written, for a parse and a second serialisation would cost more than all else.
   const of = event === undefined ? '' : `,"event":${event.json}`
   const by = events === undefined ? '' : `,"events":${JSON.stringify(events)}`
   const more = more_events === true ? ',"more_events":true' : ''
-  return `{${ofMap}${keyText},"value":${JSON.stringify(value ?? null)}${of}${by}${more}}`
+  const why = fault === undefined ? '' : `,"fault":${JSON.stringify(fault)}`
+  return `{${ofMap}${keyText},"value":${JSON.stringify(value ?? null)}${of}${by}${more}${why}}`
 }
 
 function tooManyRows({ viewRowsMax }: HttpLimits): HttpProblem {

@@ -40,6 +40,8 @@ export interface DatabaseInit {
   /** The store of its views, made when it is missing. */
   readonly openViews: (anew: boolean) => Promise<DerivedStore>
   readonly viewCompiler: ViewCompiler
+  /** Peer ids of nodes whose view of this name has other rows of the same events. */
+  readonly viewDiffers: (database: string, view: string) => readonly string[]
   /** Views of functions that this database has whenever it is open. */
   readonly views: readonly AnyView[]
   /** By name, definitions of views that are put when it is opened, where others are held. */

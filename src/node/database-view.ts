@@ -39,6 +39,8 @@ export interface DatabaseViewInit {
   /** Resolves when what a cursor covers is held. */
   readonly reached: (cursor: string, signal: AbortSignal | undefined) => Promise<void>
   readonly info: (slot: ViewSlot) => Promise<ViewInfo>
+  /** Peers whose view of this name has other rows of the same events. */
+  readonly differs: (view: string) => readonly string[]
 }
 
 /** One state of a build, and who may give the question up. */
@@ -88,16 +90,19 @@ export class DatabaseView implements View {
         signal?.throwIfAborted()
         const event = query.include_events === true ? await this.#event(row, size) : undefined
         const events = query.explain === true ? await this.#explained(row.causes) : undefined
-        rows.push({ ...viewRow(row, plan), ...(event && { event }), ...events })
+        const fault = row.fault === undefined ? undefined : { fault: row.fault }
+        rows.push({ ...viewRow(row, plan), ...(event && { event }), ...events, ...fault })
       }
       const { totalRows, offset } = answer
+      const differs = this.#init.differs(this.name)
       return {
         ...(totalRows !== undefined && { total_rows: totalRows }),
         ...(offset !== undefined && { offset }),
         rows,
         lc: reading.cursor,
         digest: digestOf(build, reading),
-        faults: reading.state.faults + answer.faults
+        faults: reading.state.faults + answer.faults,
+        ...(differs.length > 0 && { differs })
       }
     } finally {
       await reading.release()

@@ -70,6 +70,7 @@ export function openDatabaseViews(init: DatabaseInit, database: ViewedDatabase):
     followed,
     compile,
     upcast,
+    differs: (view) => init.viewDiffers(name, view),
     log
   })
   defineConfigured(init, views)
@@ -107,6 +108,8 @@ export interface DatabaseViewsInit {
   readonly compile: (definition: Json) => Promise<ViewProgram>
   /** With the upcasters of this program before it. */
   readonly upcast: (program: ViewProgram) => ViewProgram
+  /** Peers whose view of a name has other rows of the same events. */
+  readonly differs: (view: string) => readonly string[]
   readonly log: (message: string, fields: Readonly<Record<string, unknown>>) => void
 }
 
@@ -313,8 +316,9 @@ export class DatabaseViews implements Views {
   }
 
   #view(slot: ViewSlot): DatabaseView {
-    const { source, store, reached } = this.#init
-    return new DatabaseView({ slot, source, store, reached, info: (each) => this.#info(each) })
+    const { source, store, reached, differs } = this.#init
+    const info = (each: ViewSlot): Promise<ViewInfo> => this.#info(each)
+    return new DatabaseView({ slot, source, store, reached, info, differs })
   }
 
   async #info(slot: ViewSlot): Promise<ViewInfo> {
@@ -338,6 +342,7 @@ export class DatabaseViews implements Views {
       faults: current?.state.faults ?? 0,
       lastFaults: current === undefined ? [] : await lastFaultsOf(current),
       digest: current && digestOf(current, current),
+      differs: this.#init.differs(name),
       diskBytes: await engine.diskBytes(slot)
     }
   }
@@ -360,6 +365,7 @@ function refusedInfo({ name, reason }: RefusedDefinition): ViewInfo {
     faults: 0,
     lastFaults: [],
     digest: undefined,
+    differs: [],
     diskBytes: 0
   }
 }

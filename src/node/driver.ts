@@ -168,6 +168,11 @@ export class Driver {
   }
 
   /** In words for a person; what needs a look at this node or its peers. */
+  /** Peers that came to other rows of a view, of the same events. */
+  viewDiffers(database: string, view: string): readonly string[] {
+    return this.#views.differing(database, view)
+  }
+
   warnings(): readonly string[] {
     return [...this.#warnings, ...this.#views.warnings()]
   }

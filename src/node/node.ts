@@ -298,6 +298,7 @@ export class LaterbaseNode implements Laterbase {
       heal: (database, error) => this.#healer.heal(database, error),
       verify: (database, signatures) => this.#healer.verify(database, signatures),
       verification: (database) => this.#healer.status(database),
+      viewDiffers: (database, view) => this.#driver.viewDiffers(database, view),
       clockAhead: (_database, commit) => this.#noteClockAhead(commit),
       ownLogClosed: (database, log) => this.#noteOwnLogClosed(database, log),
       openViews: (anew) => this.#init.stores.openViews(name, anew),

@@ -98,16 +98,21 @@ export class ViewComparison {
     return held !== undefined && equalBytes(held.digest, digest) ? held.views : []
   }
 
+  /** Peer ids of those that have other contents of a view. */
+  differing(database: string, view: string): readonly string[] {
+    if (this.#differences.size === 0) return []
+    const those = this.#standing().filter(
+      (each) => each.database === database && each.view === view
+    )
+    return those.map(({ peer }) => peer)
+  }
+
   /** In words for a person. */
   warnings(): readonly string[] {
     const byView = new Map<string, string[]>()
-    for (const [key, difference] of this.#differences) {
-      if (!this.#isStanding(difference)) this.#differences.delete(key)
-      else {
-        const { database, view, peer } = difference
-        const name = `${database}: view ${view}`
-        byView.set(name, [...(byView.get(name) ?? []), peer])
-      }
+    for (const { database, view, peer } of this.#standing()) {
+      const name = `${database}: view ${view}`
+      byView.set(name, [...(byView.get(name) ?? []), peer])
     }
     return [...byView].map(
       ([name, peers]) =>
@@ -172,6 +177,13 @@ export class ViewComparison {
       view,
       peer
     })
+  }
+
+  #standing(): readonly Difference[] {
+    for (const [key, difference] of this.#differences) {
+      if (!this.#isStanding(difference)) this.#differences.delete(key)
+    }
+    return [...this.#differences.values()]
   }
 
   /** The view has the functions that it was compared with. */

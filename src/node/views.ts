@@ -75,6 +75,8 @@ export interface ViewRow<Value = Json> {
   readonly events?: readonly ViewCause[]
   /** There are more than `events` lists. */
   readonly more_events?: boolean
+  /** Why the value is null: `reduce` or `final` failed for this row. */
+  readonly fault?: string
 }
 
 export interface ViewAnswer<Value = Json> {
@@ -86,8 +88,10 @@ export interface ViewAnswer<Value = Json> {
   readonly lc: string
   /** Equal on two nodes that hold the same set and have the same definition, and unequal otherwise. */
   readonly digest: string
-  /** Events that the view's functions failed for, which are therefore not in it. */
+  /** Events that the view's functions failed for, which are therefore not in it; and rows, which say why. */
   readonly faults: number
+  /** Peer ids of nodes whose functions came to other rows of the same events: one of the two is wrong. */
+  readonly differs?: readonly string[]
 }
 
 export interface ViewInfo {
@@ -118,6 +122,8 @@ export interface ViewInfo {
   readonly lastFaults: readonly { readonly key: string; readonly fault: string }[]
   /** Digest of the contents at `lc`. */
   readonly digest: string | undefined
+  /** See `ViewAnswer`. */
+  readonly differs: readonly string[]
   readonly diskBytes: number
 }
 

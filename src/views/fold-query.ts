@@ -34,12 +34,16 @@ export async function queryFold(
         }
         const result = program.result(text)
         if ('fault' in result) faults += 1
-        const value = 'fault' in result ? null : result.value
+        const { value, fault } =
+          'fault' in result
+            ? { value: null, fault: result.fault }
+            : { value: result.value, fault: undefined }
         size.addRow(weightOf(value))
         rows.push({
           key: decodeViewKey(past.aggregate).value,
           value,
           place: undefined,
+          fault,
           causes: await pastPlaces(past, program, query.causes === 0 ? 0 : query.causes + 1)
         })
       }

@@ -47,9 +47,9 @@ export async function queryMap(asked: MapAsked): Promise<IndexAnswer> {
     }
     const { value, fault } = resultOf(group, asked)
     size.addRow(weightOf(value))
-    if (fault) faults += 1
+    if (fault !== undefined) faults += 1
     const causes = query.causes > 0 ? await causesIn(asked, group.bounds) : []
-    rows.push({ key: group.key, value, place: undefined, causes })
+    rows.push({ key: group.key, value, place: undefined, causes, fault })
     if (rows.length >= query.limit) break
   }
   return { rows, totalRows: undefined, offset: undefined, faults }
@@ -58,12 +58,13 @@ export async function queryMap(asked: MapAsked): Promise<IndexAnswer> {
 function resultOf(
   { summaries: parts }: Group,
   { summaries, reducer }: MapAsked
-): { readonly value: Json; readonly fault: boolean } {
+): { readonly value: Json; readonly fault: string | undefined } {
   const { reduced } = summaries.combine(parts)
-  if (reduced === undefined || 'fault' in reduced || reducer === undefined) {
-    return { value: null, fault: true }
+  if (reduced === undefined || reducer === undefined) {
+    return { value: null, fault: 'the view has no reduce' }
   }
-  return { value: reducer.result(reduced.aggregate), fault: false }
+  if ('fault' in reduced) return { value: null, fault: reduced.fault }
+  return { value: reducer.result(reduced.aggregate), fault: undefined }
 }
 
 /** What is asked for of a run, by when its events happened and were recorded. */

@@ -133,6 +133,8 @@ export interface IndexRow {
   readonly place: Uint8Array | undefined
   /** As far as asked for; in event order, one more than asked for where there are more. */
   readonly causes: readonly Uint8Array[]
+  /** Why its value is null: a function of the view failed for it. */
+  readonly fault?: string | undefined
 }
 
 export interface IndexAnswer {

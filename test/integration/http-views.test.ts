@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 
 import { test } from 'vitest'
 
+import type { TypedEvent } from '../../src/index.ts'
 import { ask, type Body, post } from '../fixtures/http-server.ts'
 import { brief, serveStock } from '../fixtures/served-views.ts'
 
@@ -260,6 +261,38 @@ test('a view whose functions fail for events says that it is degraded, and lists
   assert.equal(info.faults, 2)
   assert.equal(info.last_faults.length, 2)
   assert.match(info.last_faults[0].fault, /null/)
+})
+
+test('a row whose value cannot be made says why, and the others are as they are', async () => {
+  await using served = await serveStock()
+  const { views } = served.database
+  type Pallet = TypedEvent<{ zone: string; qty: number }>
+  await views.define({
+    name: 'last',
+    key: ({ data }: Pallet) => data.zone,
+    initial: () => 0,
+    apply: (_, { data }) => data.qty,
+    final: (qty) => {
+      if (qty === 5) throw new Error('not five')
+      return qty
+    }
+  })
+  await views.define({
+    name: 'reduced',
+    map: ({ data }: Pallet, emit) => emit(data.zone, data.qty),
+    reduce: (_keys, values) => {
+      if (values.includes(5)) throw new Error('not five')
+      return values.length
+    }
+  })
+  for (const name of ['last', 'reduced']) {
+    const { rows, degraded, faults } = (await served.get(`${name}?group=true`)).json()
+    assert.deepEqual([degraded, faults, rows.length], [true, 1, 3])
+    const [broken] = rows.filter(({ value }: Body) => value === null)
+    assert.equal(broken.key, 'B1')
+    assert.match(broken.fault, /not five/)
+    assert.equal(rows.filter(({ fault }: Body) => fault !== undefined).length, 1)
+  }
 })
 
 test('a fold answers a state for each aggregate, and what it was', async () => {

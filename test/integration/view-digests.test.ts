@@ -103,6 +103,19 @@ test('a view that depends on more than events is named by a node, with the peer 
   expect(nodes.some(({ peerId }) => warning.includes(peerId))).toBe(true)
   expect(warned.join()).toContain('"view":"counting"')
   expect(warned.join()).not.toContain('weights')
+  const told = await Promise.all(
+    nodes.map(async (node) => {
+      const views = node.database(YARD).views
+      const [differs, sound] = await Promise.all([views.get('counting'), views.get('weights')])
+      expect((await sound.query()).differs).toBeUndefined()
+      expect((await sound.info()).differs).toEqual([])
+      const { differs: peers = [] } = await differs.query()
+      expect((await differs.info()).differs).toEqual(peers)
+      return peers
+    })
+  )
+  const [a, b] = nodes.map(({ peerId }) => peerId)
+  expect([b, a].filter((peer, at) => told[at]?.[0] === peer).length).toBeGreaterThan(0)
 
   // Mended, under another version.
   for (const node of nodes) {

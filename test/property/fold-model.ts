@@ -119,6 +119,7 @@ export function foldAnswer(
       key: decodeViewKey(key).value,
       value: 'fault' in result ? null : result.value,
       place: undefined,
+      fault: 'fault' in result ? result.fault : undefined,
       causes: causes.map(({ place }) => place)
     }
   })

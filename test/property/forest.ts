@@ -211,6 +211,7 @@ export function databaseOn(
     heal: async () => false,
     verify: async () => UNCHECKED,
     verification: () => UNCHECKED,
+    viewDiffers: () => [],
     clockAhead: () => undefined,
     ownLogClosed: () => undefined,
     views: [],
