@@ -8,7 +8,8 @@ export interface Row {
   readonly id?: string
   readonly key: unknown
   readonly value?: unknown
-  readonly error?: string
+  /** Why there is no value. */
+  readonly fault?: string
   readonly events?: readonly ViewCause[]
   readonly more_events?: boolean
 }
@@ -25,9 +26,9 @@ export interface Change {
 export function rowLines(rows: readonly Row[], terminal: Terminal): readonly string[] {
   const isMap = rows.some(({ id }) => id !== undefined)
   const head = isMap ? ['key', 'value', 'event'] : ['key', 'value']
-  const cells = rows.map(({ id = '', key, value, error }) => [
+  const cells = rows.map(({ id = '', key, value, fault }) => [
     plain(key),
-    error === undefined ? cell(value) : `(${error})`,
+    fault === undefined ? cell(value) : `(${fault})`,
     ...(isMap ? [id] : [])
   ])
   const [first = '', ...others] = table([head, ...cells])

@@ -170,7 +170,8 @@ export class DatabaseViewSource implements ViewSource {
   async #position(cursor: string): Promise<ReaderPosition> {
     const position = await this.#init.reading(() => readCursor(cursor, this.#init.store))
     if (position.beyond.length === 0) return position
-    const message = 'the cursor covers what this node does not hold'
+    const message =
+      'the cursor covers what this node does not hold: min_lc waits until it does, and another node may hold it'
     throw new LaterbaseError('LATERBASE_CURSOR_FOREIGN', message)
   }
 

@@ -238,6 +238,23 @@ test('a node runs text of functions when it is started with --view-scripts, and 
     jsonLines<Row>(rows).map(({ key }) => key),
     [7]
   )
+  const fold = {
+    key: '(event) => event.data % 2',
+    select: '({ data }) => { if (data === 9) throw new Error("no nine"); return data }',
+    initialState: 0,
+    evolve: '(sum, data) => sum + data',
+    final: '(sum) => { if (sum === 7) throw new Error("not seven"); return sum }'
+  }
+  await runCli(['append', 'numbers', '--url', open.url], { input: '{"data":8}\n{"data":9}' })
+  const folded = JSON.stringify({ language: 'javascript', fold })
+  const defined = await runCli(['view-define', 'numbers', 'sums', '--url', open.url], {
+    input: folded
+  })
+  assert.equal(defined.code, 0, defined.stderr)
+  const shown = await runCli(['view', 'numbers', 'sums', '--url', open.url])
+  assert.match(shown.stdout, /^0 +8$/m)
+  assert.match(shown.stdout, /^1 +\(Error: not seven\)$/m)
+  assert.match(shown.stderr, /failed for 1 event, which is not in it/)
 })
 
 test('definitions of a configuration file are put when their database comes to be, where others are held', async () => {

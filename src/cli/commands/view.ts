@@ -111,19 +111,27 @@ interface Asked {
 interface Answer {
   readonly rows: readonly Row[]
   readonly lc: string
+  /** Of events, and of rows, which say why. */
   readonly faults?: number
+  readonly differs?: readonly string[]
 }
 
 async function show(asked: Asked, parameters: string): Promise<void> {
   const { db, terminal } = asked
-  const { rows, faults = 0 } = await answerOf(asked, parameters)
+  const { rows, faults = 0, differs = [] } = await answerOf(asked, parameters)
   for (const row of rows) terminal.value(row)
   if (rows.length === 0) terminal.note('No rows.')
   else for (const line of rowLines(rows, terminal)) terminal.line(line)
-  if (faults === 0) return
-  const events = counted(faults, 'event')
+  if (differs.length > 0) {
+    terminal.note(
+      `It differs from that of ${differs.join(', ')}, for the same events: one of the two is wrong. See laterbase status`
+    )
+  }
+  const missing = faults - rows.filter(({ fault }) => fault !== undefined).length
+  if (missing === 0) return
+  const events = counted(missing, 'event')
   terminal.note(
-    `Its functions failed for ${events}, which ${faults === 1 ? 'is' : 'are'} not in it: see laterbase views ${db}`
+    `Its functions failed for ${events}, which ${missing === 1 ? 'is' : 'are'} not in it: see laterbase views ${db}`
   )
 }
 
