@@ -37,21 +37,21 @@ export interface Handling {
   readonly zone: string
 }
 
+type Looked = Pick<Handled, 'qty' | 'zone'>
+
+function handled({ times, check }: Handling, { qty, zone }: Looked): Handling {
+  return { times: times + 1, check: (check * 31 + qty) % 1_000_003, zone }
+}
+
 export function handlings(name: string, keys: number): FoldView<Handled, Handling> {
   return {
     name,
     version: keys,
     key: ({ data }) => viewKey(data) % keys,
     initial: () => ({ times: 0, check: 0, zone: '' }),
-    apply: (state, { data }) => ({
-      times: state.times + 1,
-      check: (state.check * 31 + data.qty) % 1_000_003,
-      zone: data.zone
-    })
+    apply: (state, { data }) => handled(state, data)
   }
 }
-
-type Looked = Pick<Handled, 'qty' | 'zone'>
 
 /** The same, but that it says what it looks at. */
 export function selectedHandlings(
@@ -61,11 +61,7 @@ export function selectedHandlings(
   return {
     ...handlings(name, keys),
     select: ({ data: { qty, zone } }) => ({ qty, zone }),
-    apply: (state, { qty, zone }) => ({
-      times: state.times + 1,
-      check: (state.check * 31 + qty) % 1_000_003,
-      zone
-    })
+    apply: handled
   }
 }
 

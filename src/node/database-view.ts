@@ -65,23 +65,24 @@ export class DatabaseView implements View {
   async query(query: ViewQuery = {}, { signal }: ViewQueryOptions = {}): Promise<ViewAnswer> {
     const { slot } = this.#init
     // What is wrong with the question does not wait for a build.
-    planQuery(query, slot.current?.program ?? slot.program)
+    const asked = slot.current?.program ?? slot.program
+    const planned = planQuery(query, asked)
     if (query.min_lc !== undefined) await this.#init.reached(query.min_lc, signal)
     for (;;) {
       const build = await this.#build(query, signal)
+      const plan = build.program === asked ? planned : planQuery(query, build.program)
       const reading = await build.read()
       // Else it was replaced meanwhile: the one that came in its place answers.
-      if (reading !== undefined) return this.#answered(query, build, { reading, signal })
+      if (reading !== undefined) return this.#answered({ query, plan }, build, { reading, signal })
     }
   }
 
   async #answered(
-    query: ViewQuery,
+    { query, plan }: { readonly query: ViewQuery; readonly plan: PlannedQuery },
     build: ViewBuild,
     { reading, signal }: Reading
   ): Promise<ViewAnswer> {
     try {
-      const plan = planQuery(query, build.program)
       const answer = await this.#answer(build, plan, { reading, signal })
       if (query.explain === true) refuseToExplainMore(answer.rows)
       const rows: ViewRow[] = []

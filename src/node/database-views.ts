@@ -8,7 +8,6 @@ import type { AnyView, NativeView, SelectingView } from '../views/define-view.ts
 import { nativeProgram } from '../views/native-program.ts'
 import type { ViewProgram } from '../views/program.ts'
 import { upcastProgram } from '../views/upcast-program.ts'
-import type { ViewBuild } from '../views/view-build.ts'
 import type { IndexedEvent } from '../views/view-index.ts'
 import type { ViewDefinition } from '../views/view-definition.ts'
 import { TRIAL_EVENTS_MAX } from '../views/limits.ts'
@@ -20,13 +19,13 @@ import { isDatabaseName } from './database-registry.ts'
 import { DatabaseView, digestOf } from './database-view.ts'
 import { contentOf } from './definition-events.ts'
 import type { Definitions } from './definitions.ts'
-import { VIEWS_NAMED_MAX, VIEW_FAULTS_SHOWN } from './limits.ts'
+import { VIEWS_NAMED_MAX } from './limits.ts'
 import { healedScan } from './healed-read.ts'
-import { keyTextOf } from './view-causes.ts'
 import { DatabaseViewSource } from './view-source.ts'
 import type { ViewSourceInit } from './view-source.ts'
 import { ViewDefinitions } from './view-definitions.ts'
 import type { RefusedDefinition } from './view-definitions.ts'
+import { lastFaultsOf, refusedInfo, stateOf } from './view-info.ts'
 import type { View, ViewGetOptions, ViewInfo, Views } from './views.ts'
 
 /** What the views of a database need of it. */
@@ -189,7 +188,9 @@ export class DatabaseViews implements Views {
     }
     // It may be one that is being tried.
     if (!engine.has(name)) await this.#last
-    const refused = this.#refused().find((each) => each.name === name)
+    const refused = engine.has(name)
+      ? undefined
+      : this.#refused().find((each) => each.name === name)
     if (refused !== undefined) {
       throw new LaterbaseError('LATERBASE_VIEW_FAILED', `view ${name}: ${refused.reason}`, {
         facts: { refused: true }
@@ -345,47 +346,6 @@ export class DatabaseViews implements Views {
       differs: this.#init.differs(name),
       diskBytes: await engine.diskBytes(slot)
     }
-  }
-}
-
-function refusedInfo({ name, reason }: RefusedDefinition): ViewInfo {
-  return {
-    name,
-    type: 'map',
-    hash: '',
-    origin: 'definition',
-    reduce: undefined,
-    events: 'recorded',
-    state: 'refused',
-    reason,
-    progress: undefined,
-    lc: undefined,
-    behind: 0,
-    rows: 0,
-    faults: 0,
-    lastFaults: [],
-    digest: undefined,
-    differs: [],
-    diskBytes: 0
-  }
-}
-
-function stateOf({ current, failure, done }: ViewSlot): ViewInfo['state'] {
-  if (failure !== undefined) return failure.isRefused ? 'refused' : 'failed'
-  if (current === undefined) return 'building'
-  return done === undefined ? 'ready' : 'replacing'
-}
-
-async function lastFaultsOf(build: ViewBuild): Promise<ViewInfo['lastFaults']> {
-  const reading = await build.read()
-  if (reading === undefined) return []
-  try {
-    const faults = await build.index.faults(reading.reader, VIEW_FAULTS_SHOWN)
-    return faults.map(({ place, fault }) => {
-      return { key: keyTextOf(place), fault }
-    })
-  } finally {
-    await reading.release()
   }
 }
 

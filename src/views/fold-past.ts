@@ -29,17 +29,9 @@ export async function pastState(
 ): Promise<string | undefined> {
   const { base, stretches } = await stretchesOf(past)
   let text = base?.text
-  let run: FoldRow[] = []
-  const close = (): void => {
-    if (run.length === 0) return
+  for await (const run of runsIn(past, stretches)) {
     text = program.apply(text ?? program.initial, inputsOf(program, run)).state
-    run = []
   }
-  for await (const row of rowsIn(past, stretches)) {
-    run.push(row)
-    if (endsRun(row.place, row.bytes.length)) close()
-  }
-  close()
   return text
 }
 
@@ -61,27 +53,35 @@ export async function pastPlaces(
 
 async function* rowsThatCount(past: PastAggregate, program: FoldProgram): AsyncGenerator<FoldRow> {
   const { before, recordedBy } = past.bounds
-  const isPast = before !== undefined || recordedBy !== undefined
+  if (before === undefined && recordedBy === undefined) {
+    for await (const row of rowsIn(past, [EVERYTHING])) if (!row.hasFailed) yield row
+    return
+  }
+  // Rows say what fails now; in a past that may be others.
   const stretches =
     recordedBy === undefined ? [EVERYTHING] : await wantedStretches(past, recordedBy)
-  // Of what is held now rows say it themselves; in a past others may have failed.
   let text = program.initial
-  let run: FoldRow[] = []
-  const close = (): FoldRow[] => {
-    if (run.length === 0) return []
+  for await (const run of runsIn(past, stretches)) {
     const step = program.apply(text, inputsOf(program, run))
     const failed = new Set(step.faults.map(({ index }) => index))
-    const counting = run.filter((_, index) => !failed.has(index))
+    yield* run.filter((_, index) => !failed.has(index))
     text = step.state
-    run = []
-    return counting
   }
+}
+
+/** The rows of stretches that are asked for, in runs; the last one as far as it goes. */
+async function* runsIn(
+  past: PastAggregate,
+  stretches: readonly Stretch[]
+): AsyncGenerator<FoldRow[]> {
+  let run: FoldRow[] = []
   for await (const row of rowsIn(past, stretches)) {
-    if (isPast) run.push(row)
-    else if (!row.hasFailed) yield row
-    if (isPast && endsRun(row.place, row.bytes.length)) yield* close()
+    run.push(row)
+    if (!endsRun(row.place, row.bytes.length)) continue
+    yield run
+    run = []
   }
-  yield* close()
+  if (run.length > 0) yield run
 }
 
 /** Rows behind a place, up to another one, that one among them. */

@@ -1,12 +1,11 @@
 /** What a fold answers: the newest states as they are kept, or what they were (`fold-past.ts`). */
 
-import { compareBytes } from '../core/bytes.ts'
+import { after, compareBytes } from '../core/bytes.ts'
 import { decodeViewKey } from '../core/views/collation.ts'
 import type { DerivedReader, DerivedRecord } from '../store/derived-store.ts'
 import { AnswerSize, weightOf } from './answer-size.ts'
 import { pastPlaces, pastState } from './fold-past.ts'
 import type { PastAggregate } from './fold-past.ts'
-import { justBehind } from './fold-read.ts'
 import { decodeHead } from './fold-records.ts'
 import type { FoldHead } from './fold-records.ts'
 import { AGGREGATES_AT_ONCE, HEADS_AT_ONCE, HEADS_BYTES } from './limits.ts'
@@ -83,7 +82,7 @@ async function* statesIn(asked: Asked, range: KeyRange): AsyncGenerator<KeyedSta
     const bytes = page.reduce((sum, { value }) => sum + value.length, 0)
     pageLimit = Math.min(pageMax, bytes > HEADS_BYTES ? Math.max(1, limit >> 1) : 4 * pageLimit)
     if (query.descending) to = last.key
-    else from = justBehind(last.key)
+    else from = after(last.key)
   }
 }
 

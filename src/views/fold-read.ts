@@ -1,6 +1,6 @@
 /** Reads a fold's records page by page: few at first, because most reads end soon. */
 
-import { compareBytes } from '../core/bytes.ts'
+import { after, compareBytes } from '../core/bytes.ts'
 import type { DerivedRange, DerivedReader, DerivedRecord } from '../store/derived-store.ts'
 import { decodeCheckpoint, placeOf, recordsOf } from './fold-records.ts'
 import type { FoldCheckpoint } from './fold-records.ts'
@@ -27,7 +27,7 @@ export async function* recordsIn(
       const isLast = last === undefined || page.length < limit
       limit = Math.min(limit * 4, PAGE_RECORDS)
       if (!isLast) {
-        from = justBehind(last.key)
+        from = after(last.key)
         if (pages > 2) ahead = reader.scan({ from, to: range.to, limit })
         // It is awaited later: until then nobody would hear of a failure.
         ahead?.catch(() => undefined)
@@ -106,11 +106,4 @@ export class Checkpoints {
 
 function placed({ key, value }: DerivedRecord): PlacedCheckpoint {
   return { ...decodeCheckpoint(value), place: placeOf(key) }
-}
-
-/** The least key above another. */
-export function justBehind(key: Uint8Array): Uint8Array {
-  const next = new Uint8Array(key.length + 1)
-  next.set(key)
-  return next
 }

@@ -12,7 +12,7 @@ import type { FoldRow, Rows } from './fold-rows.ts'
 import { CHECKPOINT_BYTES, RUN_BYTES, RUN_ROWS } from './limits.ts'
 import type { FoldInput, FoldInputs, FoldProgram, ViewEvent } from './program.ts'
 import { SelectedRows, Selection } from './selection.ts'
-import { viewEvent, viewEventOf } from './view-event.ts'
+import { textOf, viewEvent, viewEventOf } from './view-event.ts'
 import type { IndexedEvent } from './view-index.ts'
 
 /** Whether a run ends with this row. */
@@ -51,8 +51,7 @@ type Selecting = Pick<FoldProgram, 'select'>
 /** What `apply` gets for a row. */
 export function inputOf(program: Selecting, row: Pick<FoldRow, 'place' | 'bytes'>): FoldInput {
   if (program.select === undefined) return eventOf(row)
-  const { buffer, byteOffset, length } = row.bytes
-  return new Selection(Buffer.from(buffer, byteOffset, length).toString())
+  return new Selection(textOf(row.bytes))
 }
 
 export function inputsOf(

@@ -129,6 +129,7 @@ class StoredViewEvent implements ViewEvent {
   }
 }
 
-function textOf({ buffer, byteOffset, length }: Uint8Array): string {
+/** UTF-8. */
+export function textOf({ buffer, byteOffset, length }: Uint8Array): string {
   return Buffer.from(buffer, byteOffset, length).toString()
 }

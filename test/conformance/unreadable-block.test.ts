@@ -88,18 +88,23 @@ describe('events', () => {
   })
 })
 
+/** A store of commits of one event each, a block of which was damaged so far into its table. */
+async function damagedCommits(share: number): Promise<EventStore> {
+  const store = await openAt(location, OWNER)
+  const facts = Array.from({ length: COUNT }, (_, at) => fact(at + 1))
+  await write(
+    store,
+    facts.map((each) => plan(0, [each]))
+  )
+  await store.close()
+  await damageBlock(location, share)
+  return openAt(location, OWNER, false)
+}
+
 test.each([0.25, 0.6, 0.9])(
   'a check says that the store has to be made anew, and ends: %d of the way',
   async (share) => {
-    let store = await openAt(location, OWNER)
-    const facts = Array.from({ length: COUNT }, (_, at) => fact(at + 1))
-    await write(
-      store,
-      facts.map((each) => plan(0, [each]))
-    )
-    await store.close()
-    await damageBlock(location, share)
-    store = await openAt(location, OWNER, false)
+    const store = await damagedCommits(share)
     const [first] = (await collect(store.check({}))).filter(({ type }) => type !== 'progress')
     const detail = expect.stringContaining('is damaged') as string
     expect(first).toMatchObject({ type: 'rebuild', detail })
@@ -108,16 +113,8 @@ test.each([0.25, 0.6, 0.9])(
 )
 
 test('commits behind it are not given as those that follow', async () => {
-  let store = await openAt(location, OWNER)
-  const facts = Array.from({ length: COUNT }, (_, at) => fact(at + 1))
-  await write(
-    store,
-    facts.map((each) => plan(0, [each]))
-  )
-  await store.close()
   // Events are some third of the records, and are first.
-  await damageBlock(location, 0.6)
-  store = await openAt(location, OWNER, false)
+  const store = await damagedCommits(0.6)
   const log = present(store.logs()[0], 'a log')
   let failed = 0
   for (const countMax of [1, 3, 50, COUNT]) {
