@@ -87,7 +87,9 @@ function defineConfigured(init: DatabaseInit, views: DatabaseViews): void {
       if (isLaterbaseError(error, 'LATERBASE_CLOSED')) return
       const fields = { database: init.name, view, reason: String(error) }
       init.log('error', 'a view of the configuration is not used', fields)
-      views.noteUnusable(view, error instanceof Error ? error.message : String(error))
+      // Of a fault of this machine the reason may name its paths.
+      const isInvalid = isLaterbaseError(error, 'LATERBASE_VIEW_INVALID')
+      views.noteUnusable(view, isInvalid ? error.message : 'the log of the node says why')
     })
   }
 }
