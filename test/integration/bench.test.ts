@@ -13,7 +13,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { buildScript } from '../../scripts/lan/build.ts'
 
 const run = promisify(execFile)
-const VIEWS = ['V1', 'V1', 'V2', 'V3', 'V4', 'V5', 'V5', 'V5', 'V6', 'V6', 'V7']
+const VIEWS = ['V1', 'V1', 'V2', 'V3', 'V4', 'V5', 'V5', 'V5', 'V5', 'V6', 'V6', 'V7']
 const ALL = ['P1', 'P2', 'P3', 'P5', 'P6', 'P6', 'P7', 'V']
 const ROWS = process.env['BENCH'] === 'all' ? ALL : ['P2', 'P7']
 let main = ''

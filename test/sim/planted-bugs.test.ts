@@ -25,10 +25,14 @@ afterAll(() => {
   for (const listener of listeners) process.on(REJECTION, listener)
 })
 
-test.each(PLANTED_BUGS)('$name can be planted', async ({ file, find, replace }: PlantedBug) => {
+test.each(PLANTED_BUGS)('$name can be planted', async (bug: PlantedBug) => {
+  const { name, file, find, replace } = bug
   const text = await readFile(new URL(file, ROOT), 'utf8')
   expect(text.split(find).length - 1, `${file} has the text exactly once`).toBe(1)
   expect(replace).not.toBe(find)
+  // A bug that does not even parse would be found by the hunt alone, which has not all of them.
+  const planted = new URL(`${file}?bug=${name}`, ROOT)
+  await expect(import(`${planted.pathname}${planted.search}`)).resolves.toBeDefined()
 })
 
 test('there are at least twelve, each with a name of its own', () => {

@@ -284,11 +284,9 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'view-is-removed-while-it-answers',
     file: VIEW_SLOT,
-    find: '    this.#making = undefined\n    this.#failure = undefined\n    this.#current',
-    replace: `    if (stored !== undefined && held === undefined) await catalog.clear(stored.build)
-    this.#making = undefined
-    this.#failure = undefined
-    this.#current`,
+    find: '    this.#answerWith(build)',
+    replace: `    if (stored !== undefined) await catalog.clear(stored.build)
+    this.#answerWith(build)`,
     caughtBy: ['view-equals-scratch']
   },
   {
