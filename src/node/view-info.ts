@@ -11,7 +11,7 @@ import type { ViewInfo } from './views.ts'
 export function refusedInfo({ name, reason }: RefusedDefinition): ViewInfo {
   return {
     name,
-    type: 'map',
+    type: undefined,
     hash: '',
     origin: 'definition',
     reduce: undefined,

@@ -96,7 +96,8 @@ export interface ViewAnswer<Value = Json> {
 
 export interface ViewInfo {
   readonly name: string
-  readonly type: 'map' | 'fold'
+  /** Undefined for a definition that makes no view here. */
+  readonly type: 'map' | 'fold' | undefined
   /** SHA-256 of the definition, 64 hex digits; empty for one that makes no view here. */
   readonly hash: string
   /** `library`: functions of this program; `definition`: replicated. */

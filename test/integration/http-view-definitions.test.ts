@@ -306,8 +306,13 @@ test('a view of the configuration that is none says so to whoever asks for it, a
   }
   assert.equal((await ask(`${url}/stock`)).status, 200)
   const { views } = (await ask(url)).json()
-  const states = views.map(({ name, state }: Body) => `${name} ${state}`)
-  assert.deepEqual(states, ['bad refused', 'odd refused', 'stock ready', 'text refused'])
+  const states = views.map(({ name, type, state }: Body) => `${name} ${type} ${state}`)
+  assert.deepEqual(states, [
+    'bad undefined refused',
+    'odd undefined refused',
+    'stock map ready',
+    'text undefined refused'
+  ])
   const { warnings } = (await ask(`${served.url}/_status`)).json()
   assert.equal(warnings.filter((each: string) => /^View .* is not run here/.test(each)).length, 3)
 })

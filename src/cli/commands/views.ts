@@ -9,7 +9,8 @@ import { counted, table, type Terminal } from '../terminal.ts'
 /** As the node answers it. */
 interface Info {
   readonly name: string
-  readonly type: string
+  /** None of a definition that makes no view. */
+  readonly type?: string
   readonly origin: string
   readonly reduce?: string
   readonly state: string
@@ -42,7 +43,7 @@ export function viewsCommand(openSession: OpenSession): Command {
 function show(views: readonly Info[], terminal: Terminal): void {
   const rows = views.map((view) => [
     view.name,
-    view.reduce === undefined ? view.type : `${view.type}, ${view.reduce}`,
+    [view.type ?? '–', view.reduce].filter((word) => word !== undefined).join(', '),
     stateOf(view),
     view.rows,
     view.behind,
