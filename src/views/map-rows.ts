@@ -172,6 +172,7 @@ export function mapSummaries(reducer: Reducer | undefined): Summaries<MapSummary
   return {
     ofRows: (rows) => summaryOfRows(rows, reducer),
     combine: (parts) => combineSummaries(parts, reducer),
+    countOf: ({ count }) => count,
     encode: encodeSummary,
     decode: decodeSummary
   }

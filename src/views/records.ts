@@ -94,6 +94,10 @@ export function treeReader(reader: DerivedReader, height: number): TreeReader {
         ...(limit !== undefined && { limit })
       })
       return records.map(({ key, value }): TreeEntry => ({ key: key.subarray(1), value }))
+    },
+    leaf: async (key) => {
+      const value = await reader.get(tagged(0, key))
+      return value && { key, value }
     }
   }
 }

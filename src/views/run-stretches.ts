@@ -20,6 +20,7 @@ export function inStretches(tree: TreeReader, above: readonly TreeEntry[]): Tree
   const stretches = new Stretches(tree, above)
   return {
     height: tree.height,
+    leaf: (key) => tree.leaf(key),
     entries: (level, query) =>
       level === LEVEL ? stretches.entries(query) : tree.entries(level, query)
   }

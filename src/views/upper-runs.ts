@@ -56,6 +56,7 @@ export function withStretches(tree: TreeReader, runs: UpperRuns): TreeReader {
 export function withUpperRuns(tree: TreeReader, runs: UpperRuns): TreeReader {
   return {
     height: tree.height,
+    leaf: (key) => tree.leaf(key),
     entries: (level, query) => {
       const entries = level < LOWEST ? undefined : (runs.get(level) ?? [])
       return entries === undefined

@@ -45,6 +45,7 @@ const SUMS: Summaries<Sum> = {
     min: Math.min(...parts.map(({ min }) => min)),
     max: Math.max(...parts.map(({ max }) => max))
   }),
+  countOf: ({ rows }) => rows.length,
   encode: (sum) => Buffer.from(JSON.stringify(sum)),
   decode: (bytes) => JSON.parse(Buffer.from(bytes).toString()) as Sum
 }
@@ -64,6 +65,11 @@ class MemoryTree implements TreeReader {
     const found = within.slice(0, limit)
     this.reads += found.length
     return found
+  }
+
+  async leaf(key: Uint8Array): Promise<TreeEntry | undefined> {
+    this.reads += 1
+    return this.levels.get(0)?.get(toHex(key))
   }
 
   sorted(level: number): TreeEntry[] {

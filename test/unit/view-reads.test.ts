@@ -10,7 +10,9 @@ import type { ViewEvent } from '../../src/views/program.ts'
 import { readUnlessAborted } from '../../src/views/unless-aborted.ts'
 import { makeSmall } from '../fixtures/small-limits.ts'
 import { foldEvent } from '../property/fold-model.ts'
+import type { Asked } from '../property/map-model.ts'
 import { REDUCERS, indexQuery, manyEvents, planProgram, questions } from '../property/map-plans.ts'
+
 import { mapOf } from '../property/native-views.ts'
 
 vi.mock(import('../../src/core/limits.ts'), async (load) => {
@@ -20,10 +22,19 @@ vi.mock(import('../../src/core/limits.ts'), async (load) => {
 
 class GivenUp extends Error {}
 
-/** Counts reads, and gives up in the midst of one. */
+const WHOLE: Omit<Asked, 'ranges'> = {
+  before: undefined,
+  recordedBy: undefined,
+  descending: false,
+  skip: 0,
+  limit: Infinity,
+  reduce: 'all'
+}
+
+/** Counts reads, and those of ranges among them; gives up in the midst of one. */
 function counting(reader: DerivedReader, atRead: number) {
   const abort = new AbortController()
-  const reads = { after: 0, all: 0 }
+  const reads = { after: 0, all: 0, searches: 0 }
   const read = (): void => {
     if (abort.signal.aborted) reads.after += 1
     reads.all += 1
@@ -36,6 +47,7 @@ function counting(reader: DerivedReader, atRead: number) {
     },
     scan: (range) => {
       read()
+      reads.searches += 1
       return reader.scan(range)
     },
     async *chunks(range) {
@@ -76,7 +88,8 @@ test('a question that is given up in the midst of a read reads nothing more, and
   expect(givenUp).toBeGreaterThan(10)
 })
 
-test('an event that comes anywhere costs a map two reads', async () => {
+/** A map of twenty thousand rows, each under its number. */
+async function largeMap() {
   const events = Array.from({ length: 20_000 }, (_, number) => {
     return foldEvent(number, 0, 1n, { subject: 'a', data: (number * 7_919) % 20_000 })
   })
@@ -88,8 +101,32 @@ test('an event that comes anywhere costs a map two reads', async () => {
   async function* all() {
     yield events
   }
-  let state = await index.build(all(), (changes) => store.write(changes), store)
+  const state = await index.build(all(), (changes) => store.write(changes), store)
   expect(state.height).toBe(3)
+  return { store, index, state }
+}
+
+test('a sum over any range costs a map three searches, and of its rows the two leaves at the ends', async () => {
+  const { store, index, state } = await largeMap()
+  const { counted, reads } = counting(store, Infinity)
+  const made: { readonly all: number; readonly searches: number }[] = []
+  for (let number = 0; number < 60; number += 1) {
+    const [from, to] = [number * 100, 12_000 + number * 100]
+    const range = { from: { key: from, inclusive: true }, to: { key: to, inclusive: false } }
+    const query = indexQuery({ ...WHOLE, ranges: [range] }, 0)
+    Object.assign(reads, { all: 0, searches: 0 })
+    const answer = await index.query(number === 0 ? store : counted, state, query)
+    expect(answer.rows.map(({ value }) => value)).toEqual([12_000])
+    if (number > 0) made.push({ ...reads })
+  }
+  // A run of many more rows than most has several leaves, which are searched for.
+  const usual = made.filter(({ searches, all }) => searches <= 3 && all <= 5)
+  expect(usual.length).toBeGreaterThan(50)
+})
+
+test('an event that comes anywhere costs a map two reads', async () => {
+  const { store, index, ...built } = await largeMap()
+  let { state } = built
   const reads: number[] = []
   for (let number = 0; number < 60; number += 1) {
     const { counted, reads: made } = counting(store, Infinity)

@@ -21,6 +21,11 @@ export interface LeafRun {
   readonly rows: readonly TreeEntry[]
 }
 
+/** A run of which the rows are not read yet. */
+export interface PlacedRun extends Pick<LeafRun, 'begin'> {
+  readonly count: number
+}
+
 /** The leaves of a run: as the rows are, whatever they were before. */
 export function leavesOf({ begin, rows }: LeafRun): TreeEntry[] {
   const leaves: TreeEntry[] = []
@@ -92,21 +97,30 @@ export function leafChanges(held: readonly TreeEntry[], runs: readonly LeafRun[]
 }
 
 export interface RowsQuery extends KeyBounds {
-  /** There is a leaf that begins at `from`, or none before it is wanted. */
-  readonly beginsLeaf?: boolean
   readonly reverse?: boolean
   readonly limit?: number
 }
 
 /** Rows between bounds, in the order of their keys or in reverse. */
 export async function rowsIn(tree: TreeReader, query: RowsQuery): Promise<readonly TreeEntry[]> {
-  const { from, to, beginsLeaf = false, reverse = false, limit } = query
+  const { from, to, reverse = false, limit } = query
   if (limit === undefined) {
-    const leaves = beginsLeaf ? tree.entries(0, { from, to }) : leavesFrom(tree, { from, to })
-    const rows = rowsWithin(await leaves, query)
+    const leaves = await leavesFrom(tree, { from, to })
+    const rows = rowsWithin(leaves.flatMap(rowsOfLeaf), query)
     return reverse ? rows.reverse() : rows
   }
   return reverse ? lastRows(tree, query, limit) : firstRows(tree, query, limit)
+}
+
+/** Rows of a run between bounds, in order: of small rows it is one leaf, which is had by its key. */
+export async function rowsOfRun(
+  tree: TreeReader,
+  { begin, count }: PlacedRun,
+  bounds: KeyBounds
+): Promise<readonly TreeEntry[]> {
+  const leaf = await tree.leaf(begin)
+  const rows = leaf === undefined ? [] : rowsOfLeaf(leaf)
+  return rows.length === count ? rowsWithin(rows, bounds) : rowsIn(tree, bounds)
 }
 
 /** All leaves in which rows between bounds may be. */
@@ -130,7 +144,7 @@ async function firstRows(tree: TreeReader, query: RowsQuery, limit: number): Pro
   let count = leavesFor(limit)
   let leaves = await leavesFrom(tree, { from, to, limit: count })
   for (;;) {
-    rows.push(...rowsWithin(leaves, query))
+    rows.push(...rowsWithin(leaves.flatMap(rowsOfLeaf), query))
     const last = leaves.at(-1)
     if (rows.length >= limit || last === undefined || leaves.length < count) break
     count *= 2
@@ -144,7 +158,7 @@ async function lastRows(tree: TreeReader, query: RowsQuery, limit: number): Prom
   let count = leavesFor(limit)
   for (let { to } = query; ;) {
     const leaves = await tree.entries(0, { to, reverse: true, limit: count })
-    for (const leaf of leaves) rows.push(...rowsWithin([leaf], query).reverse())
+    for (const leaf of leaves) rows.push(...rowsWithin(rowsOfLeaf(leaf), query).reverse())
     const last = leaves.at(-1)
     if (rows.length >= limit || last === undefined || leaves.length < count) break
     const { from } = query
@@ -162,8 +176,7 @@ function leavesFor(rows: number): number {
   return Math.ceil(rows / ROWS_A_LEAF)
 }
 
-function rowsWithin(leaves: readonly TreeEntry[], { from, to }: KeyBounds): TreeEntry[] {
-  const rows = leaves.flatMap(rowsOfLeaf)
+function rowsWithin(rows: readonly TreeEntry[], { from, to }: KeyBounds): TreeEntry[] {
   const first = from === undefined ? 0 : countBelow(rows, from)
   return rows.slice(first, to === undefined ? undefined : countBelow(rows, to))
 }

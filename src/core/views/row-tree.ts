@@ -12,8 +12,8 @@
 import { present } from '../assert.ts'
 import { after, compareBytes, equalBytes, toHex } from '../bytes.ts'
 import { RUN_BITS, TREE_LEVELS_MAX } from '../limits.ts'
-import { leafChanges, rowsIn, rowsOfLeaf } from './leaves.ts'
-import type { LeafRun } from './leaves.ts'
+import { leafChanges, rowsOfLeaf, rowsOfRun } from './leaves.ts'
+import type { LeafRun, PlacedRun } from './leaves.ts'
 import { firstWord } from './murmur3.ts'
 
 /** A row; or a leaf where the level is 0, else what a run comes to, under the key with which it begins. */
@@ -49,6 +49,8 @@ export interface TreeReader {
   /** Levels that have runs; 0 for an empty tree. */
   readonly height: number
   entries(level: number, query: EntriesQuery): Promise<readonly TreeEntry[]>
+  /** The leaf that has exactly this key. */
+  leaf(key: Uint8Array): Promise<TreeEntry | undefined>
 }
 
 /** What runs come to. */
@@ -57,6 +59,7 @@ export interface Summaries<S> {
   ofRows(rows: readonly TreeEntry[]): S
   /** Of at least one, in the order of their rows. */
   combine(parts: readonly S[]): S
+  countOf(summary: S): number
   encode(summary: S): Uint8Array
   decode(bytes: Uint8Array): S
 }
@@ -253,7 +256,7 @@ export async function summariesIn<S>(
 ): Promise<S[]> {
   const { from, to } = query
   if (from !== undefined && !isBefore(from, to)) return []
-  const clip = { from, to, beginsRun: false, endsRun: false }
+  const clip = { from, to, endsRun: false }
   return cover({ tree, summaries, query }, tree.height, clip)
 }
 
@@ -263,29 +266,28 @@ interface Covering<S> {
   readonly query: TreeQuery<S>
 }
 
-/** Bounds, and whether runs of all levels below begin at them: then nobody looks for where they begin. */
+/** Bounds, and what is known of the runs in which they lie. */
 interface Clip extends KeyBounds {
-  readonly beginsRun: boolean
+  /** Of the level above, the one in which all is; undefined at the top. */
+  readonly run?: TreeEntry
+  /** Runs of all levels below end where the bounds do: then nobody looks for where they end. */
   readonly endsRun: boolean
 }
 
 async function cover<S>(init: Covering<S>, level: number, clip: Clip): Promise<S[]> {
   const { tree, summaries, query } = init
-  const { from, to, beginsRun, endsRun } = clip
+  const { from, to, run, endsRun } = clip
   if (level === 0) {
-    const rows = await rowsIn(tree, { from, to, beginsLeaf: beginsRun })
+    const rows = await (run === undefined ? [] : rowsOfRun(tree, placedRun(summaries, run), clip))
     const wanted = query.isWanted === undefined ? rows : rows.filter(query.isWanted)
     return wanted.length > 0 ? [summaries.ofRows(wanted)] : []
   }
-  const isInside = from !== undefined && !beginsRun
   // Of the lowest runs the last one's rows are looked at: to find out where it ends costs as much.
   const isEndSought = to !== undefined && !endsRun && level > 1
-  const [first, rest, next] = await Promise.all([
-    isInside ? tree.entries(level, { to: after(from), reverse: true, limit: 1 }) : [],
-    tree.entries(level, { from: isInside ? after(from) : from, to }),
+  const [runs, next] = await Promise.all([
+    runsWithin(tree, level, clip),
     isEndSought ? runFrom(tree, level, to) : endsRun ? to : undefined
   ])
-  const runs = [...first, ...rest]
   const parts: Part<S>[] = []
   for (const [index, { key, value }] of runs.entries()) {
     const end = runs[index + 1]?.key ?? next
@@ -297,10 +299,29 @@ async function cover<S>(init: Covering<S>, level: number, clip: Clip): Promise<S
     if (share === 'all' && summary !== undefined) parts.push({ summary })
     else {
       const bounds = { from: startsBefore ? from : key, to: endsWithin ? end : to }
-      parts.push({ below: { ...bounds, beginsRun: !startsBefore, endsRun: endsWithin } })
+      parts.push({ below: { ...bounds, run: { key, value }, endsRun: endsWithin } })
     }
   }
   return coverParts(init, level - 1, parts)
+}
+
+/** Runs in which rows between bounds are, in order; the first of them may begin before. */
+async function runsWithin(
+  tree: TreeReader,
+  level: number,
+  { from, to, run }: Clip
+): Promise<readonly TreeEntry[]> {
+  const isInside = from !== undefined && (run === undefined || !equalBytes(run.key, from))
+  if (!isInside) return tree.entries(level, { from, to })
+  const [first, rest] = await Promise.all([
+    tree.entries(level, { to: after(from), reverse: true, limit: 1 }),
+    tree.entries(level, { from: after(from), to })
+  ])
+  return [...first, ...rest]
+}
+
+function placedRun<S>(summaries: Summaries<S>, { key, value }: TreeEntry): PlacedRun {
+  return { begin: key, count: summaries.countOf(summaries.decode(value)) }
 }
 
 /** A run that is wanted as it is, or where to look below it. */
