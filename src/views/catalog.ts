@@ -21,7 +21,7 @@ export interface CatalogEntry {
 
 const ENTRIES = 0x00
 /** To be raised when records of a build are laid out otherwise, or runs end elsewhere: those before are made anew. */
-export const LAYOUT = 1
+export const LAYOUT = 2
 
 export class Catalog {
   readonly store: DerivedStore

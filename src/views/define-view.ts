@@ -28,7 +28,8 @@ export interface MapView<Data = Json> extends ViewBase {
 }
 
 /**
- * `State` is JSON, as is what `final` answers.
+ * `State` is JSON, as is what `final` answers. After each event it is what `JSON.stringify` and `JSON.parse` make of it:
+ * an undefined member is not there for the next event, a Date is a text. An event that makes it NaN has failed.
  *
  * An event that comes late costs the events of its aggregate that happened after it, until a state comes out as it
  * was: with many aggregates a moment, with a single one that remembers all of its past as long as their part of a

@@ -7,14 +7,12 @@
 import { compareBytes, equalBytes } from '../core/bytes.ts'
 import type { DerivedReader, DerivedRecord } from '../store/derived-store.ts'
 import type { FoldChanges } from './fold-changes.ts'
-import { checkpointBefore, rowsBehind } from './fold-read.ts'
 import { decodeHead, placeOf } from './fold-records.ts'
 import type { FoldHead } from './fold-records.ts'
 import { decodeRows, singleRowBytes } from './fold-rows.ts'
 import type { FoldRow } from './fold-rows.ts'
-import { endsRun, inputsOf } from './fold-run.ts'
+import { endsRun } from './fold-run.ts'
 import { FoldUnderWay } from './fold-under-way.ts'
-import type { FoldWritten } from './fold-under-way.ts'
 import type { FoldProgram } from './program.ts'
 import { RecordCursor } from './record-cursor.ts'
 import { TAG, boundsOf } from './records.ts'
@@ -50,7 +48,7 @@ async function foldAll(init: FoldDeferredInit, heads: Heads): Promise<void> {
         const own = Uint8Array.from(aggregate)
         current = new Deferred(init, own, await heads.of(own))
       }
-      await current.add(record)
+      current.add(record)
     }
     await init.writeWhenMuch()
   }
@@ -62,8 +60,7 @@ class Deferred {
   readonly aggregate: Uint8Array
   readonly #init: FoldDeferredInit
   readonly #head: FoldHead | undefined
-  /** Rows up to the head's: those of closed runs are there, and those of the open one. */
-  #hasRuns = false
+  /** Rows of the open run, up to the head's. */
   #open: FoldRow[] = []
   #underWay: FoldUnderWay | undefined
 
@@ -73,16 +70,15 @@ class Deferred {
     this.#head = head
   }
 
-  async add({ key, value }: DerivedRecord): Promise<void> {
+  add({ key, value }: DerivedRecord): void {
     const place = placeOf(key)
     if (this.#head !== undefined && compareBytes(place, this.#head.place) <= 0) {
       // The bytes of a whole run are more than those of the row that ends it, which ends it all the more.
       const isRun = endsRun(place, singleRowBytes(value))
-      this.#hasRuns ||= isRun
       this.#open = isRun ? [] : [...this.#open, ...decodeRows(value).all()]
       return
     }
-    this.#underWay ??= await this.#begin()
+    this.#underWay ??= this.#begin()
     for (const row of decodeRows(value).all()) this.#underWay.addWritten(row)
   }
 
@@ -90,30 +86,11 @@ class Deferred {
     this.#underWay?.writeOut()
   }
 
-  async #begin(): Promise<FoldUnderWay> {
+  #begin(): FoldUnderWay {
     const { program, changes, buffers } = this.#init
     const head = this.#head
-    const written = head && { head, base: await this.#base(head), rows: this.#open }
+    const written = head && { head, rows: this.#open }
     return new FoldUnderWay({ program, changes, buffers, aggregate: this.aggregate, written })
-  }
-
-  /** The state before the open run. */
-  async #base(head: FoldHead): Promise<FoldWritten['base']> {
-    const { program, reader } = this.#init
-    if (!this.#hasRuns) return program.initial
-    const checkpoint = await checkpointBefore(reader, this.aggregate, undefined)
-    let base = checkpoint?.text ?? program.initial
-    let run: FoldRow[] = []
-    const bounds = { behind: checkpoint?.place, upTo: head.place }
-    for await (const record of rowsBehind(reader, this.aggregate, bounds)) {
-      for (const row of record.all()) {
-        run.push(row)
-        if (!endsRun(row.place, row.bytes.length)) continue
-        base = program.apply(base, inputsOf(program, run)).state
-        run = []
-      }
-    }
-    return base
   }
 }
 

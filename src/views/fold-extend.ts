@@ -24,20 +24,17 @@ export interface FoldAggregate {
   readonly head: FoldHead | undefined
 }
 
-/**
- * The head behind these rows, which come in order, and are at least one.
- *
- * Undefined where the state's text does not say all of it: then the run must be done again from its beginning. Nothing
- * is changed in that case.
- */
+/** The head behind these rows, which come in order, and are at least one. */
 export async function extend(
   init: FoldAggregate,
   rows: readonly FoldRow[]
 ): Promise<FoldHead | undefined> {
-  const parts = partsOf(init, rows)
-  if (parts === undefined) return undefined
-  let head = init.head
-  for (const part of parts) head = await addPart(init, head, part)
+  const { program } = init
+  let { head } = init
+  for (const run of runsOf(rows)) {
+    const step = program.apply(head?.text ?? program.initial, inputsOf(program, run.rows))
+    head = await addPart(init, head, { ...run, step })
+  }
   return head
 }
 
@@ -46,21 +43,6 @@ interface Part {
   readonly rows: readonly FoldRow[]
   readonly step: FoldStep
   readonly endsRun: boolean
-}
-
-function partsOf({ program, head }: FoldAggregate, rows: readonly FoldRow[]): Part[] | undefined {
-  let isBegun = head !== undefined && head.openRows > 0
-  if (isBegun && head?.isResumable === false) return undefined
-  let text = head?.text ?? program.initial
-  const parts: Part[] = []
-  for (const { rows: part, endsRun } of runsOf(rows)) {
-    const step = program.apply(text, inputsOf(program, part))
-    if (isBegun && !step.isResumable) return undefined
-    parts.push({ rows: part, step, endsRun })
-    text = step.state
-    isBegun = false
-  }
-  return parts
 }
 
 function* runsOf(rows: readonly FoldRow[]): Generator<Pick<Part, 'rows' | 'endsRun'>> {
@@ -91,8 +73,7 @@ async function addPart(
   const recorded = spanOf(added, head?.recorded)
   if (!endsRun) {
     for (const row of added) changes.put(rowsKey(aggregate, row.place), encodeRows([row]))
-    const { state: text, isResumable } = step
-    return { place, openRows: openRows + added.length, recorded, isResumable, text }
+    return { place, openRows: openRows + added.length, recorded, text: step.state }
   }
   const open = await openRowsOf(init, openRows)
   for (const row of open) changes.remove(rowsKey(aggregate, row.place))
@@ -117,11 +98,5 @@ function closedHead(
     const key = checkpointKey(aggregate, place)
     changes.put(key, encodeCheckpoint({ recorded, text }))
   }
-  return {
-    place,
-    openRows: 0,
-    recorded: isCheckpoint ? NO_SPAN : recorded,
-    isResumable: true,
-    text
-  }
+  return { place, openRows: 0, recorded: isCheckpoint ? NO_SPAN : recorded, text }
 }

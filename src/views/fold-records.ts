@@ -4,7 +4,7 @@
  *
  * | record | behind the aggregate | value |
  * | --- | --- | --- |
- * | head | – | flags, place, open rows, recorded span, the state's text: see `FoldHead` |
+ * | head | – | place, open rows, recorded span, the state's text: see `FoldHead` |
  * | checkpoint | place | recorded span, the state's text after the row of that place |
  * | rows | place of the last of them | see `fold-rows.ts` |
  */
@@ -32,7 +32,6 @@ export interface FoldHead {
   readonly openRows: number
   /** Of the rows behind the last checkpoint. */
   readonly recorded: RecordedSpan
-  readonly isResumable: boolean
   readonly text: string
 }
 
@@ -81,10 +80,9 @@ export function placeOf(key: Uint8Array): Uint8Array {
 export function encodeHead(head: FoldHead): Uint8Array {
   const text = Buffer.from(head.text)
   const bytes = Buffer.allocUnsafe(HEAD_BYTES + text.length)
-  bytes[0] = head.isResumable ? FLAG_RESUMABLE : 0
-  bytes.set(head.place, 1)
-  bytes.writeUInt32BE(head.openRows, 1 + PLACE_BYTES)
-  writeSpan(bytes, 5 + PLACE_BYTES, head.recorded)
+  bytes.set(head.place)
+  bytes.writeUInt32BE(head.openRows, PLACE_BYTES)
+  writeSpan(bytes, SPAN_AT, head.recorded)
   bytes.set(text, HEAD_BYTES)
   return bytes
 }
@@ -92,10 +90,9 @@ export function encodeHead(head: FoldHead): Uint8Array {
 export function decodeHead(value: Uint8Array): FoldHead {
   const bytes = bufferOf(value)
   return {
-    isResumable: bytes[0] === FLAG_RESUMABLE,
-    place: bytes.subarray(1, 1 + PLACE_BYTES),
-    openRows: bytes.readUInt32BE(1 + PLACE_BYTES),
-    recorded: readSpan(bytes, 5 + PLACE_BYTES),
+    place: bytes.subarray(0, PLACE_BYTES),
+    openRows: bytes.readUInt32BE(PLACE_BYTES),
+    recorded: readSpan(bytes, SPAN_AT),
     text: bytes.toString('utf8', HEAD_BYTES)
   }
 }
@@ -113,9 +110,9 @@ export function decodeCheckpoint(value: Uint8Array): FoldCheckpoint {
   return { recorded: readSpan(bytes, 0), text: bytes.toString('utf8', SPAN_BYTES) }
 }
 
-const FLAG_RESUMABLE = 1
 const SPAN_BYTES = 16
-const HEAD_BYTES = 5 + PLACE_BYTES + SPAN_BYTES
+const SPAN_AT = PLACE_BYTES + 4
+const HEAD_BYTES = SPAN_AT + SPAN_BYTES
 
 function writeSpan(into: Buffer, at: number, { first, last }: RecordedSpan): void {
   writeUint64(into, at, first)

@@ -130,8 +130,8 @@ class Replay {
     }
     const place = run.rows.at(-1)?.row.place ?? this.#place
     if (place === undefined) return undefined
-    const { text, isResumable, recorded } = run
-    return { place, openRows: run.rows.length, recorded, isResumable, text }
+    const { text, recorded } = run
+    return { place, openRows: run.rows.length, recorded, text }
   }
 
   /** A row that was there as it is now; undefined when it goes. */
@@ -224,7 +224,7 @@ class Replay {
       run.map(({ row }) => row),
       this.#recorded
     )
-    if (run.length === 0) return { rows: [], text: this.#text, isResumable: true, recorded }
+    if (run.length === 0) return { rows: [], text: this.#text, recorded }
     const inputs = run.map(({ row }) => inputOf(program, row))
     const step = program.apply(this.#text, inputs)
     const faults = new Map(step.faults.map(({ index, fault }) => [index, fault]))
@@ -237,7 +237,7 @@ class Replay {
       if (hasFailed === row.hasFailed) return replayed
       return { row: { ...row, hasFailed }, isChanged: true }
     })
-    return { rows, text: step.state, isResumable: step.isResumable, recorded }
+    return { rows, text: step.state, recorded }
   }
 
   /** The record of a run that is closed instead of those in which its rows were. */
@@ -285,7 +285,6 @@ interface RunEnd {
 interface Evaluated {
   readonly rows: readonly ReplayedRow[]
   readonly text: string
-  readonly isResumable: boolean
   /** Of all rows behind the last checkpoint. */
   readonly recorded: RecordedSpan
 }

@@ -1,7 +1,6 @@
 /**
  * Runs of a fold's rows, each of which begins with a state's text. A hash of a row says whether a run ends with
- * it, so that the same rows make the same runs, in whatever order they came: what a fold comes to depends on its
- * rows alone, also where the functions see more of a state than its text says.
+ * it, so that the same rows make the same runs, in whatever order they came.
  */
 
 import { eventKey, KEY_BYTES } from '../core/event-key.ts'

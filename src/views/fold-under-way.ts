@@ -1,8 +1,8 @@
 /**
  * An aggregate whose rows come in order, in a build: the rows of its open run, as they will be written, and its state.
  *
- * Functions get an event when it comes where the program has sessions, else when several are there. Where they fail,
- * or a state is not what its text says, the rows of the run are gone through again.
+ * Functions get an event when it comes where the program has sessions, else when several are there. Where they fail
+ * in a session, or a state is not what its text says, its rows are gone through again.
  */
 
 import type { FoldChanges } from './fold-changes.ts'
@@ -27,8 +27,6 @@ export interface FoldUnderWayInit {
 /** What was written of an aggregate before. */
 export interface FoldWritten {
   readonly head: FoldHead
-  /** The state before the open run. */
-  readonly base: string
   /** Of the open run. */
   readonly rows: readonly FoldRow[]
 }
@@ -40,10 +38,9 @@ export class FoldUnderWay {
   readonly #changes: FoldChanges
   readonly aggregate: Uint8Array
   readonly #writtenHead: FoldHead | undefined
-  /** The state before the open run, and the one behind those of its events that functions had. */
-  #base: string
+  /** The state behind rows of the open run, and how many these are. */
   #text: string
-  #isResumable = true
+  #settled = 0
   #recorded = NO_SPAN
   #place: Uint8Array | undefined
   /** The rows of the open run. */
@@ -51,11 +48,10 @@ export class FoldUnderWay {
   /** How many of them, the first ones, have records; and how many have such as are right. */
   #held = 0
   #written = 0
-  /** Whose state is further than `#text` where `isAhead`. */
+  /** Which has all rows. */
   #session: FoldSession | undefined
-  #isAhead = false
-  /** Rows at the end are not in any state, and no event waits: the run is to be gone through again. */
-  #isBehind = false
+  /** A session failed: the rows behind `#text` are to be gone through again. */
+  #hasFailed = false
   /** What functions did not have yet, of the last rows. */
   #waiting: FoldInput[] = []
 
@@ -65,19 +61,17 @@ export class FoldUnderWay {
     this.#rows = new RowsUnderWay(buffers)
     this.aggregate = aggregate
     this.#writtenHead = written?.head
-    this.#base = written?.base ?? program.initial
     this.#text = written?.head.text ?? program.initial
     if (written === undefined) return
-    this.#isResumable = written.head.isResumable
     this.#recorded = written.head.recorded
     this.#place = written.head.place
     for (const row of written.rows) this.#rows.add(row)
-    this.#held = this.#written = this.#rows.length
+    this.#held = this.#written = this.#settled = this.#rows.length
   }
 
   /** Of its rows and states in memory; of a session's state, as it was at the end of a run. */
   get bytes(): number {
-    return this.#rows.bytes + this.#text.length + this.#base.length
+    return this.#rows.bytes + this.#text.length
   }
 
   add({ place, recorded, bytes, event }: RoutedEvent): void {
@@ -103,10 +97,12 @@ export class FoldUnderWay {
 
   /** Makes the state that of all rows. */
   #settle(): void {
-    if (this.#isBehind) this.#settleRun()
-    else if (this.#isAhead) this.#settleSession()
-    else if (this.#waiting.length > 0) this.#settleWaiting()
-    this.#isBehind = this.#isAhead = false
+    if (this.#settled < this.#rows.length) {
+      if (this.#session === undefined) this.#apply()
+      else this.#text = this.#session.text()
+    }
+    this.#settled = this.#rows.length
+    this.#hasFailed = false
     this.#waiting = []
   }
 
@@ -123,40 +119,29 @@ export class FoldUnderWay {
       place: this.#place,
       openRows: this.#rows.length,
       recorded: this.#recorded,
-      isResumable: this.#isResumable,
       text: this.#text
     })
   }
 
   /** Before its row is appended. */
   #give(event: FoldInput): void {
-    if (this.#isBehind) return
     const { begin } = this.#program
-    const isStuck = this.#rows.length > 0 && !this.#isResumable && this.#waiting.length === 0
-    if (isStuck && !this.#isAhead) {
-      this.#isBehind = true
-    } else if (begin === undefined) {
-      this.#waiting.push(event)
-    } else {
+    if (begin === undefined) this.#waiting.push(event)
+    else if (!this.#hasFailed) {
       this.#session ??= begin(this.#text)
-      this.#isAhead = this.#session.add(event)
-      if (!this.#isAhead) [this.#session, this.#isBehind] = [undefined, true]
+      if (this.#session.add(event)) return
+      this.#session = undefined
+      this.#hasFailed = true
     }
   }
 
-  #settleSession(): void {
-    const text = this.#session?.text()
-    if (text === undefined) this.#settleRun()
-    else [this.#text, this.#isResumable] = [text, true]
-  }
-
-  #settleWaiting(): void {
-    const step = this.#program.apply(this.#text, this.#waiting)
-    if (!step.isResumable && this.#waiting.length < this.#rows.length) {
-      this.#settleRun()
-      return
-    }
-    const first = this.#rows.length - this.#waiting.length
+  /** Gives functions the rows that no state has. */
+  #apply(): void {
+    const first = this.#settled
+    const waiting = this.#hasFailed
+      ? inputsOf(this.#program, this.#rows.rows().slice(first))
+      : this.#waiting
+    const step = this.#program.apply(this.#text, waiting)
     for (const { index, fault } of step.faults) {
       const at = first + index
       this.#written = Math.min(this.#written, at)
@@ -164,26 +149,6 @@ export class FoldUnderWay {
       this.#changes.noteFault(this.#rows.placeOf(at), fault, true)
     }
     this.#text = step.state
-    this.#isResumable = step.isResumable
-  }
-
-  /** The whole run again, because the state that it was at did not say all. */
-  #settleRun(): void {
-    this.#session = undefined
-    const rows = this.#rows.rows()
-    const inputs = inputsOf(this.#program, rows)
-    const step = this.#program.apply(this.#base, inputs)
-    const faults = new Map(step.faults.map(({ index, fault }) => [index, fault]))
-    for (const [index, row] of rows.entries()) {
-      const fault = faults.get(index)
-      if (fault !== undefined) this.#changes.noteFault(row.place, fault, !row.hasFailed)
-      else if (row.hasFailed) this.#changes.forgetFault(row.place)
-      if ((fault !== undefined) === row.hasFailed) continue
-      this.#rows.setFailed(index, fault !== undefined)
-      this.#written = Math.min(this.#written, index)
-    }
-    this.#text = step.state
-    this.#isResumable = step.isResumable
   }
 
   /** Ends the open run with the row of a place. */
@@ -200,8 +165,6 @@ export class FoldUnderWay {
       this.#changes.put(key, encodeCheckpoint(checkpoint))
       this.#recorded = NO_SPAN
     }
-    this.#base = this.#text
-    this.#isResumable = true
-    this.#held = this.#written = 0
+    this.#held = this.#written = this.#settled = 0
   }
 }

@@ -123,9 +123,7 @@ async function updated(init: FoldAggregate, all: readonly Change[]): Promise<Rep
   const [first] = rows
   if (first === undefined) return { head, added: [], gone: [] }
   if (!isUpTo(first, head)) {
-    const extended = await extend(init, rows)
-    const added = rows.map(({ place }) => place)
-    if (extended !== undefined) return { head: extended, added, gone: [] }
+    return { head: await extend(init, rows), added: rows.map(({ place }) => place), gone: [] }
   }
   return replay(init, rows)
 }

@@ -49,11 +49,14 @@ export class NotJsonError extends Error {
 }
 
 /**
- * Whether a value and what its JSON text says are the same to every function: nothing in it is undefined, -0 or
- * there twice, no object has anything that JSON does not have.
+ * Whether a value and what its JSON text says are the same to every function, and the text has at most so many bytes:
+ * nothing in it is undefined, -0 or there twice, no object has anything that JSON does not have. Called for each event of
+ * a fold, so it looks once, and makes a text only of what may be too large.
  */
-export function isExactJson(value: unknown): boolean {
-  return isExact(value, new Set(), 0)
+export function isExactJson(value: unknown, bytesMax: number): boolean {
+  const look = new ExactLook()
+  if (!look.isExact(value, 0)) return false
+  return look.bytesMost <= bytesMax || Buffer.byteLength(JSON.stringify(value)) <= bytesMax
 }
 
 /** In one line, and not endless. */
@@ -147,42 +150,88 @@ function isPlain(value: object): boolean {
   return prototype === Object.prototype || prototype === null
 }
 
-function isExact(value: unknown, met: Set<object>, depth: number): boolean {
-  if (typeof value === 'string' || typeof value === 'boolean' || value === null) return true
-  if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0)
-  if (typeof value !== 'object' || depth >= JSON_DEPTH_MAX || met.has(value)) return false
-  met.add(value)
-  return Array.isArray(value)
-    ? areExactElements(value, met, depth)
-    : areExactMembers(value, met, depth)
+class ExactLook {
+  /** No text of what was looked at has more. */
+  bytesMost = 0
+  /** Most states have no object within them. */
+  #met: Set<object> | undefined
+  #outermost: object | undefined
+
+  isExact(value: unknown, depth: number): boolean {
+    switch (typeof value) {
+      case 'string':
+        this.bytesMost += ESCAPED_BYTES * value.length + 3
+        return true
+      case 'number':
+        this.bytesMost += NUMBER_BYTES
+        return Number.isFinite(value) && !Object.is(value, -0)
+      case 'boolean':
+        this.bytesMost += NUMBER_BYTES
+        return true
+      case 'object':
+        this.bytesMost += NUMBER_BYTES
+        if (value === null) return true
+        if (depth >= JSON_DEPTH_MAX || !this.#isNew(value)) return false
+        return Array.isArray(value)
+          ? this.#areElements(value, depth)
+          : this.#areMembers(value, depth)
+      default:
+        return false
+    }
+  }
+
+  #isNew(value: object): boolean {
+    if (this.#outermost === undefined) {
+      this.#outermost = value
+      return true
+    }
+    this.#met ??= new Set([this.#outermost])
+    if (this.#met.has(value)) return false
+    this.#met.add(value)
+    return true
+  }
+
+  #areElements(values: readonly unknown[], depth: number): boolean {
+    if (Object.getPrototypeOf(values) !== Array.prototype) return false
+    // With `length`, which is a property of its own: more are members beside the elements.
+    const { length } = values
+    if (length <= WRITTEN_OUT && Reflect.ownKeys(values).length !== length + 1) return false
+    // By number, for holes are undefined too.
+    for (let index = 0; index < length; index += 1) {
+      if (!this.isExact(values[index], depth + 1)) return false
+    }
+    return true
+  }
+
+  #areMembers(value: object, depth: number): boolean {
+    if (Object.getPrototypeOf(value) !== Object.prototype) return false
+    if (Object.getOwnPropertySymbols(value).length > 0) return false
+    const names = Object.keys(value)
+    if (names.length <= WRITTEN_OUT && !areOfJson(value, names)) return false
+    const members = value as Record<string, unknown>
+    for (const name of names) {
+      this.bytesMost += ESCAPED_BYTES * name.length + 4
+      if (!this.isExact(members[name], depth + 1)) return false
+    }
+    return true
+  }
 }
 
-function areExactElements(values: readonly unknown[], met: Set<object>, depth: number): boolean {
-  if (Object.getPrototypeOf(values) !== Array.prototype) return false
-  // With `length`, which is a property of its own: less are holes, more are members beside the elements.
-  if (Reflect.ownKeys(values).length !== values.length + 1) return false
-  return values.every((value) => isExact(value, met, depth + 1))
-}
+/** Of a character, and of a number, a word or brackets with a comma, as JSON. */
+const ESCAPED_BYTES = 6
+const NUMBER_BYTES = 26
 
-function areExactMembers(value: object, met: Set<object>, depth: number): boolean {
-  if (Object.getPrototypeOf(value) !== Object.prototype) return false
-  if (Object.getOwnPropertySymbols(value).length > 0) return false
-  const names = Object.keys(value)
-  if (names.length <= WRITTEN_OUT && !areOfJson(value, names)) return false
-  const members = value as Record<string, unknown>
-  return names.every((name) => isExact(members[name], met, depth + 1))
-}
-
-/** Nobody writes out larger objects member by member, and to look for each costs as much as all else. */
+/** Nobody writes out larger ones member by member, and to look for each costs as much as all else. */
 const WRITTEN_OUT = 64
 
 /** Whether these are all members, and none of them is a function that looks like a value. */
 function areOfJson(value: object, names: readonly string[]): boolean {
   if (Object.getOwnPropertyNames(value).length !== names.length) return false
-  return names.every((name) => {
+  for (const name of names) {
     const member = Reflect.getOwnPropertyDescriptor(value, name)
-    return member !== undefined && 'value' in member
-  })
+    if (member === undefined || !('value' in member)) return false
+  }
+  return true
 }
 
 function textOf(error: unknown): string {

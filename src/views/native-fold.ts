@@ -1,11 +1,10 @@
 /**
  * The fold of functions of this program over inputs, from a state's text to a state's text.
  *
- * States go from function to function as they are, and only the last is made a text: checking each would
- * cost as much as all else. Where the last one is not exactly its text, all is done again with each state
- * made JSON; so which of them failed, and what came out, depends on nothing but the state at the beginning
- * and the inputs. A function that throws may have changed its state by then: it is made again from the last
- * one that is known.
+ * A state is its JSON after each event: so it does not matter where somebody stops, nor whether the same functions
+ * run in the sandbox. States that are exactly their text go from function to function as they are; where one is not,
+ * all is done again with each state made JSON. A function that throws may have changed its state by then: it is made
+ * again from the last one that is known.
  */
 
 import type { Json } from '../core/json.ts'
@@ -26,12 +25,12 @@ export function beginFold(apply: ApplyFunction, before: string): FoldSession {
     add: (input) => {
       try {
         state = returned(apply(state, valueOf(input)))
-        return true
+        return isExactJson(state, VALUE_BYTES_MAX)
       } catch {
         return false
       }
     },
-    text: () => exactText(state)
+    text: () => JSON.stringify(state)
   }
 }
 
@@ -48,7 +47,7 @@ export function synchronous(value: unknown): unknown {
   throw new NotJsonError('returned a promise: functions of views must be synchronous')
 }
 
-/** Undefined: the last state is not exactly its text. */
+/** Undefined: a state is not exactly its text. */
 function asTheyAre(apply: ApplyFunction, before: string, inputs: FoldInputs): FoldStep | undefined {
   const faults: { index: number; fault: string }[] = []
   const known: KnownState = { text: before, since: [] }
@@ -57,6 +56,7 @@ function asTheyAre(apply: ApplyFunction, before: string, inputs: FoldInputs): Fo
   for (const [index, value] of valuesOf(inputs).entries()) {
     try {
       state = returned(apply(state, value))
+      if (!isExactJson(state, VALUE_BYTES_MAX)) return undefined
     } catch (error) {
       faults.push({ index, ...faultOf(error) })
       known.since.push(...listOf(inputs).slice(from, index))
@@ -65,8 +65,7 @@ function asTheyAre(apply: ApplyFunction, before: string, inputs: FoldInputs): Fo
       if (state === undefined) return undefined
     }
   }
-  const text = exactText(state)
-  return text === undefined ? undefined : { state: text, faults, isResumable: true }
+  return { state: JSON.stringify(state), faults }
 }
 
 /** A state, and what has changed it since. */
@@ -83,15 +82,8 @@ function again(apply: ApplyFunction, known: KnownState): unknown {
   } catch {
     return undefined
   }
-  const text = exactText(state)
-  if (text !== undefined) Object.assign(known, { text, since: [] })
+  Object.assign(known, { text: JSON.stringify(state), since: [] })
   return state
-}
-
-function exactText(state: unknown): string | undefined {
-  if (!isExactJson(state)) return undefined
-  const text = JSON.stringify(state)
-  return Buffer.byteLength(text) > VALUE_BYTES_MAX ? undefined : text
 }
 
 function madeJson(apply: ApplyFunction, before: string, inputs: FoldInputs): FoldStep {
@@ -104,7 +96,7 @@ function madeJson(apply: ApplyFunction, before: string, inputs: FoldInputs): Fol
       faults.push({ index, ...faultOf(error) })
     }
   }
-  return { state: text, faults, isResumable: false }
+  return { state: text, faults }
 }
 
 function returned(state: unknown): unknown {

@@ -81,7 +81,7 @@ export interface FoldProgram extends ProgramBase {
    * aggregate. Absent: `apply` gets events.
    */
   readonly select?: ((events: readonly ViewEvent[]) => readonly (Outcome | undefined)[]) | undefined
-  /** The state after these, in their order; one that fails leaves the state as it was. */
+  /** The state after these, in their order; one that fails leaves the state as it was. Calls follow each other like one. */
   apply(state: string, inputs: FoldInputs): FoldStep
   /** What a query answers for a state. */
   result(state: string): Outcome
@@ -91,21 +91,15 @@ export interface FoldProgram extends ProgramBase {
 
 /** A state that inputs come to one by one. */
 export interface FoldSession {
-  /** False where it fails: then the session is over, and all its inputs are `apply`'s. */
+  /** False where it fails, or a text does not say all of the state: then all inputs of the session are `apply`'s. */
   add(input: FoldInput): boolean
-  /** The state after them, to which more may come; undefined where its text does not say all of it. */
-  text(): string | undefined
+  /** The state after them, to which more may come. */
+  text(): string
 }
 
 export interface FoldStep {
   readonly state: string
   readonly faults: readonly { readonly index: number; readonly fault: string }[]
-  /**
-   * To go on from `state` is the same as to have got the events that come next in this call. False where
-   * its text does not say all that the next call of a function could see, such as a member that is there and
-   * undefined.
-   */
-  readonly isResumable: boolean
 }
 
 export type ViewProgram = MapProgram | FoldProgram

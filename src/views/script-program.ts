@@ -133,7 +133,7 @@ function apply(script: Script, before: string, inputs: FoldInputs): FoldStep {
       done += 1
     }
   })
-  return { state, faults, isResumable: true }
+  return { state, faults }
 }
 
 function scriptReducer(script: Script): Reducer {

@@ -9,7 +9,7 @@ import { decodeViewKey, encodeViewKey } from '../../src/core/views/collation.ts'
 import { systemHasher } from '../../src/node/system.ts'
 import { canonicalJson } from '../../src/schema/canonical-json.ts'
 import type { DerivedReader, DerivedRecord } from '../../src/store/derived-store.ts'
-import { endsRun, eventOf } from '../../src/views/fold-run.ts'
+import { eventOf } from '../../src/views/fold-run.ts'
 import { PLACE_BYTES } from '../../src/store/event-store.ts'
 import type { IndexAnswer, IndexQuery, IndexedEvent } from '../../src/views/view-index.ts'
 import type { Fault, FoldInput, FoldProgram } from '../../src/views/program.ts'
@@ -164,17 +164,17 @@ function orNothing(make: () => unknown): unknown {
 function takenIn(
   program: FoldProgram,
   event: IndexedEvent
-): { readonly key: Json; readonly input: FoldInput; readonly bytes: number } | Fault | undefined {
+): { readonly key: Json; readonly input: FoldInput } | Fault | undefined {
   const given = eventOf(event)
   const [key] = program.keysOf([given])
   if (key === undefined || 'fault' in key) return key
   if (program.select === undefined) {
-    return { key: key.value, input: eventOf(event), bytes: event.bytes.length }
+    return { key: key.value, input: eventOf(event) }
   }
   const [selected] = program.select([given])
   if (selected === undefined || 'fault' in selected) return selected
   const text = JSON.stringify(selected.value)
-  return { key: key.value, input: new Selection(text), bytes: Buffer.byteLength(text) }
+  return { key: key.value, input: new Selection(text) }
 }
 
 /** The events that a function fails for, by place, with what is said of them. */
@@ -208,24 +208,19 @@ function byAggregate(
   return aggregates.sort((a, b) => compareBytes(a.key, b.key))
 }
 
+/** Event by event, each time from the text of the state: it does not matter where somebody stops. */
 function foldText(
   program: FoldProgram,
   events: readonly IndexedEvent[],
   onFault?: (event: IndexedEvent, fault: string) => void
 ): string {
   let text = program.initial
-  let run: { readonly event: IndexedEvent; readonly input: FoldInput }[] = []
   for (const event of events) {
     const taken = takenIn(program, event)
     if (taken === undefined || 'fault' in taken) continue
-    run.push({ event, input: taken.input })
-    const isLast = event === events.at(-1)
-    if (!endsRun(event.place, taken.bytes) && !isLast) continue
-    const inputs = run.map(({ input }) => input)
-    const step = program.apply(text, inputs)
-    for (const { index, fault } of step.faults) onFault?.(run[index]?.event ?? event, fault)
+    const step = program.apply(text, [taken.input])
+    for (const { fault } of step.faults) onFault?.(event, fault)
     text = step.state
-    run = []
   }
   return text
 }

@@ -6,6 +6,7 @@ import { afterEach, expect, test, vi } from 'vitest'
 import { equalBytes, toHex } from '../../src/core/bytes.ts'
 import type { DerivedReader, DerivedStore } from '../../src/store/derived-store.ts'
 import { openDerivedStore } from '../../src/store/level-derived-store.ts'
+import { decodeHead } from '../../src/views/fold-records.ts'
 import { decodeRows } from '../../src/views/fold-rows.ts'
 import { TAG } from '../../src/views/records.ts'
 import { PLACE_BYTES } from '../../src/store/event-store.ts'
@@ -325,15 +326,11 @@ async function statesOf({ store }: HeldFold): Promise<Map<string, Stated>> {
   })
   return new Map(
     heads.map(({ key, value }) => {
-      const text = Buffer.from(value).toString('latin1')
-      const places = placesIn(key.subarray(1))
-      return [toHex(key.subarray(1)), { text: text.slice(TEXT_AT), places }]
+      const { text } = decodeHead(value)
+      return [toHex(key.subarray(1)), { text, places: placesIn(key.subarray(1)) }]
     })
   )
 }
-
-/** Where the text of a state begins in a head. */
-const TEXT_AT = 45
 
 function placesBut(places: readonly string[] = [], others: readonly string[] = []): string[] {
   return places.filter((place) => !others.includes(place))

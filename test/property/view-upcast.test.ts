@@ -88,8 +88,7 @@ const foldProgram: FoldProgram = {
       state: JSON.stringify([...(JSON.parse(state) as Json[]), ...each.map(seen)]),
       faults: each.flatMap(({ schema }, index) => {
         return schema === 'v3' ? [{ index, fault: 'own' }] : []
-      }),
-      isResumable: true
+      })
     }
   },
   result: (state) => ({ value: state })
@@ -119,9 +118,8 @@ describe('functions of a view', () => {
     fc.assert(
       fc.property(events, (all) => {
         const good = all.filter((event) => expectedOf(event) !== 'fault')
-        const { state, faults, isResumable } = upcast.apply('[]', all)
+        const { state, faults } = upcast.apply('[]', all)
         expect(JSON.parse(state)).toEqual(good.map(expectedOf))
-        expect(isResumable).toBe(true)
         const expected = all.flatMap((event, index) => {
           if (expectedOf(event) === 'fault') return [{ index, fault: 'upcaster: not that one' }]
           return event.schema === 'v3' ? [{ index, fault: 'own' }] : []
