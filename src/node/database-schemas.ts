@@ -1,9 +1,10 @@
 /** The schemas of one database as clients see them: of this program, and definitions that replicate. */
 
 import { assert } from '../core/assert.ts'
-import { toHex } from '../core/bytes.ts'
+import { equalBytes, toHex } from '../core/bytes.ts'
 import { LaterbaseError } from '../errors.ts'
 import { canonicalJson } from '../schema/canonical-json.ts'
+import type { AcceptedEnvelope } from '../schema/envelope.ts'
 import { findInexactNumber } from '../schema/exact-numbers.ts'
 import { MEMBER_CHARACTERS_MAX } from '../schema/limits.ts'
 import type { StandardSchema } from '../schema/standard-schema.ts'
@@ -28,7 +29,7 @@ import type {
   Schemas
 } from './schemas.ts'
 
-type SchemasInit = Pick<DatabaseInit, 'clock' | 'hasher' | 'peerId' | 'schemas'>
+type SchemasInit = Pick<DatabaseInit, 'clock' | 'hasher' | 'peerId' | 'schemas' | 'store'>
 type Reading = Entrance['reading']
 
 export class DatabaseSchemas implements Schemas {
@@ -55,7 +56,14 @@ export class DatabaseSchemas implements Schemas {
   /** Events that enter: those that do not follow their schemas are refused. */
   checked(envelopes: readonly Envelope[], isArray: boolean): Promise<readonly Envelope[]> {
     const { clock } = this.#init
-    return checkEnvelopes(this.#table, envelopes, { clock, reading: this.#reading, isArray })
+    const isHeld = (envelope: AcceptedEnvelope): Promise<boolean> => this.#isHeld(envelope)
+    const reading = this.#reading
+    return checkEnvelopes(this.#table, envelopes, { clock, reading, isArray, isHeld })
+  }
+
+  async #isHeld({ key, value }: AcceptedEnvelope): Promise<boolean> {
+    const held = await this.#reading(() => this.#init.store.getAll(key))
+    return held.some((event) => equalBytes(event.value, value))
   }
 
   /** For events that are held; nothing where no schema is defined. */

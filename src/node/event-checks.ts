@@ -29,13 +29,18 @@ export interface Entrance {
   readonly reading: <T>(read: () => Promise<T>) => Promise<T>
   /** The events were offered as an array, so that pointers begin with their places in it. */
   readonly isArray: boolean
+  /** Whether exactly this is held. */
+  readonly isHeld: (envelope: AcceptedEnvelope) => Promise<boolean>
 }
 
-/** Those that do not follow their schemas as refused; the others as they were. */
+/**
+ * Those that do not follow their schemas as refused; the others as they were. What is held does not enter: sent again,
+ * it is the duplicate that it is, whatever its schema is by now.
+ */
 export async function checkEnvelopes(
   table: SchemaTable,
   envelopes: readonly Envelope[],
-  { clock, reading, isArray }: Entrance
+  { clock, reading, isArray, isHeld }: Entrance
 ): Promise<readonly Envelope[]> {
   const isTyped = envelopes.some((each) => each.type === 'accepted' && each.eventType !== undefined)
   if (!isTyped) return envelopes
@@ -57,6 +62,10 @@ export async function checkEnvelopes(
   const turns = { monotonicMs: () => clock.monotonicMs(), pause: () => setImmediate() }
   for (const [at, problems] of (await checkEach(jobs, turns)).entries()) {
     if (problems.length > 0) refused.set(places[at] ?? 0, inData(problems, ''))
+  }
+  for (const index of refused.keys()) {
+    const envelope = envelopes[index]
+    if (envelope?.type === 'accepted' && (await isHeld(envelope))) refused.delete(index)
   }
   if (refused.size === 0) return envelopes
   return envelopes.map((envelope, index) => {

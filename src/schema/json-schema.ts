@@ -97,7 +97,6 @@ const OPTIONS: Options = {
   ownProperties: true,
   // A part that is referred to from everywhere would be written out everywhere.
   inlineRefs: false,
-  addUsedSchema: false,
   logger: false
 }
 
@@ -202,7 +201,7 @@ function findForbidden(schema: Json): Problem | undefined {
 }
 
 function explain(error: unknown, schema: Json): Problem {
-  if (error instanceof RangeError) return { pointer: '', detail: 'it finds no end in itself' }
+  if (error instanceof RangeError) return { pointer: '', detail: NO_END }
   if (error instanceof Error && 'missingRef' in error) {
     const reference = String(error.missingRef).slice(0, SHOWN_CHARACTERS)
     const detail = `${reference} is not in it, and other documents are not fetched`
@@ -213,6 +212,8 @@ function explain(error: unknown, schema: Json): Problem {
 }
 
 const REASON_CHARACTERS = 500
+/** What is made of it, or it itself when it is used, takes more calls than there is room for. */
+const NO_END = 'it refers to itself without an end, or one object in it has more than a thousand properties'
 
 function findBadPattern(schema: Json): Problem | undefined {
   for (const { value, pointer } of partsOf(schema)) {

@@ -54,13 +54,16 @@ export function compileDefinition(
 }
 
 type Fold = NonNullable<ScriptDefinition['fold']>
+type PlainFold = Extract<Fold, { readonly apply: string }>
 
-/** In our words. */
-function plainFold(fold: Fold | undefined): Extract<Fold, { readonly apply: string }> | undefined {
-  if (fold === undefined || 'apply' in fold) return fold
-  const { initialState: initial, evolve: apply, ...rest } = fold
-  return { ...rest, initial, apply }
+/** In our words: each of Emmett's may stand for its own. */
+function plainFold(fold: Fold | undefined): PlainFold | undefined {
+  if (fold === undefined) return undefined
+  const { initialState, evolve, ...rest }: Partial<PlainFold> & Partial<EmmettFold> = fold
+  return { initial: initialState, apply: evolve, ...rest } as PlainFold
 }
+
+type EmmettFold = Extract<Fold, { readonly evolve: string }>
 
 /** To be changed when a word of declarative definitions means something else than before. */
 const DECLARATIVE_VERSION = '1'

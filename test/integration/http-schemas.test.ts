@@ -79,6 +79,42 @@ test('what is no schema is refused with its place in it', async () => {
   assert.deepEqual((await ask(served.schemas)).json(), { schemas: [] })
 })
 
+test('a schema may refer to itself as a whole, and one that is too large says so', async () => {
+  await using served = await serveYard()
+  const tree = {
+    properties: { kids: { type: 'array', items: { $ref: '#' } }, v: { type: 'number' } }
+  }
+  for (const draft of ['http://json-schema.org/draft-07/schema#', undefined]) {
+    await put(`${served.schemas}/tree`, { ...(draft && { $schema: draft }), ...tree })
+    const nested = (v: unknown) => ({ type: 'tree', data: { kids: [{ kids: [{ v }] }] } })
+    const refused = await post(served.events, nested('x'))
+    assert.equal(refused.json().errors[0].pointer, '/data/kids/0/kids/0/v')
+    assert.equal((await post(served.events, nested(1))).status, 201)
+  }
+  const names = Array.from({ length: 3_000 }, (_, number) => [`p${number}`, { type: 'string' }])
+  const large = await put(`${served.schemas}/large`, { properties: Object.fromEntries(names) })
+  assert.match(large.json().errors[0].detail, /more than a thousand properties/)
+})
+
+test('an event that is held is a duplicate, whatever its schema asks by now', async () => {
+  await using served = await serveYard()
+  const held = {
+    type: 'moved',
+    time: '2026-03-01T06:10:00Z',
+    source: 's',
+    id: '1',
+    data: { qty: -1 }
+  }
+  assert.equal((await post(served.events, held)).status, 201)
+  await put(`${served.schemas}/moved`, QTY)
+  const again = await post(served.events, [held, { data: 1 }])
+  assert.equal(again.status, 201)
+  const statuses = again.json().results.map(({ status }: { status: string }) => status)
+  assert.deepEqual(statuses, ['duplicate', 'created'])
+  const other = await post(served.events, { ...held, data: { qty: -2 } })
+  assert.equal(other.json().errors[0].pointer, '/data/qty')
+})
+
 test('a write that does not follow is 422 with pointers, in whichever way it comes', async () => {
   await using served = await serveYard()
   await put(`${served.schemas}/moved`, QTY)

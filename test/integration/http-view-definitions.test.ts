@@ -173,6 +173,24 @@ const SCRIPT = {
   reduce: '_sum'
 }
 
+test('words of a fold and of Emmett may stand together, and each for the other', async () => {
+  await using served = await serveNode({}, { viewScripts: true })
+  const { database } = await served.node.createDatabase('depot')
+  await database.append([{ data: 1 }, { data: 2 }])
+  const apply = '(sum, event) => sum + event.data'
+  const folds = [
+    { initial: 0, evolve: apply },
+    { initialState: 0, apply },
+    { initialState: 0, evolve: apply }
+  ]
+  for (const fold of folds) {
+    const url = `${served.url}/db/depot/v/sums`
+    const definition = { language: 'javascript', fold: { key: '() => 1', ...fold } }
+    assert.ok((await put(`${url}/_def`, definition)).status < 300)
+    assert.deepEqual(brief((await ask(url)).json().rows), [[1, 3]])
+  }
+})
+
 test('text of functions is refused on a node that runs none, and runs on one that does', async () => {
   await using closed = await serveNode()
   await closed.node.createDatabase('depot')
