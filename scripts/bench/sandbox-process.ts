@@ -1,7 +1,7 @@
 /** The child process that calls a map of a view: as functions of the program, and as text in the sandbox. */
 
 import { parseEventKey } from '../../src/core/event-key.ts'
-import { systemHasher } from '../../src/node/system.ts'
+import { systemClock, systemHasher } from '../../src/node/system.ts'
 import { ViewCompiler } from '../../src/node/view-compiler.ts'
 import { nativeProgram } from '../../src/views/native-program.ts'
 import type { ViewEvent, ViewProgram } from '../../src/views/program.ts'
@@ -34,7 +34,7 @@ export interface MapArgument {
 }
 
 function scripted(): Promise<ViewProgram> {
-  const compiler = new ViewCompiler({ hasher: systemHasher, scripts: true })
+  const compiler = new ViewCompiler({ hasher: systemHasher, clock: systemClock, scripts: true })
   return compiler.compile({ language: 'javascript', map: MAP })
 }
 

@@ -96,13 +96,13 @@ export class LaterbaseNode implements Laterbase {
   }
 
   private constructor(init: NodeInit) {
-    const { options, clock, nodeStore } = init
+    const { options, clock, hasher, nodeStore } = init
     this.#init = init
     this.name = options.name
     this.dir = init.dir
     this.#startedAtMs = clock.nowMs()
     this.#recordedClock = createRecordedClock(clock)
-    this.#viewCompiler = new ViewCompiler({ hasher: init.hasher, scripts: options.viewScripts })
+    this.#viewCompiler = new ViewCompiler({ hasher, clock, scripts: options.viewScripts })
     const { transport, traffic } = meterTransport(
       init.makeTransport({
         load: async () => {

@@ -11,10 +11,11 @@ import { compileDefinition, needsSandbox } from '../views/compile-definition.ts'
 import type { ViewProgram } from '../views/program.ts'
 import { readViewDefinition } from '../views/read-definition.ts'
 import { loadSandbox } from '../views/sandbox.ts'
-import type { Sandbox } from '../views/sandbox.ts'
+import type { EffortClock, Sandbox } from '../views/sandbox.ts'
 
 export interface ViewCompilerInit {
   readonly hasher: Hasher
+  readonly clock: EffortClock
   /** The operator lets this node run JavaScript of definitions, in the sandbox. */
   readonly scripts: boolean
 }
@@ -29,12 +30,12 @@ export class ViewCompiler {
 
   /** @throws LATERBASE_VIEW_INVALID with `problems`, or where scripts are not run here */
   async compile(definition: Json): Promise<ViewProgram> {
-    const { hasher, scripts } = this.#init
+    const { hasher, clock, scripts } = this.#init
     const read = readViewDefinition(definition)
     if ('problems' in read) throw invalid(read.problems)
     const isScript = needsSandbox(read)
     if (isScript && !scripts) throw scriptsDisabled()
-    if (isScript) this.#sandbox ??= loadSandbox(hasher)
+    if (isScript) this.#sandbox ??= loadSandbox(hasher, clock)
     const program = compileDefinition(read, { hasher, sandbox: await this.#sandbox })
     if ('problems' in program) throw invalid(program.problems)
     return program

@@ -213,7 +213,8 @@ function explain(error: unknown, schema: Json): Problem {
 
 const REASON_CHARACTERS = 500
 /** What is made of it, or it itself when it is used, takes more calls than there is room for. */
-const NO_END = 'it refers to itself without an end, or one object in it has more than a thousand properties'
+const NO_END =
+  'it refers to itself without an end, or one object in it has more than a thousand properties'
 
 function findBadPattern(schema: Json): Problem | undefined {
   for (const { value, pointer } of partsOf(schema)) {

@@ -31,7 +31,6 @@ export function declarativeProgram(definition: DeclarativeDefinition, hash: stri
     type: 'map',
     hash,
     events,
-    refusal: () => undefined,
     map: (given) => given.map((event) => rowsOf(rule, event)),
     reducer: reduce === undefined ? undefined : builtInReducer(reduce)
   }

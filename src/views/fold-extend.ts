@@ -5,6 +5,7 @@
 
 import { present } from '../core/assert.ts'
 import type { DerivedReader } from '../store/derived-store.ts'
+import { applyPaced } from './effort.ts'
 import type { FoldChanges } from './fold-changes.ts'
 import { NO_SPAN, checkpointKey, encodeCheckpoint, recordsOf, rowsKey } from './fold-records.ts'
 import type { FoldHead } from './fold-records.ts'
@@ -32,7 +33,8 @@ export async function extend(
   const { program } = init
   let { head } = init
   for (const run of runsOf(rows)) {
-    const step = program.apply(head?.text ?? program.initial, inputsOf(program, run.rows))
+    const text = head?.text ?? program.initial
+    const step = await applyPaced(program, text, inputsOf(program, run.rows))
     head = await addPart(init, head, { ...run, step })
   }
   return head

@@ -7,6 +7,7 @@
 
 import { compareBytes } from '../core/bytes.ts'
 import type { DerivedReader } from '../store/derived-store.ts'
+import { applyPaced } from './effort.ts'
 import { Checkpoints, checkpointBefore, rowsBehind } from './fold-read.ts'
 import type { PlacedCheckpoint } from './fold-read.ts'
 import type { FoldHead, RecordedSpan } from './fold-records.ts'
@@ -30,7 +31,8 @@ export async function pastState(
   const { base, stretches } = await stretchesOf(past)
   let text = base?.text
   for await (const run of runsIn(past, stretches)) {
-    text = program.apply(text ?? program.initial, inputsOf(program, run)).state
+    const step = await applyPaced(program, text ?? program.initial, inputsOf(program, run))
+    text = step.state
   }
   return text
 }
@@ -62,7 +64,7 @@ async function* rowsThatCount(past: PastAggregate, program: FoldProgram): AsyncG
     recordedBy === undefined ? [EVERYTHING] : await wantedStretches(past, recordedBy)
   let text = program.initial
   for await (const run of runsIn(past, stretches)) {
-    const step = program.apply(text, inputsOf(program, run))
+    const step = await applyPaced(program, text, inputsOf(program, run))
     const failed = new Set(step.faults.map(({ index }) => index))
     yield* run.filter((_, index) => !failed.has(index))
     text = step.state

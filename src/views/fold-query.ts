@@ -31,6 +31,7 @@ export async function queryFold(
           skip -= 1
           continue
         }
+        if (program.effort !== undefined) await program.effort.rest()
         const result = program.result(text)
         if ('fault' in result) faults += 1
         const { value, fault } =

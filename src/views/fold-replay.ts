@@ -5,6 +5,7 @@
 
 import { present } from '../core/assert.ts'
 import { compareBytes, equalBytes, toHex } from '../core/bytes.ts'
+import { applyPaced } from './effort.ts'
 import type { FoldAggregate } from './fold-extend.ts'
 import { Checkpoints, checkpointBefore, rowsBehind } from './fold-read.ts'
 import { NO_SPAN, checkpointKey, encodeCheckpoint, rowsKey } from './fold-records.ts'
@@ -96,7 +97,7 @@ class Replay {
     const { lastPlace } = record
     if (this.#isRunAsItWas(record)) {
       const { program } = this.#init
-      const step = program.apply(this.#text, inputsIn(program, record))
+      const step = await applyPaced(program, this.#text, inputsIn(program, record))
       if (step.faults.length === 0) return this.#pass(record, step.state)
     }
     this.#held.push({ place: lastPlace, rows: record.length })
@@ -115,7 +116,7 @@ class Replay {
     await this.#insertBefore(undefined)
     await this.#removeCheckpoints(undefined)
     const { changes, aggregate } = this.#init
-    const run = this.#evaluated()
+    const run = await this.#evaluated()
     const own = this.#held.filter(({ rows }) => rows === 1).map((held) => toHex(held.place))
     const held = new Set(own)
     const kept = new Set<string>()
@@ -191,7 +192,7 @@ class Replay {
 
   /** Ends the run, and says whether all is right behind it. */
   async #close(): Promise<boolean> {
-    const { rows, text, recorded } = this.#evaluated()
+    const { rows, text, recorded } = await this.#evaluated()
     const { place } = present(rows.at(-1), 'a run has rows').row
     this.#writeRun(rows, place)
     const old = await this.#removeCheckpoints(place)
@@ -217,7 +218,7 @@ class Replay {
   }
 
   /** The rows of the run with what now fails among them, and the state behind them. */
-  #evaluated(): Evaluated {
+  async #evaluated(): Promise<Evaluated> {
     const { program, changes } = this.#init
     const run = this.#run
     const recorded = spanOf(
@@ -226,7 +227,7 @@ class Replay {
     )
     if (run.length === 0) return { rows: [], text: this.#text, recorded }
     const inputs = run.map(({ row }) => inputOf(program, row))
-    const step = program.apply(this.#text, inputs)
+    const step = await applyPaced(program, this.#text, inputs)
     const faults = new Map(step.faults.map(({ index, fault }) => [index, fault]))
     const rows = run.map((replayed, index): ReplayedRow => {
       const { row } = replayed

@@ -6,6 +6,7 @@ import { decodeViewKey } from '../core/views/collation.ts'
 import type { DerivedReader } from '../store/derived-store.ts'
 import { Groups, aggregateBytes } from './fold-aggregates.ts'
 import type { Group } from './fold-aggregates.ts'
+import { paced } from './effort.ts'
 import { FoldChanges } from './fold-changes.ts'
 import { extend } from './fold-extend.ts'
 import type { FoldAggregate } from './fold-extend.ts'
@@ -17,7 +18,7 @@ import { AGGREGATES_AT_ONCE } from './limits.ts'
 import { replay } from './fold-replay.ts'
 import type { Replayed, RowChange } from './fold-replay.ts'
 import { eventOf } from './fold-run.ts'
-import type { FoldProgram } from './program.ts'
+import type { FoldProgram, Outcome } from './program.ts'
 import { TAG, tagged } from './records.ts'
 import type {
   DroppedEvent,
@@ -91,14 +92,20 @@ async function grouped(scope: Scope, { put, drop }: IndexChange): Promise<Group<
     ...put.map((event) => ({ event, isDrop: false })),
     ...drop.map((event) => ({ event, isDrop: true }))
   ].sort((a, b) => compareBytes(a.event.place, b.event.place))
-  const events = all.map(({ event }) => event)
-  const routing = routeEvents(scope.program, events, events.map(eventOf))
+  const outcomes: (Outcome | undefined)[] = []
+  const routed: RoutedEvent[] = []
+  for await (const some of paced(scope.program, all)) {
+    const events = some.map(({ event }) => event)
+    const routing = routeEvents(scope.program, events, events.map(eventOf))
+    outcomes.push(...routing.outcomes)
+    routed.push(...routing.events)
+  }
   const groups = new Groups<Change>()
   for (const [index, { event, isDrop }] of all.entries()) {
-    const outcome = routing.outcomes[index]
+    const outcome = outcomes[index]
     const aggregate = outcome === undefined ? undefined : aggregateBytes(outcome)
     if (aggregate === undefined) continue
-    const change = { event, routed: present(routing.events[index], 'an event'), isDrop }
+    const change = { event, routed: present(routed[index], 'an event'), isDrop }
     if (aggregate instanceof Uint8Array) groups.add(aggregate, change)
     else await noteKeyFault(scope, change, aggregate.fault)
   }

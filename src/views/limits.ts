@@ -117,11 +117,16 @@ export const SCRIPT_EMITTED_CHARS_MAX = 1_048_576
 /**
  * Fuel that an event may take on average, for itself and for each of its characters: twenty times what a usual one
  * takes, so that thousands of events that come together do not hold a node for a second; and what large ones need.
- * Of what is beyond it this much is lent, half a second's work, before a view is given up.
+ * Of what is beyond it this much is lent, three quarters of a second's work, before functions are not called for a while;
+ * after a rest no more is owed than leaves room for CAREFUL_EVENTS, each of which has three functions at the most.
  */
 export const MEAN_FUEL = 25_000
 export const MEAN_FUEL_PER_CHAR = 30
-export const FUEL_DEBT_MAX = 20 * CALL_FUEL
+export const FUEL_DEBT_MAX = 30 * CALL_FUEL
+export const FUEL_DEBT_RESTED = 8 * CALL_FUEL
+export const CAREFUL_EVENTS = 2
+/** What is paid back in a millisecond, in which the engine uses about twice as much. */
+export const FUEL_REPAID_PER_MS = 50_000
 
 /**
  * A run of a fold's rows has so many on average, or so many bytes where rows are large: what is read again for an
@@ -169,6 +174,8 @@ export const ROW_BUFFERS = 16
 
 /** Events of a sample over which a view is tried when it is defined. */
 export const TRIAL_EVENTS_MAX = 200
+/** The same where so many take too much. */
+export const TRIAL_EVENTS_FEW = 12
 
 /** Orders in which they come then, and how many come together at the most. */
 export const TRIAL_ORDERS = 3
@@ -177,5 +184,9 @@ export const TRIAL_BATCH_EVENTS = 24
 /** Characters shown of a row that came out otherwise. */
 export const TRIAL_ROW_CHARS_MAX = 500
 
+assert(
+  FUEL_DEBT_RESTED + 3 * CAREFUL_EVENTS * CALL_FUEL_MAX <= FUEL_DEBT_MAX,
+  'who has rested has the strength for a few events'
+)
 assert(BATCH_FUEL * 4 <= CALL_FUEL, 'a batch says what each of its events does alone')
 assert(SANDBOX_BYTES * 2 <= SANDBOX_BYTES_MAX, 'a batch says what each of its events does alone')

@@ -17,6 +17,7 @@ import type {
 } from '../core/views/row-tree.ts'
 import { TreeBuilder } from '../core/views/tree-builder.ts'
 import type { DerivedChange, DerivedReader } from '../store/derived-store.ts'
+import { paced } from './effort.ts'
 import { BUILD_BATCH, ROW_VALUE_BYTES_MAX } from './limits.ts'
 import { queryMap } from './map-query.ts'
 import { EVENT_ROWS_MAX, digestText, mapSummaries, rowOf } from './map-rows.ts'
@@ -111,11 +112,11 @@ class MapIndex implements ViewIndex {
       if (noted.change !== undefined) faults.push(noted.change)
       moreFaults += noted.more
     }
-    for (const [index, outcome] of this.#rowsOf(change.drop).entries()) {
+    for (const [index, outcome] of (await this.#rowsPaced(change.drop)).entries()) {
       if ('fault' in outcome) await note(present(change.drop[index], 'an event'), undefined)
       else rows.push(...outcome.rows.map((row) => ({ key: rowOf(row).key, value: undefined })))
     }
-    for (const [index, outcome] of this.#rowsOf(change.put).entries()) {
+    for (const [index, outcome] of (await this.#rowsPaced(change.put)).entries()) {
       if ('fault' in outcome) await note(present(change.put[index], 'an event'), outcome.fault)
       else rows.push(...outcome.rows.map(rowOf))
     }
@@ -136,7 +137,8 @@ class MapIndex implements ViewIndex {
 
   async query(reader: DerivedReader, state: IndexState, query: IndexQuery): Promise<IndexAnswer> {
     const tree = await this.#tree(reader, state, withUpperRuns)
-    return queryMap({ tree, summaries: this.#summaries, reducer: this.#program.reducer, query })
+    const { reducer, effort } = this.#program
+    return queryMap({ tree, summaries: this.#summaries, reducer, effort, query })
   }
 
   faults(
@@ -174,6 +176,12 @@ class MapIndex implements ViewIndex {
       if (this.#upper.get(state) === own) this.#upper.delete(state)
       throw error
     }
+  }
+
+  async #rowsPaced(events: readonly IndexedEvent[]): Promise<EventRows[]> {
+    const rows: EventRows[] = []
+    for await (const some of paced(this.#program, events)) rows.push(...this.#rowsOf(some))
+    return rows
   }
 
   #rowsOf(events: readonly IndexedEvent[]): EventRows[] {

@@ -19,6 +19,7 @@ import type {
   TreeReader
 } from '../core/views/row-tree.ts'
 import { AnswerSize, weightOf } from './answer-size.ts'
+import type { Effort } from './effort.ts'
 import { QUERY_CHUNK } from './limits.ts'
 import { groupsIn } from './map-groups.ts'
 import type { Group } from './map-groups.ts'
@@ -30,6 +31,7 @@ export interface MapAsked {
   readonly tree: TreeReader
   readonly summaries: Summaries<MapSummary>
   readonly reducer: Reducer | undefined
+  readonly effort: Effort | undefined
   readonly query: IndexQuery
 }
 
@@ -45,6 +47,7 @@ export async function queryMap(asked: MapAsked): Promise<IndexAnswer> {
       skipped += 1
       continue
     }
+    if (asked.effort !== undefined) await asked.effort.rest()
     const { value, fault } = resultOf(group, asked)
     size.addRow(weightOf(value))
     if (fault !== undefined) faults += 1

@@ -91,7 +91,6 @@ function mapProgram(view: Members, events: Events, hashOf: HashOf): MapProgram {
     type: 'map',
     hash: hashOf('map', textOf(view, 'map'), reduce === undefined ? null : reducerText),
     events,
-    refusal: () => undefined,
     map: (given) => given.map((event) => emitted(map, event)),
     reducer
   }
@@ -161,7 +160,6 @@ function foldProgram(view: Members, events: Events, hashOf: HashOf): FoldProgram
     type: 'fold',
     hash,
     events,
-    refusal: () => undefined,
     initial: initialText(initial, initialName),
     keysOf: (given) => given.map((event) => keyOf(key, event)),
     select: select && ((given) => given.map((event) => selected(select, event))),

@@ -9,6 +9,7 @@
 
 import type { Json } from '../core/json.ts'
 import type { Reducer } from '../core/views/reducers.ts'
+import type { Effort } from './effort.ts'
 import type { SelectedRows, Selection } from './selection.ts'
 
 /** An event as view functions see it. Members of the envelope that it does not have are undefined. */
@@ -49,8 +50,8 @@ interface ProgramBase {
   readonly hash: string
   /** `effective`: events that others correct are left out; else all count, as they were recorded. */
   readonly events: 'recorded' | 'effective'
-  /** Why it is not to be run any more, such as that it takes all time there is; undefined for going on. */
-  refusal(): string | undefined
+  /** Of functions that may take much; undefined for those that are this program's. */
+  readonly effort?: Effort | undefined
 }
 
 export interface MapProgram extends ProgramBase {

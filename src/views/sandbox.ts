@@ -11,7 +11,8 @@
  */
 
 import { toHex } from '../core/bytes.ts'
-import type { Hasher } from '../core/clock.ts'
+import { passed } from '../core/clock.ts'
+import type { Clock, Hasher } from '../core/clock.ts'
 import type { Problem } from '../errors.ts'
 import type { EngineImage, Stop } from './engine-instance.ts'
 import {
@@ -24,11 +25,14 @@ import {
   CALL_FUEL_PER_CHAR,
   ENGINE_STACK_BYTES,
   FUEL_DEBT_MAX,
+  FUEL_DEBT_RESTED,
+  FUEL_REPAID_PER_MS,
   MEAN_FUEL,
   MEAN_FUEL_PER_CHAR,
   SANDBOX_BYTES,
   SANDBOX_BYTES_MAX
 } from './limits.ts'
+import type { Effort } from './effort.ts'
 import { METER_VERSION } from './metered-wasm.ts'
 import { ENGINE_SHA256, Engine, EngineError, loadEngineCode } from './quickjs-engine.ts'
 import type { CallLimits, EngineValue } from './quickjs-engine.ts'
@@ -40,24 +44,29 @@ export type ScriptTexts = Readonly<Partial<Record<keyof typeof SLOTS, string>>>
 export type ScriptCall = Exclude<keyof typeof PRELUDE_CALLS, 'adopt'>
 
 /** The engine and how it begins. To be made when the first text is to be run: it takes a tenth of a second. */
-export async function loadSandbox(hasher: Hasher): Promise<Sandbox> {
-  return new Sandbox(await loadEngineCode(hasher), hasher)
+export async function loadSandbox(hasher: Hasher, clock: EffortClock): Promise<Sandbox> {
+  return new Sandbox(await loadEngineCode(hasher), hasher, clock)
 }
+
+/** For rests; it has no part in what functions answer. */
+export type EffortClock = Pick<Clock, 'monotonicMs' | 'setTimer'>
 
 export class Sandbox {
   /** Of all that what a text answers depends on, besides the text. */
   readonly version: string
   readonly #code: WasmCode
+  readonly #clock: EffortClock
   readonly #engine: Engine
   readonly #calls: EngineValue
   /** Of the place of the event that is being looked at. */
   readonly #placeAt: number
   readonly #image: EngineImage
 
-  constructor(code: WasmCode, hasher: Hasher) {
+  constructor(code: WasmCode, hasher: Hasher, clock: EffortClock) {
     const parts = JSON.stringify([ENGINE_SHA256, METER_VERSION, PRELUDE, LIMITS])
     this.version = toHex(hasher.sha256(Buffer.from(parts)))
     this.#code = code
+    this.#clock = clock
     this.#engine = new Engine(code)
     this.#placeAt = this.#engine.reserve(PLACE_BYTES)
     const prelude = this.#engine.evaluate(PRELUDE, 'prelude')
@@ -77,7 +86,7 @@ export class Sandbox {
       if (detail !== undefined) engine.restore(this.#image)
     }
     if (problems.length > 0) return { problems }
-    return new Script(engine, this.#calls, this.#placeAt)
+    return new Script(engine, { calls: this.#calls, placeAt: this.#placeAt, clock: this.#clock })
   }
 
   #adopt(engine: Engine, slot: keyof typeof SLOTS, given: string): string | undefined {
@@ -110,8 +119,16 @@ export interface EventJob {
   fail(fault: string): void
 }
 
+export interface ScriptInit {
+  readonly calls: EngineValue
+  /** Where the engine says which event it is looking at. */
+  readonly placeAt: number
+  readonly clock: EffortClock
+}
+
 /** The functions of one view. */
 export class Script {
+  readonly effort: Effort
   readonly #engine: Engine
   readonly #calls: EngineValue
   readonly #placeAt: number
@@ -122,29 +139,24 @@ export class Script {
   #isWary = false
   /** Events of the next batch: fewer where so many took too much. */
   #batchEvents = BATCH_EVENTS
-  /** What events took beyond what they may on average. */
-  #fuelDebt = 0
+  readonly #debt: FuelDebt
 
-  constructor(engine: Engine, calls: EngineValue, placeAt: number) {
+  constructor(engine: Engine, { calls, placeAt, clock }: ScriptInit) {
     this.#engine = engine
     this.#calls = calls
     this.#placeAt = placeAt
     this.#image = engine.takeImage()
-  }
-
-  /** Why it is not to be called any more; undefined while it may. */
-  refusal(): string | undefined {
-    if (this.#fuelDebt <= FUEL_DEBT_MAX) return undefined
-    return 'the functions of the view take too long, or too much memory, for too many events'
+    this.#debt = new FuelDebt(clock)
+    this.effort = this.#debt
   }
 
   /** @param events as JSON */
   run(events: readonly string[], job: EventJob): void {
     let [from, suspect] = [0, -1]
     while (from < events.length) {
-      const refusal = this.refusal()
-      if (refusal !== undefined) {
-        for (; from < events.length; from += 1) job.fail(refusal)
+      if (this.#debt.isTooMuch) {
+        this.#debt.skipped += events.length - from
+        for (; from < events.length; from += 1) job.fail(SKIPPED)
       } else if (from === suspect || this.#isWary || isLarge(events[from])) {
         this.#runAlone(events[from] ?? '', job)
         from += 1
@@ -176,7 +188,7 @@ export class Script {
   /** Undefined, or which of them it was where it stopped. */
   #runTogether(events: readonly string[], job: EventJob): number | undefined {
     const attempt = this.#attempt(TOGETHER, job.call, job.text(events))
-    this.#fuelDebt += attempt.fuel
+    this.#debt.add(attempt.fuel)
     if (attempt.type === 'done') {
       this.#settle(events)
       // Half of what is allowed is enough: the next ones may take more.
@@ -197,7 +209,7 @@ export class Script {
     if (!this.#isFresh) this.#restore()
     const text = job.text([event])
     const attempt = this.#attempt(alone(text.length), job.call, text)
-    this.#fuelDebt += attempt.fuel
+    this.#debt.add(attempt.fuel)
     this.#settle([event])
     this.#isWary = attempt.type === 'stopped' || attempt.fuel > BATCH_FUEL
     if (attempt.type === 'done') job.take(attempt.result, 1)
@@ -235,10 +247,56 @@ export class Script {
 
   #settle(events: readonly string[]): void {
     const chars = events.reduce((sum, event) => sum + event.length, 0)
-    const allowed = MEAN_FUEL * events.length + MEAN_FUEL_PER_CHAR * chars
-    this.#fuelDebt = Math.max(0, this.#fuelDebt - allowed)
+    this.#debt.payBack(MEAN_FUEL * events.length + MEAN_FUEL_PER_CHAR * chars)
   }
 }
+
+/** What events took beyond what they may on average; paid back by those that take less, and by time. */
+class FuelDebt implements Effort {
+  skipped = 0
+  isCareful = false
+  readonly #clock: EffortClock
+  #fuel = 0
+  #atMs: number
+
+  constructor(clock: EffortClock) {
+    this.#clock = clock
+    this.#atMs = clock.monotonicMs()
+  }
+
+  get isTooMuch(): boolean {
+    return this.#owed() > FUEL_DEBT_MAX
+  }
+
+  /** The time in which it was taken pays nothing back. */
+  add(fuel: number): void {
+    this.#fuel += fuel
+    this.#atMs = this.#clock.monotonicMs()
+  }
+
+  payBack(fuel: number): void {
+    this.#fuel = Math.max(0, this.#fuel - fuel)
+  }
+
+  async rest(): Promise<void> {
+    for (;;) {
+      const beyond = this.#owed() - FUEL_DEBT_RESTED
+      if (beyond <= 0) return
+      await passed(this.#clock, Math.ceil(beyond / FUEL_REPAID_PER_MS))
+    }
+  }
+
+  #owed(): number {
+    const nowMs = this.#clock.monotonicMs()
+    this.payBack((nowMs - this.#atMs) * FUEL_REPAID_PER_MS)
+    this.#atMs = nowMs
+    return this.#fuel
+  }
+}
+
+/** Is in no answer, but for one that was asked for while functions rest. */
+const SKIPPED =
+  'the functions of the view have taken too long for other events: ask again in a while'
 
 type ScriptAttempt =
   | { readonly type: 'done'; readonly result: string; readonly fuel: number }

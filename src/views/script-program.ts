@@ -31,7 +31,7 @@ export function scriptMapProgram(
   return {
     type: 'map',
     ...identity,
-    refusal: () => script.refusal(),
+    effort: script.effort,
     map: (events) => {
       return outcomesOf<MapOutcome>(script, 'map', events, (answered) => {
         return typeof answered === 'string' ? { fault: answered } : { rows: rowsOf(answered) }
@@ -57,7 +57,7 @@ export function scriptFoldProgram(
   return {
     type: 'fold',
     ...identity,
-    refusal: () => script.refusal(),
+    effort: script.effort,
     initial: fold.initial,
     keysOf: (events) => (fold.hasKey ? answers(script, 'keys', events) : events.map(subjectOf)),
     select: fold.hasSelect ? (events) => answers(script, 'select', events) : undefined,

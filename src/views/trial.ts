@@ -9,9 +9,11 @@ import { compareBytes } from '../core/bytes.ts'
 import { passed } from '../core/clock.ts'
 import type { Clock, Rng } from '../core/clock.ts'
 import { createMemoryDerivedStore } from '../store/memory-derived-store.ts'
+import { OverworkedError, answered } from './effort.ts'
 import { eventOf } from './fold-run.ts'
 import {
   TRIAL_BATCH_EVENTS,
+  TRIAL_EVENTS_FEW,
   TRIAL_EVENTS_MAX,
   TRIAL_ORDERS,
   TRIAL_ROW_CHARS_MAX
@@ -29,17 +31,38 @@ export interface TrialInit {
   readonly clock: Pick<Clock, 'setTimer'>
 }
 
-/** Two rows that came of the same events, as text; undefined where all were the same. */
+/** Two rows that came of the same events, as text; undefined where all were the same, or it took too long to see. */
 export async function findDifference(
   init: TrialInit
 ): Promise<readonly [string, string] | undefined> {
-  const events = init.events.slice(-TRIAL_EVENTS_MAX)
+  const { effort } = init.program
+  try {
+    return await answered(init.program, () => differenceOver(init, TRIAL_EVENTS_MAX))
+  } catch (error) {
+    if (!(error instanceof OverworkedError)) throw error
+  }
+  await effort?.rest()
+  try {
+    return await answered(init.program, () => differenceOver(init, TRIAL_EVENTS_FEW))
+  } catch (error) {
+    if (!(error instanceof OverworkedError)) throw error
+    // What takes that much has no clock and no chance: only texts have an effort.
+    return undefined
+  }
+}
+
+async function differenceOver(
+  init: TrialInit,
+  count: number
+): Promise<readonly [string, string] | undefined> {
+  const events = init.events.slice(-count)
   const first = await rowsOf(init, [events])
   // So that one that reads a clock of milliseconds reads another time.
   await passed(init.clock, CLOCK_STEP_MS)
   const arrivals = [[events]]
   for (let count = 0; count < TRIAL_ORDERS; count += 1) arrivals.push(arrivalOf(events, init.rng))
   for (const arrival of arrivals) {
+    await init.program.effort?.rest()
     const difference = firstDifference(first, await rowsOf(init, arrival))
     if (difference !== undefined) return difference
   }

@@ -39,7 +39,7 @@ function upcastMap(program: MapProgram, upcasters: Upcasters, hash: string): Map
     hash,
     events: counted,
     reducer,
-    refusal: () => program.refusal(),
+    effort: program.effort,
     map: (events) => {
       const { seen, places, faults } = upcastEvents(events, upcasters)
       return spread(events.length, { made: program.map(seen), places, faults })
@@ -54,7 +54,7 @@ function upcastFold(program: FoldProgram, upcasters: Upcasters, hash: string): F
     hash,
     events: counted,
     initial,
-    refusal: () => program.refusal(),
+    effort: program.effort,
     keysOf: (events) => {
       const { seen, places, faults } = upcastEvents(events, upcasters)
       return spread(events.length, { made: program.keysOf(seen), places, faults })

@@ -8,6 +8,7 @@
 import type { DerivedReader, DerivedStore } from '../store/derived-store.ts'
 import { EventsThatCount } from './effective-events.ts'
 import { createFoldIndex } from './fold-index.ts'
+import { answered, answeredInTheEnd, pacedChunks } from './effort.ts'
 import { EVENTS_AT_ONCE } from './limits.ts'
 import { createMapIndex } from './map-index.ts'
 import type { ViewProgram } from './program.ts'
@@ -90,14 +91,19 @@ export class ViewBuild {
     const cursor = source.head()
     const build = new ViewBuild(init, { cursor, index: EMPTY_INDEX, corrections: 0 })
     const reader = below(store, prefix)
-    const counting = await build.#counting.all(signal)
-    for (const changes of counting.records) await store.write(putBelow(prefix, changes))
-    const index = await build.index.build(
-      withProgress(counting.events(), signal, progress),
-      (changes) => store.write(putBelow(prefix, changes)),
-      reader
-    )
-    build.#record = { cursor, index, corrections: counting.corrections }
+    const { program } = init
+    build.#record = await answeredInTheEnd(program, async (isCareful) => {
+      if (isCareful) await store.clear(prefix)
+      const counting = await build.#counting.all(signal)
+      for (const changes of counting.records) await store.write(putBelow(prefix, changes))
+      const index = await build.index.build(
+        withProgress(pacedChunks(program, counting.events()), signal, progress),
+        (changes) => store.write(putBelow(prefix, changes)),
+        reader
+      )
+      return { cursor, index, corrections: counting.corrections }
+    })
+    const { index } = build.#record
     signal.throwIfAborted()
     await build.#write({ state: index, changes: [], touched: [] }, build.#record)
     await build.refresh()
@@ -179,7 +185,11 @@ export class ViewBuild {
     }
   }
 
-  async #advance(): Promise<void> {
+  #advance(): Promise<void> {
+    return answeredInTheEnd(this.program, () => this.#takeAll())
+  }
+
+  async #takeAll(): Promise<void> {
     for await (const batch of this.#init.source.changes(this.cursor, EVENTS_AT_ONCE)) {
       if (this.#isDropped) return
       const taken = this.#takeAndShow(batch)
@@ -213,7 +223,9 @@ export class ViewBuild {
       reader,
       corrections: this.#record.corrections
     })
-    const update = await this.index.update(reader, this.state, change, { touched })
+    const update = await answered(this.program, () => {
+      return this.index.update(reader, this.state, change, { touched })
+    })
     // Whoever dropped it may have begun another one over the same records.
     if (this.#isDropped) return []
     const corrections = this.#record.corrections + more

@@ -6,6 +6,7 @@
 import type { Timer } from '../core/clock.ts'
 import { LaterbaseError, isLaterbaseError } from '../errors.ts'
 import type { Catalog, ViewOrigin } from './catalog.ts'
+import { OverworkedError } from './effort.ts'
 import type { ViewProgram } from './program.ts'
 import { unlessAborted } from './unless-aborted.ts'
 import { ViewBuild } from './view-build.ts'
@@ -135,12 +136,14 @@ export class ViewSlot {
 
   /** With all that is held now in it. @throws LATERBASE_VIEW_FAILED */
   async refresh(build: ViewBuild): Promise<void> {
-    await build.refresh()
-    const refusal = build.program.refusal()
-    if (refusal === undefined) return
-    const failure = { reason: refusal, isRefused: true }
-    if (this.#current === build) this.#refuse(failure)
-    throw this.#failed(failure)
+    try {
+      await build.refresh()
+    } catch (error) {
+      if (!(error instanceof OverworkedError)) throw error
+      const failure = { reason: error.message, isRefused: true }
+      if (this.#current === build) this.#refuse(failure)
+      throw this.#failed(failure)
+    }
   }
 
   /** Nothing answers any more. */
@@ -267,8 +270,6 @@ export class ViewSlot {
     try {
       const build = await ViewBuild.make(init, abort.signal, (done) => {
         making.done = done
-        const refusal = program.refusal()
-        if (refusal !== undefined) throw this.#failed({ reason: refusal, isRefused: true })
       })
       abort.signal.throwIfAborted()
       return build
@@ -281,12 +282,12 @@ export class ViewSlot {
   #couldNotMake(making: Making, error: unknown): void {
     if (this.#making !== making) return
     this.#making = undefined
-    const refusal = making.program.refusal()
     if (isLaterbaseError(error, 'LATERBASE_CLOSED')) return
-    const reason = refusal ?? String(error)
+    const isRefused = error instanceof OverworkedError
+    const reason = isRefused ? error.message : String(error)
     this.#init.failed(reason)
     // What the text does it does again. What answered before would never be replaced, and does not say what is asked.
-    if (refusal !== undefined) this.#refuse({ reason, isRefused: true })
+    if (isRefused) this.#refuse({ reason, isRefused })
     else {
       // What a disk or a peer does not give may be given later; what answered before goes on.
       this.#failure = { reason, isRefused: false }

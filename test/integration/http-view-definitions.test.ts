@@ -6,7 +6,6 @@ import { test } from 'vitest'
 
 import { createHttpServer } from '../../src/http/server.ts'
 import type { AnyView, EventInput, ViewDefinition } from '../../src/index.ts'
-import { TRIAL_EVENTS_MAX } from '../../src/views/limits.ts'
 import { VIEWS_NAMED_MAX } from '../../src/node/limits.ts'
 import { type Answer, ask, type Ask, type Body, serveNode } from '../fixtures/http-server.ts'
 import {
@@ -242,36 +241,6 @@ test('a fold of text that selects is told again when an event comes late, the sa
   assert.deepEqual([brief(here.rows), here.rows[0].events.length], [[['A1', ' 48 24 2']], 3])
   assert.deepEqual([there.rows, there.digest], [here.rows, here.digest])
 })
-
-test('a definition that is given up while it is built answers nothing, and what was before no more', async () => {
-  await using served = await serveNode({}, { viewScripts: true })
-  const { database } = await served.node.createDatabase('depot')
-  // A definition is tried over the last events, which do it no harm.
-  const events = Array.from({ length: TRIAL_EVENTS_MAX + 60 }, (_, qty) => {
-    return { time: new Date(qty * 1_000).toISOString(), data: { zone: 'A1', qty } }
-  })
-  await database.append(events)
-  const total = events.reduce((sum, { data }) => sum + data.qty, 0)
-  const url = `${served.url}/db/depot/v/stock`
-  const sum = { key: 'data.zone', value: 'data.qty', reduce: '_sum' }
-  assert.equal((await put(`${url}/_def`, sum)).status, 201)
-  const before = (await ask(`${url}?group=true`)).json()
-  assert.deepEqual(brief(before.rows), [['A1', total]])
-  const map = '(event, emit) => { while (event.data.qty < 60); }'
-  const endless = { language: 'javascript', map, reduce: '_sum' }
-  assert.equal((await put(`${url}/_def`, endless)).status, 200)
-  await until(async () => (await ask(`${url}/_info`)).json().state === 'refused')
-  for (const query of ['', '?update=false', '?group=true']) {
-    const refused = await ask(`${url}${query}`)
-    assert.deepEqual([refused.status, refused.json().code], [409, 'view-refused'], query)
-    assert.match(refused.json().detail, /take too long/)
-  }
-  const { rows, digest, lc } = (await ask(`${url}/_info`)).json()
-  assert.deepEqual([rows, digest, lc], [0, undefined, undefined])
-  assert.equal((await put(`${url}/_def`, sum)).status, 200)
-  const after = (await ask(`${url}?group=true`)).json()
-  assert.deepEqual([after.rows, after.digest], [before.rows, before.digest])
-}, 60_000)
 
 test('a definition whose authors are not trusted is named, and says how it would count', async () => {
   const [a, b] = await startNetwork(2, { trust: [], viewScripts: true })

@@ -218,7 +218,7 @@ export function databaseOn(
     viewDefinitions: {},
     schemas: [],
     upcasters: new Upcasters([], systemHasher),
-    viewCompiler: new ViewCompiler({ hasher: systemHasher, scripts: false }),
+    viewCompiler: new ViewCompiler({ hasher: systemHasher, clock: systemClock, scripts: false }),
     openViews,
     log: () => undefined
   })

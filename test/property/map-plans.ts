@@ -52,7 +52,6 @@ export function planProgram(reducer: Reducer | undefined): MapProgram {
     type: 'map',
     hash: '00',
     events: 'recorded',
-    refusal: () => undefined,
     reducer,
     map: (events) => events.map(({ data }) => emitted(data as unknown as EmitPlan))
   }

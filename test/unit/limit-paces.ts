@@ -72,6 +72,8 @@ export const PACES: Readonly<Record<string, readonly string[]>> = {
     'CHECK_REST_MS'
   ],
   'src/views/limits.ts': [
+    'FUEL_DEBT_RESTED',
+    'FUEL_REPAID_PER_MS',
     'QUERY_CHUNK',
     'BUILD_BATCH',
     'GATHERED_KEY_BYTES',

@@ -14,6 +14,7 @@ const SMALL = 'unit/node-small-caps.test.ts'
 const ATTACKS = 'integration/hostile-scripts.test.ts'
 const SCRIPT_VALUES = 'integration/script-values.test.ts'
 const SCRIPTS = 'property/script-views.test.ts'
+const SLOW_SCRIPTS = 'integration/slow-scripts.test.ts'
 const DECLARATIVE = 'property/declarative-views.test.ts'
 const DEFINITION_BOUNDS =
   'unit/read-definition.test.ts: a definition is bounded in bytes, names, conditions, parts and depth'
@@ -249,7 +250,9 @@ export const REACHED: Readonly<Record<string, Reached>> = {
     CALL_DEPTH_BYTES_MAX: `${ATTACKS}: a text that takes too much`,
     ENGINE_STACK_BYTES: `${ATTACKS}: a text that takes too much`,
     SCRIPT_EMITTED_CHARS_MAX: `${SCRIPT_VALUES}: what a text throws or emits`,
-    FUEL_DEBT_MAX: `${ATTACKS}: takes too long again and again is given up`,
+    FUEL_DEBT_MAX: `${ATTACKS}: takes too long again and again is not called for a while`,
+    CAREFUL_EVENTS: `${SLOW_SCRIPTS}: takes too long for many events is counted for each`,
+    TRIAL_EVENTS_FEW: `${SLOW_SCRIPTS}: takes much for each event is tried`,
     MEAN_FUEL: `${ATTACKS}: takes too long for an event in a thousand is not given up`,
     MEAN_FUEL_PER_CHAR: `${SCRIPTS}: may take more for an event that is large`,
     BUILD_BYTES_MAX:
