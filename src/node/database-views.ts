@@ -209,9 +209,10 @@ export class DatabaseViews implements Views {
   async define(view: AnyView): Promise<View> {
     checkViewName(view.name)
     const { engine, hasher, upcast } = this.#init
-    const program = upcast(nativeProgram(view, hasher))
+    const made = (): ViewProgram => upcast(nativeProgram(view, hasher))
+    const program = made()
     return this.#inTurn(async () => {
-      await this.#try(view.name, program)
+      await this.#try(view.name, program, made)
       return this.#view(await engine.define(view.name, program, 'library'))
     })
   }
@@ -261,11 +262,11 @@ export class DatabaseViews implements Views {
   }
 
   /** @throws LATERBASE_VIEW_INVALID with two rows that came of the same events */
-  async #try(name: string, program: ViewProgram): Promise<void> {
+  async #try(name: string, program: ViewProgram, again?: () => ViewProgram): Promise<void> {
     const { engine, rng, clock } = this.#init
     if (await engine.isBuilt(name, program)) return
     const events = await this.#sample(name)
-    const rows = await findDifference({ program, events, rng, clock })
+    const rows = await findDifference({ program, again, events, rng, clock })
     if (rows === undefined) return
     const message =
       `view ${name} is not a function of its events: of the same ones it made ${rows[0]} and ${rows[1]}. ` +

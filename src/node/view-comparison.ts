@@ -31,7 +31,7 @@ export interface ViewComparisonInit {
 interface AskedPeer {
   /** Databases that it is to be asked of. */
   readonly due: Set<string>
-  /** By database, in a word, what we had when it was asked last. */
+  /** By database, in a word, what we had when it was asked last and had all of it, too. */
   readonly asked: Map<string, string>
   isBeingAsked: boolean
   /** It does not know the question. */
@@ -128,7 +128,9 @@ export class ViewComparison {
     if (asked.asked.get(database) === own.word) return
     const theirs = await this.#ask(peer, asked, { database, digest: own.digest })
     if (theirs === undefined) return
-    asked.asked.set(database, own.word)
+    // What the peer does not have, or has not built, it may have when it is asked again.
+    const isWhole = own.views.every((view) => sameDefinition(view, theirs).length > 0)
+    if (isWhole) asked.asked.set(database, own.word)
     const differing = own.views.filter((view) => isUnequal(view, theirs))
     for (const view of own.views) {
       if (isEqual(view, theirs)) this.#differences.delete(nameOf(database, view.name, peer))

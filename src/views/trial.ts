@@ -25,6 +25,8 @@ import type { IndexQuery, IndexedEvent } from './view-index.ts'
 
 export interface TrialInit {
   readonly program: ViewProgram
+  /** The same, made once more; undefined for one that has its states from a text. */
+  readonly again?: (() => ViewProgram) | undefined
   /** In event order; of more than TRIAL_EVENTS_MAX the last ones are taken. */
   readonly events: readonly IndexedEvent[]
   readonly rng: Pick<Rng, 'fraction'>
@@ -59,6 +61,9 @@ async function differenceOver(
   const first = await rowsOf(init, [events])
   // So that one that reads a clock of milliseconds reads another time.
   await passed(init.clock, CLOCK_STEP_MS)
+  const states = [init.program, init.again?.()].flatMap(initialOf)
+  const [state = '', other = state] = states
+  if (other !== state) return [shown(state), shown(other)]
   const arrivals = [[events]]
   for (let count = 0; count < TRIAL_ORDERS; count += 1) arrivals.push(arrivalOf(events, init.rng))
   for (const arrival of arrivals) {
@@ -67,6 +72,10 @@ async function differenceOver(
     if (difference !== undefined) return difference
   }
   return undefined
+}
+
+function initialOf(program: ViewProgram | undefined): string[] {
+  return program?.type === 'fold' ? [`{"initial":${program.initial}}`] : []
 }
 
 /** The events in another order, a few at a time; each few in event order. */

@@ -300,15 +300,30 @@ test('a peer that refuses, or answers something else, is asked again at the next
   await currentView(compared)
   const answers: readonly DeltaAnswer[] = [
     { type: 'refused', reason: 'busy' },
-    { type: 'compared', digests: [] },
-    { type: 'views', views: [] }
+    { type: 'compared', digests: [] }
   ]
   let asked = 0
-  compared.answer = async () => answers[asked++] ?? { type: 'views', views: [] }
+  compared.answer = async (request) => answers[asked++] ?? viewsAt(compared, request)
   compared.transport.connect('peer')
   for (let round = 0; round < 5; round += 1) await compared.compare()
   expect(asked).toBe(3)
   expect(compared.transport.cutOffs).toEqual([])
+})
+
+test('a peer that has not built a view yet is asked again, until it has', async () => {
+  const compared = await comparedNode()
+  await currentView(compared)
+  compared.answer = async () => ({ type: 'views', views: [] })
+  compared.transport.connect('peer')
+  await settled()
+  await compared.compare()
+  expect(await compared.warnings()).toEqual([])
+  compared.answer = (request) => othersAt(compared, request)
+  await compared.compare()
+  expect(await compared.warnings()).toHaveLength(1)
+  const { length } = compared.asked
+  await compared.compare()
+  expect(compared.asked).toHaveLength(length)
 })
 
 test('a peer whose answer cannot be read is cut off', async () => {
@@ -348,12 +363,12 @@ test('a peer is asked about one database at a time', async () => {
   }
   let underWay = 0
   let most = 0
-  compared.answer = async () => {
+  compared.answer = async (request) => {
     underWay += 1
     most = Math.max(most, underWay)
     await settled()
     underWay -= 1
-    return { type: 'views', views: [] }
+    return viewsAt(compared, request)
   }
   transport.connect('peer')
   const digests = names.map((database) => {

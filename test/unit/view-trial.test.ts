@@ -6,7 +6,7 @@ import { systemClock, systemHasher } from '../../src/node/system.ts'
 import type { AnyView } from '../../src/views/define-view.ts'
 import { TRIAL_EVENTS_MAX } from '../../src/views/limits.ts'
 import { nativeProgram } from '../../src/views/native-program.ts'
-import type { ViewEvent } from '../../src/views/program.ts'
+import type { ViewEvent, ViewProgram } from '../../src/views/program.ts'
 import { findDifference } from '../../src/views/trial.ts'
 import { createPrng } from '../../scripts/simulate/prng.ts'
 import { foldEvent } from '../property/fold-model.ts'
@@ -19,8 +19,10 @@ async function difference(
   view: object,
   events = EVENTS
 ): Promise<readonly [string, string] | undefined> {
-  const program = nativeProgram({ name: 'tried', ...view } as AnyView, systemHasher)
-  return findDifference({ program, events, rng: createPrng(7), clock: systemClock })
+  const again = (): ViewProgram =>
+    nativeProgram({ name: 'tried', ...view } as AnyView, systemHasher)
+  const of = { program: again(), again, events }
+  return findDifference({ ...of, rng: createPrng(7), clock: systemClock })
 }
 
 type Emit = (key: unknown, value?: unknown) => void
@@ -64,6 +66,11 @@ test.each(Object.keys(DETERMINISTIC))('%s is found to be deterministic', async (
 
 const OTHERS: Readonly<Record<string, object>> = {
   'a fold that draws random numbers': { initial: () => 0, apply: () => Math.random() },
+  'a fold that begins with a clock': { initial: () => Date.now(), apply: (at: number) => at },
+  'a fold that begins with chance': {
+    initialState: () => [Math.random()],
+    evolve: (at: number[]) => at
+  },
   'a fold that reads a clock': { initial: () => 0, apply: () => Date.now() },
   'a fold that counts its calls': { initial: () => 0, apply: () => (calls += 1) },
   'a fold that remembers the event before': {
