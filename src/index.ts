@@ -22,6 +22,7 @@ export type {
   ViewAnswer,
   ViewCause,
   ViewChange,
+  ViewChangesOptions,
   ViewGetOptions,
   ViewInfo,
   ViewQuery,
@@ -52,6 +53,7 @@ export type {
   TrafficStatus,
   UnopenedDatabase
 } from './node/laterbase.ts'
+export type { Upcaster } from './schema/upcast.ts'
 export type {
   DataOf,
   EventType,

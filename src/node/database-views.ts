@@ -78,7 +78,7 @@ export function openDatabaseViews(init: DatabaseInit, database: ViewedDatabase):
 
 /** What is wrong with one is said in the log: a database is of use without it. */
 function defineConfigured(init: DatabaseInit, views: DatabaseViews): void {
-  const defined = init.views.map((view) => [view.name, views.define(view)] as const)
+  const defined = init.views.map((view) => [view.name, views.defineAny(view)] as const)
   const put = Object.entries(init.viewDefinitions).map(([name, definition]) => {
     return [name, views.put(name, definition)] as const
   })
@@ -201,12 +201,15 @@ export class DatabaseViews implements Views {
     return this.#view(engine.slot(name))
   }
 
-  async define<Data, State, Result, Input>(
+  define<Data, State, Result, Input>(
     view: SelectingView<Data, State, Result, Input>
   ): Promise<View<Result>>
-  async define<Data, State, Result>(view: NativeView<Data, State, Result>): Promise<View<Result>>
-  async define(view: AnyView): Promise<View>
-  async define(view: AnyView): Promise<View> {
+  define<Data, State, Result>(view: NativeView<Data, State, Result>): Promise<View<Result>>
+  define(view: AnyView): Promise<View> {
+    return this.defineAny(view)
+  }
+
+  async defineAny(view: AnyView): Promise<View> {
     checkViewName(view.name)
     const { engine, hasher, upcast } = this.#init
     const made = (): ViewProgram => upcast(nativeProgram(view, hasher))

@@ -193,7 +193,8 @@ export interface Views {
   define<Data = Json, State = Json, Result = State>(
     view: NativeView<Data, State, Result>
   ): Promise<View<Result>>
-  define(view: AnyView): Promise<View>
+  /** The same for one whose types are not known here, such as one of a list. */
+  defineAny(view: AnyView): Promise<View>
   /**
    * Writes a definition, which replicates like an event, and is used by every node that trusts its author.
    *

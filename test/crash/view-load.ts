@@ -24,7 +24,7 @@ interface Counted {
   readonly chars: number
 }
 
-type Definition = Parameters<Database['views']['define']>[0]
+type Definition = Parameters<Database['views']['defineAny']>[0]
 
 /** The number of an event decides where it counts. Two rows each are more than one batch of a build. */
 const byNumber = {
@@ -125,7 +125,7 @@ function buildIn(entry: Buffer): number {
 
 async function ask(database: Database, definition: Definition): ReturnType<View['query']> {
   return insist(async () => {
-    const view = await database.views.define(definition)
+    const view = await database.views.defineAny(definition)
     const { state } = await view.info()
     // The one before it answers until it is whole.
     if (state === 'replacing') throw new Replacing()

@@ -173,7 +173,7 @@ export class ViewBox {
     this.#defined.set(view, definition)
     const lately = this.#lately.get(view) ?? new Set()
     this.#lately.set(view, lately.add(definition))
-    await this.#database.views.define({ ...definitionOf(definition), name: view })
+    await this.#database.views.defineAny({ ...definitionOf(definition), name: view })
   }
 
   async #reopen(disk: 'kept' | 'lost' | 'older'): Promise<void> {

@@ -57,7 +57,7 @@ async function viewedDatabase(
   if (!(yard instanceof NodeDatabase)) throw new Error('a database of the node')
   await yard.append({ data: 1 })
   const define = async (view: AnyView): Promise<View> => {
-    const defined = yard.views.define(view)
+    const defined = yard.views.defineAny(view)
     await settled()
     await clock.pass(TRIAL_MS)
     return defined

@@ -73,7 +73,7 @@ async function define(run: SimRun, { box, database }: Viewed): Promise<void> {
   box.program(database.name).set(name, view)
   box.answering.delete(`${database.name} ${name}`)
   askMeanwhile(run, { box, database }, view)
-  await watched(run, { box, verb: 'define', name }, () => database.views.define(view))
+  await watched(run, { box, verb: 'define', name }, () => database.views.defineAny(view))
 }
 
 /** While a view is built, and takes another's place. */
