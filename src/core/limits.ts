@@ -71,6 +71,8 @@ export const VIEW_KEY_DEPTH_MAX = 64
  * longer ones more rows read again for one that comes late.
  */
 export const RUN_BITS = 6
+/** Runs that are looked into at one time, each with a read. */
+export const PARTS_AT_ONCE = 16
 /**
  * Bytes of rows that are kept side by side in one record, unless one alone has more: a run of small rows is one
  * record, and of large ones no more is read and written for one that comes than some of them.

@@ -3,14 +3,15 @@
  * all its rows that are wanted.
  *
  * Goes along the runs of the lowest level: one that lies in a single group is taken by its summary, the rows
- * of the others are read, those of neighbours at one time. So many large groups cost their edges, and many
+ * of the others are read, those of several runs at one time. So many large groups cost their edges, and many
  * small ones a walk over their rows.
  */
 
+import { present } from '../core/assert.ts'
 import { after, afterPrefix, compareBytes } from '../core/bytes.ts'
 import { groupOfLevel, groupRange } from '../core/views/collation.ts'
 import type { Json } from '../core/json.ts'
-import { rowsIn } from '../core/views/leaves.ts'
+import { rowsOfRun } from '../core/views/leaves.ts'
 import { runAt, runFrom } from '../core/views/row-tree.ts'
 import type { KeyBounds, Share, Summaries, TreeEntry, TreeReader } from '../core/views/row-tree.ts'
 import { QUERY_CHUNK, RUNS_READ_AT_ONCE } from './limits.ts'
@@ -32,33 +33,71 @@ export interface GroupsAsked {
   readonly descending: boolean
   /** Elements of an array that make a group; Infinity for whole keys. */
   readonly level: number
-  /** Of a run that lies in one group. */
   readonly share: (summary: MapSummary) => Share
   readonly isWanted: (entry: TreeEntry) => boolean
 }
 
 export async function* groupsIn(asked: GroupsAsked): AsyncGenerator<Group> {
   const gathering = new Gathering(asked)
-  let rows: { bounds: KeyBounds; runs: number } | undefined
-  let atOnce = 1
+  for await (const part of partsIn(asked)) {
+    if ('rows' in part) yield* gathering.addRows(await part.rows)
+    else yield* gathering.add(part.whole, part.summary)
+  }
+  yield* gathering.end()
+}
+
+/** A run that lies in a group, or rows of runs that do not, which are being read. */
+type Part =
+  | { readonly whole: GroupName; readonly summary: MapSummary }
+  | { readonly rows: Promise<readonly TreeEntry[]> }
+
+/** In the order of the answer. Rows are read ahead: of one run at first, for whoever asks for a few groups waits for few. */
+async function* partsIn(asked: GroupsAsked): AsyncGenerator<Part> {
+  const ahead: Part[] = []
+  let [reads, readsMax] = [0, 1]
+  const take = (): Part => {
+    const part = present(ahead.shift(), 'a part')
+    if ('rows' in part) reads -= 1
+    return part
+  }
+  try {
+    for await (const part of wantedIn(asked)) {
+      ahead.push(part)
+      if ('rows' in part) {
+        reads += 1
+        // They are awaited later: until then nobody would hear of a failure.
+        part.rows.catch(() => undefined)
+      }
+      while (reads >= readsMax) {
+        yield take()
+        readsMax = Math.min(readsMax * 2, RUNS_READ_AT_ONCE)
+      }
+    }
+    while (ahead.length > 0) yield take()
+  } finally {
+    // What is read from may be let go of then.
+    await Promise.allSettled(ahead.map((part) => ('rows' in part ? part.rows : undefined)))
+  }
+}
+
+async function* wantedIn(asked: GroupsAsked): AsyncGenerator<Part> {
   for await (const run of runsIn(asked)) {
     const whole = wholeGroup(run, asked)
-    const summary = whole === undefined ? undefined : asked.summaries.decode(run.value)
-    const share = summary === undefined ? 'some' : asked.share(summary)
-    if (share === 'some') {
-      rows = { bounds: joined(rows?.bounds, run.bounds, asked), runs: (rows?.runs ?? 0) + 1 }
-      if (rows.runs < atOnce) continue
-      // Whoever asks for a few groups is not made to wait for the rows of many.
-      atOnce = Math.min(atOnce * 2, RUNS_READ_AT_ONCE)
-    }
-    if (rows !== undefined) yield* gathering.addRows(await readRows(asked, rows.bounds))
-    rows = undefined
-    if (share === 'all' && whole !== undefined && summary !== undefined) {
-      yield* gathering.add(whole, summary)
-    }
+    const summary = asked.summaries.decode(run.value)
+    const share = asked.share(summary)
+    if (share === 'none') continue
+    if (share === 'all' && whole !== undefined) yield { whole, summary }
+    else yield { rows: rowsOf(run, summary.count, asked) }
   }
-  if (rows !== undefined) yield* gathering.addRows(await readRows(asked, rows.bounds))
-  yield* gathering.end()
+}
+
+async function rowsOf(
+  { begin, bounds }: Run,
+  count: number,
+  { tree, descending }: GroupsAsked
+): Promise<readonly TreeEntry[]> {
+  const rows = await rowsOfRun(tree, { begin, count }, bounds)
+  return descending ? rows.toReversed() : rows
 }
 
 /** A run of the lowest level, as far as it lies in the range. */
@@ -175,24 +214,6 @@ class Gathering {
     if (!isSame) yield* this.end()
     this.#group = group
   }
-}
-
-/** The rows of runs that are neighbours. */
-async function readRows(
-  { tree, descending }: GroupsAsked,
-  { from, to }: KeyBounds
-): Promise<readonly TreeEntry[]> {
-  return rowsIn(tree, { from, to, reverse: descending })
-}
-
-/** The bounds of runs of which one follows the other in the order of the answer. */
-function joined(
-  bounds: KeyBounds | undefined,
-  next: KeyBounds,
-  { descending }: GroupsAsked
-): KeyBounds {
-  if (bounds === undefined) return next
-  return descending ? { from: next.from, to: bounds.to } : { from: bounds.from, to: next.to }
 }
 
 function within(inner: KeyBounds, outer: KeyBounds): KeyBounds {

@@ -11,7 +11,7 @@
 
 import { present } from '../assert.ts'
 import { after, compareBytes, equalBytes, toHex } from '../bytes.ts'
-import { RUN_BITS, TREE_LEVELS_MAX } from '../limits.ts'
+import { PARTS_AT_ONCE, RUN_BITS, TREE_LEVELS_MAX } from '../limits.ts'
 import { leafChanges, rowsOfLeaf, rowsOfRun } from './leaves.ts'
 import type { LeafRun, PlacedRun } from './leaves.ts'
 import { firstWord } from './murmur3.ts'
@@ -334,10 +334,11 @@ async function coverParts<S>(
 ): Promise<S[]> {
   const found = (part: Part<S>): Promise<S[]> | S[] =>
     'summary' in part ? [part.summary] : cover(init, level, part.below)
-  // A range has two ends, which are read at one time; more come of a filter.
-  const isRange = parts.filter((part) => 'below' in part).length <= 2
-  if (isRange) return (await Promise.all(parts.map(async (part) => found(part)))).flat()
+  // A range has two ends; more come of a filter, which looks into many runs.
   const all: S[] = []
-  for (const part of parts) all.push(...(await found(part)))
+  for (let at = 0; at < parts.length; at += PARTS_AT_ONCE) {
+    const some = parts.slice(at, at + PARTS_AT_ONCE)
+    for (const each of await Promise.all(some.map(async (part) => found(part)))) all.push(...each)
+  }
   return all
 }
