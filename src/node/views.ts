@@ -118,6 +118,7 @@ export interface ViewInfo {
   /** Events not in it yet. */
   readonly behind: number
   readonly rows: number
+  /** Events that functions failed for. Rows for which `reduce` or `final` fails are counted in an answer that has them. */
   readonly faults: number
   /** The last of them. */
   readonly lastFaults: readonly { readonly key: string; readonly fault: string }[]

@@ -76,7 +76,7 @@ async function* partsIn(asked: GroupsAsked): AsyncGenerator<Part> {
     while (ahead.length > 0) yield take()
   } finally {
     // What is read from may be let go of then.
-    await Promise.allSettled(ahead.map((part) => ('rows' in part ? part.rows : undefined)))
+    await Promise.allSettled(ahead.flatMap((part) => ('rows' in part ? [part.rows] : [])))
   }
 }
 

@@ -2,7 +2,14 @@
 
 export const PACES: Readonly<Record<string, readonly string[]>> = {
   'protocols/limits.ts': ['ANNOUNCED_KEYS_MAX'],
-  'src/core/limits.ts': ['RETRY_MS', 'RIPPLE_MS', 'RUN_BITS', 'PARTS_AT_ONCE', 'LEAF_BYTES', 'TREE_LEVELS_MAX'],
+  'src/core/limits.ts': [
+    'RETRY_MS',
+    'RIPPLE_MS',
+    'RUN_BITS',
+    'PARTS_AT_ONCE',
+    'LEAF_BYTES',
+    'TREE_LEVELS_MAX'
+  ],
   'src/store/limits.ts': [
     'WRITE_BUFFER_BYTES',
     'TABLE_FILE_BYTES',
