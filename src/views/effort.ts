@@ -14,8 +14,11 @@ import { listOf } from './selection.ts'
 export interface Effort {
   /** How many events they were not called for, because they had taken too much: what they would answer is not known. */
   readonly skipped: number
-  /** They are called for CAREFUL_EVENTS at the most, after a rest. */
-  isCareful: boolean
+  /**
+   * Where they are called for CAREFUL_EVENTS at the most, after a rest each time: throws when nobody waits any more for
+   * what comes of it.
+   */
+  care: (() => void) | undefined
   /** Resolves when they may be called for so many. */
   rest(): Promise<void>
 }
@@ -38,9 +41,14 @@ export async function answered<T>({ effort }: Paced, work: () => Promise<T>): Pr
   return result
 }
 
-/** As `answered`; where that is too much at a time, once more, carefully. */
+/**
+ * As `answered`; where that is too much at a time, once more, carefully.
+ *
+ * @param care see `Effort`
+ */
 export async function answeredInTheEnd<T>(
   program: Paced,
+  care: () => void,
   work: (isCareful: boolean) => Promise<T>
 ): Promise<T> {
   const { effort } = program
@@ -49,25 +57,32 @@ export async function answeredInTheEnd<T>(
   } catch (error) {
     if (!(error instanceof OverworkedError) || effort === undefined) throw error
   }
-  effort.isCareful = true
+  effort.care = care
   try {
     return await answered(program, () => work(true))
   } finally {
-    effort.isCareful = false
+    effort.care = undefined
   }
 }
 
-/** All of them; or a few at a time, each few after a rest. */
+/** All of them; or a few at a time, each few after a rest, as long as anybody waits for what comes of it. */
 export async function* paced<T>(
   { effort }: Paced,
   events: readonly T[]
 ): AsyncGenerator<readonly T[]> {
-  if (effort?.isCareful === true) {
-    for (let at = 0; at < events.length; at += CAREFUL_EVENTS) {
-      await effort.rest()
-      yield events.slice(at, at + CAREFUL_EVENTS)
-    }
-  } else yield events
+  if (effort?.care === undefined) {
+    yield events
+    return
+  }
+  for (const few of inFews(events)) {
+    await effort.rest()
+    effort.care?.()
+    yield few
+  }
+}
+
+function* inFews<T>(all: readonly T[]): Generator<readonly T[]> {
+  for (let at = 0; at < all.length; at += CAREFUL_EVENTS) yield all.slice(at, at + CAREFUL_EVENTS)
 }
 
 /** Those that come in chunks. @throws OverworkedError as soon as it is known */
@@ -90,10 +105,11 @@ export async function applyPaced(
   inputs: FoldInputs
 ): Promise<FoldStep> {
   const { effort } = program
-  if (effort?.isCareful !== true) return program.apply(state, inputs)
+  if (effort?.care === undefined) return program.apply(state, inputs)
   const faults: { index: number; fault: string }[] = []
   let [text, at] = [state, 0]
-  for await (const few of paced(program, listOf(inputs))) {
+  for (const few of inFews(listOf(inputs))) {
+    await effort.rest()
     const step = program.apply(text, few)
     for (const { index, fault } of step.faults) faults.push({ index: at + index, fault })
     text = step.state

@@ -48,7 +48,7 @@ async function foldAll(init: FoldDeferredInit, heads: Heads): Promise<void> {
         const own = Uint8Array.from(aggregate)
         current = new Deferred(init, own, await heads.of(own))
       }
-      if (init.program.effort?.isCareful === true) await init.program.effort.rest()
+      if (init.program.effort?.care !== undefined) await init.program.effort.rest()
       current.add(record)
     }
     await init.writeWhenMuch()

@@ -81,7 +81,7 @@ export class FoldUnderWay {
     const { first, last } = this.#recorded
     if (recorded < first || recorded > last) this.#recorded = spanOf([{ recorded }], this.#recorded)
     if (endsRun(place, bytes.length)) this.#close(place)
-    else if (this.#program.effort?.isCareful === true) this.#settle()
+    else if (this.#program.effort?.care !== undefined) this.#settle()
   }
 
   /** One that has a record of its own, as have all before it. */

@@ -254,7 +254,7 @@ export class Script {
 /** What events took beyond what they may on average; paid back by those that take less, and by time. */
 class FuelDebt implements Effort {
   skipped = 0
-  isCareful = false
+  care: Effort['care']
   readonly #clock: EffortClock
   #fuel = 0
   #atMs: number

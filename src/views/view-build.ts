@@ -92,17 +92,21 @@ export class ViewBuild {
     const build = new ViewBuild(init, { cursor, index: EMPTY_INDEX, corrections: 0 })
     const reader = below(store, prefix)
     const { program } = init
-    build.#record = await answeredInTheEnd(program, async (isCareful) => {
-      if (isCareful) await store.clear(prefix)
-      const counting = await build.#counting.all(signal)
-      for (const changes of counting.records) await store.write(putBelow(prefix, changes))
-      const index = await build.index.build(
-        withProgress(pacedChunks(program, counting.events()), signal, progress),
-        (changes) => store.write(putBelow(prefix, changes)),
-        reader
-      )
-      return { cursor, index, corrections: counting.corrections }
-    })
+    build.#record = await answeredInTheEnd(
+      program,
+      () => signal.throwIfAborted(),
+      async (isCareful) => {
+        if (isCareful) await store.clear(prefix)
+        const counting = await build.#counting.all(signal)
+        for (const changes of counting.records) await store.write(putBelow(prefix, changes))
+        const index = await build.index.build(
+          withProgress(pacedChunks(program, counting.events()), signal, progress),
+          (changes) => store.write(putBelow(prefix, changes)),
+          reader
+        )
+        return { cursor, index, corrections: counting.corrections }
+      }
+    )
     const { index } = build.#record
     signal.throwIfAborted()
     await build.#write({ state: index, changes: [], touched: [] }, build.#record)
@@ -185,8 +189,15 @@ export class ViewBuild {
     }
   }
 
-  #advance(): Promise<void> {
-    return answeredInTheEnd(this.program, () => this.#takeAll())
+  async #advance(): Promise<void> {
+    const care = (): void => {
+      if (this.#isDropped) throw DROPPED
+    }
+    try {
+      await answeredInTheEnd(this.program, care, () => this.#takeAll())
+    } catch (error) {
+      if (error !== DROPPED) throw error
+    }
   }
 
   async #takeAll(): Promise<void> {
@@ -262,6 +273,9 @@ export class ViewBuild {
     await written
   }
 }
+
+/** Nobody hears of it. */
+const DROPPED = new Error('the build was dropped')
 
 /** Builds are numbered, so that the next one of a view grows beside the one that serves. */
 export const BUILDS = 0x10
