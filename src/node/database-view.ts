@@ -117,6 +117,7 @@ export class DatabaseView implements View {
   }
 
   async refresh({ signal }: ViewQueryOptions = {}): Promise<void> {
+    await this.#init.slot.made(signal)
     await this.#refreshed(signal)
   }
 

@@ -164,7 +164,7 @@ export interface View<Value = Json> {
    *   becomes another one; LATERBASE_VIEW_UNKNOWN when it is removed; LATERBASE_VIEW_FAILED
    */
   changes(options?: ViewChangesOptions): AsyncIterable<ViewChange<Value>>
-  /** Resolves when it covers everything that is held now. */
+  /** Resolves when it covers everything that is held now, by the definition that is there now. */
   refresh(options?: ViewQueryOptions): Promise<void>
 }
 
@@ -183,8 +183,9 @@ export interface Views {
    */
   get(name: string, options?: ViewGetOptions): Promise<View>
   /**
-   * Adds or replaces a view of functions on this node; the one before serves until this one is built. It is
-   * there until the node closes: its program defines it again at each start, and finds it built.
+   * Adds or replaces a view of functions on this node. The one before serves until this one is built, also who asks what
+   * this returns: `refresh` waits for it. It is there until the node closes: its program defines it again at each start,
+   * and finds it built.
    *
    * @throws LATERBASE_NAME_INVALID; LATERBASE_VIEW_INVALID
    */

@@ -134,6 +134,18 @@ export class ViewSlot {
     }
   }
 
+  /** Resolves when no build is under way. */
+  async made(signal: AbortSignal | undefined): Promise<void> {
+    for (;;) {
+      signal?.throwIfAborted()
+      const making = this.#making
+      if (making === undefined) return
+      await (signal === undefined ? making.made : unlessAborted(making.made, signal))
+      // One that failed to become the one that answers is not waited for again.
+      if (this.#making === making) return
+    }
+  }
+
   /** With all that is held now in it. @throws LATERBASE_VIEW_FAILED */
   async refresh(build: ViewBuild): Promise<void> {
     try {

@@ -248,6 +248,27 @@ test('a view that is replaced is not asked for what is being removed of it', asy
   expect(keys).toEqual([[['replaced', 1]], [['replaced', 1]]])
 })
 
+test('who brings up to date a view that is being replaced waits for what comes in its place', async () => {
+  let held: Promise<void> | undefined
+  const store = createMemoryDerivedStore()
+  const write: DerivedStore['write'] = async (changes) => {
+    await held
+    await store.write(changes)
+  }
+  const { define } = await viewedDatabase(async () => withMethods(store, { write }))
+  const view = await define(ALL)
+  await view.refresh()
+  let release = (): void => undefined
+  held = new Promise((resolve) => (release = resolve))
+  const replaced = await define(REPLACED)
+  expect(await keysOf(view)).toEqual([1])
+  const refreshed = replaced.refresh()
+  await settled()
+  release()
+  await refreshed
+  expect(await keysOf(replaced, false)).toEqual([['replaced', 1]])
+})
+
 test('who waits for a view that is removed hears that it is not there', async () => {
   const { yard, define } = await viewedDatabase(async () => createMemoryDerivedStore())
   const view = await define(ALL)
