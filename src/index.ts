@@ -3,7 +3,7 @@
 export { createLaterbase } from './node/create-node.ts'
 export { LaterbaseError, isLaterbaseError, ERROR_CODES } from './errors.ts'
 export type { ErrorCode, Problem } from './errors.ts'
-export type { LaterbaseOptions, Log } from './node/options.ts'
+export type { LaterbaseOptions, Log, Upcaster } from './node/options.ts'
 export type {
   AnyView,
   EvolveView,
@@ -53,7 +53,6 @@ export type {
   TrafficStatus,
   UnopenedDatabase
 } from './node/laterbase.ts'
-export type { Upcaster } from './schema/upcast.ts'
 export type {
   DataOf,
   EventType,

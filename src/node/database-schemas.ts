@@ -62,7 +62,8 @@ export class DatabaseSchemas implements Schemas {
   }
 
   async #isHeld({ key, value }: AcceptedEnvelope): Promise<boolean> {
-    const held = await this.#reading(() => this.#init.store.getAll(key))
+    // What cannot be read is not waited for: who sends it again, later, is told.
+    const held = await this.#init.store.getAll(key).catch(() => [])
     return held.some((event) => equalBytes(event.value, value))
   }
 

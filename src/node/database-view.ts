@@ -6,11 +6,12 @@ import type { DerivedChange } from '../store/derived-store.ts'
 import type { EventStore } from '../store/event-store.ts'
 import { createMemoryDerivedStore } from '../store/memory-derived-store.ts'
 import { AnswerSize } from '../views/answer-size.ts'
+import { OverworkedError, answered, pacedChunks } from '../views/effort.ts'
 import { EventsThatCount } from '../views/effective-events.ts'
 import { readUnlessAborted, unlessAborted } from '../views/unless-aborted.ts'
 import { indexOf } from '../views/view-build.ts'
 import type { BuildReading, ViewBuild } from '../views/view-build.ts'
-import type { IndexAnswer, IndexRow } from '../views/view-index.ts'
+import type { IndexAnswer, IndexRow, IndexState } from '../views/view-index.ts'
 import type { ViewSlot } from '../views/view-slot.ts'
 import { EXPLAINED_EVENTS_MAX, EXPLAIN_EVENTS_MAX, VIEW_SCRATCH_EVENTS_MAX } from './limits.ts'
 import { recordedFirst } from './recorded-place.ts'
@@ -151,7 +152,9 @@ export class DatabaseView implements View {
     // Which events were corrected by then, and what one cursor covered, only the events can tell.
     const isTold = plan.heldBy === undefined && !(isPast && reading.corrections > 0)
     if (!isTold) return this.#fromScratch(build, plan, { reading, signal })
-    return build.index.query(readUnlessAborted(reading.reader, signal), reading.state, plan)
+    const care = (): void => signal?.throwIfAborted()
+    const asked = { ...plan, care }
+    return build.index.query(readUnlessAborted(reading.reader, signal), reading.state, asked)
   }
 
   async #fromScratch(
@@ -176,9 +179,15 @@ export class DatabaseView implements View {
       signal?.throwIfAborted()
       await memory.write(changes)
     }
-    const state = await index.build(counted.events(), write, memory)
+    const care = (): void => signal?.throwIfAborted()
+    const events = pacedChunks(build.program, counted.events(), care)
+    const make = (): Promise<IndexState> => index.build(events, write, memory, care)
+    // With care functions are called for every event, but a reduce for all runs at one time.
+    const isReduced = build.program.type === 'map' && build.program.reducer?.name === 'user'
+    const state = await (isReduced ? answered(build.program, make).catch(told) : make())
     return index.query(readUnlessAborted(memory, signal), state, {
       ...plan,
+      care,
       before: undefined,
       recordedBy: undefined
     })
@@ -202,6 +211,12 @@ export class DatabaseView implements View {
     }
     return { events, ...(places.length > EXPLAIN_EVENTS_MAX && { more_events: true }) }
   }
+}
+
+/** Nothing is answered of what functions were not called for. */
+function told(error: unknown): never {
+  if (!(error instanceof OverworkedError)) throw error
+  throw new LaterbaseError('LATERBASE_VIEW_FAILED', `${error.message}: ask again in a while`)
 }
 
 function viewRow({ key, value, place }: IndexRow, plan: PlannedQuery): ViewRow {

@@ -7,6 +7,8 @@ import type { AnyView } from '../views/define-view.ts'
 import type { ViewDefinition } from '../views/view-definition.ts'
 import type { JsonSchema } from './schemas.ts'
 
+export type { Upcaster } from '../schema/upcast.ts'
+
 export interface LaterbaseOptions {
   /** Data directory; made when missing. */
   readonly dir: string

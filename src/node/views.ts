@@ -164,7 +164,10 @@ export interface View<Value = Json> {
    *   becomes another one; LATERBASE_VIEW_UNKNOWN when it is removed; LATERBASE_VIEW_FAILED
    */
   changes(options?: ViewChangesOptions): AsyncIterable<ViewChange<Value>>
-  /** Resolves when it covers everything that is held now, by the definition that is there now. */
+  /**
+   * Resolves when it covers everything that is held now, by the definition that is there now; by the one before
+   * where that could not be built for a fault of the disk, and is tried again.
+   */
   refresh(options?: ViewQueryOptions): Promise<void>
 }
 

@@ -10,12 +10,14 @@ import { encodeViewKey } from '../core/views/collation.ts'
 import { murmur3 } from '../core/views/murmur3.ts'
 import type { DerivedChange, DerivedReader } from '../store/derived-store.ts'
 import { aggregateBytes } from './fold-aggregates.ts'
+import { callPaced } from './effort.ts'
+import type { Care } from './effort.ts'
 import { FoldChanges } from './fold-changes.ts'
 import { foldDeferred } from './fold-deferred.ts'
 import { rowsKey } from './fold-records.ts'
 import { encodeRows } from './fold-rows.ts'
 import { routeEvents } from './fold-routing.ts'
-import type { RoutedEvent } from './fold-routing.ts'
+import type { Routed, RoutedEvent } from './fold-routing.ts'
 import { FoldUnderWay } from './fold-under-way.ts'
 import { nameOfBytes, nameOfKey } from './key-names.ts'
 import type { KeyName } from './key-names.ts'
@@ -38,6 +40,7 @@ export interface FoldBuildInit {
   readonly events: AsyncIterable<readonly IndexedEvent[]>
   readonly write: (changes: readonly DerivedChange[]) => Promise<void>
   readonly reader: DerivedReader
+  readonly care: Care | undefined
 }
 
 export async function buildFold(init: FoldBuildInit): Promise<IndexState> {
@@ -71,7 +74,8 @@ class FoldBuild {
     this.#turn += 1
     const { program } = this.#init
     const given = events.map(({ event }) => event)
-    const { outcomes, events: routed } = routeEvents(program, events, given)
+    const route = (): Routed => routeEvents(program, events, given)
+    const { outcomes, events: routed } = callPaced(program, events.length, route)
     for (let index = 0; index < routed.length; index += 1) {
       const outcome = outcomes[index]
       if (outcome !== undefined) this.#addEvent(present(routed[index], 'an event'), outcome)
@@ -127,9 +131,9 @@ class FoldBuild {
   }
 
   #begin(name: KeyName, aggregate: Uint8Array): FoldUnderWay {
-    const { program } = this.#init
+    const { program, care } = this.#init
     const [changes, buffers] = [this.#changes, this.#buffers]
-    const begun = new FoldUnderWay({ program, changes, buffers, aggregate })
+    const begun = new FoldUnderWay({ program, changes, buffers, aggregate, care })
     this.#underWay.set(name, begun)
     this.#heldBytes += begun.bytes
     return begun
@@ -170,6 +174,7 @@ class FoldBuild {
     await this.#writing
     await foldDeferred({
       program: this.#init.program,
+      care: this.#init.care,
       changes: this.#changes,
       buffers: this.#buffers,
       reader: this.#init.reader,

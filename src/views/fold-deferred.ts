@@ -6,6 +6,7 @@
 
 import { compareBytes, equalBytes } from '../core/bytes.ts'
 import type { DerivedReader, DerivedRecord } from '../store/derived-store.ts'
+import type { Care } from './effort.ts'
 import type { FoldChanges } from './fold-changes.ts'
 import { decodeHead, placeOf } from './fold-records.ts'
 import type { FoldHead } from './fold-records.ts'
@@ -21,6 +22,7 @@ import { PLACE_BYTES } from '../store/event-store.ts'
 
 export interface FoldDeferredInit {
   readonly program: FoldProgram
+  readonly care: Care | undefined
   readonly changes: FoldChanges
   readonly buffers: RowBuffers
   readonly reader: DerivedReader
@@ -48,7 +50,10 @@ async function foldAll(init: FoldDeferredInit, heads: Heads): Promise<void> {
         const own = Uint8Array.from(aggregate)
         current = new Deferred(init, own, await heads.of(own))
       }
-      if (init.program.effort?.care !== undefined) await init.program.effort.rest()
+      if (init.care !== undefined) {
+        await init.program.effort?.rest()
+        init.care()
+      }
       current.add(record)
     }
     await init.writeWhenMuch()
@@ -88,10 +93,10 @@ class Deferred {
   }
 
   #begin(): FoldUnderWay {
-    const { program, changes, buffers } = this.#init
+    const { program, changes, buffers, care } = this.#init
     const head = this.#head
     const written = head && { head, rows: this.#open }
-    return new FoldUnderWay({ program, changes, buffers, aggregate: this.aggregate, written })
+    return new FoldUnderWay({ program, changes, buffers, aggregate: this.aggregate, care, written })
   }
 }
 

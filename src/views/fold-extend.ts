@@ -6,6 +6,7 @@
 import { present } from '../core/assert.ts'
 import type { DerivedReader } from '../store/derived-store.ts'
 import { applyPaced } from './effort.ts'
+import type { Care } from './effort.ts'
 import type { FoldChanges } from './fold-changes.ts'
 import { NO_SPAN, checkpointKey, encodeCheckpoint, recordsOf, rowsKey } from './fold-records.ts'
 import type { FoldHead } from './fold-records.ts'
@@ -19,6 +20,7 @@ export interface FoldAggregate {
   readonly program: FoldProgram
   readonly reader: DerivedReader
   readonly changes: FoldChanges
+  readonly care: Care | undefined
   /** Its key, encoded. */
   readonly aggregate: Uint8Array
   /** Undefined for one that has no rows. */
@@ -34,7 +36,7 @@ export async function extend(
   let { head } = init
   for (const run of runsOf(rows)) {
     const text = head?.text ?? program.initial
-    const step = await applyPaced(program, text, inputsOf(program, run.rows))
+    const step = await applyPaced(program, init.care, text, inputsOf(program, run.rows))
     head = await addPart(init, head, { ...run, step })
   }
   return head

@@ -13,9 +13,9 @@ import type { ViewIndex } from './view-index.ts'
 
 export function createFoldIndex(program: FoldProgram): ViewIndex {
   return {
-    build: (events, write, reader) => buildFold({ program, events, write, reader }),
+    build: (events, write, reader, care) => buildFold({ program, events, write, reader, care }),
     update: (reader, state, change, options) => {
-      return updateFold({ program, reader, state }, change, options?.touched === true)
+      return updateFold({ program, reader, state }, change, options)
     },
     query: (reader, _state, query) => queryFold(program, reader, query),
     faults: lastFaults

@@ -8,6 +8,7 @@
 import { compareBytes } from '../core/bytes.ts'
 import type { DerivedReader } from '../store/derived-store.ts'
 import { applyPaced } from './effort.ts'
+import type { Care } from './effort.ts'
 import { Checkpoints, checkpointBefore, rowsBehind } from './fold-read.ts'
 import type { PlacedCheckpoint } from './fold-read.ts'
 import type { FoldHead, RecordedSpan } from './fold-records.ts'
@@ -21,6 +22,7 @@ export interface PastAggregate {
   readonly aggregate: Uint8Array
   readonly head: FoldHead
   readonly bounds: Pick<IndexQuery, 'before' | 'recordedBy'>
+  readonly care: Care
 }
 
 /** Its text; undefined where there are no such rows. */
@@ -31,7 +33,12 @@ export async function pastState(
   const { base, stretches } = await stretchesOf(past)
   let text = base?.text
   for await (const run of runsIn(past, stretches)) {
-    const step = await applyPaced(program, text ?? program.initial, inputsOf(program, run))
+    const step = await applyPaced(
+      program,
+      past.care,
+      text ?? program.initial,
+      inputsOf(program, run)
+    )
     text = step.state
   }
   return text
@@ -64,7 +71,7 @@ async function* rowsThatCount(past: PastAggregate, program: FoldProgram): AsyncG
     recordedBy === undefined ? [EVERYTHING] : await wantedStretches(past, recordedBy)
   let text = program.initial
   for await (const run of runsIn(past, stretches)) {
-    const step = await applyPaced(program, text, inputsOf(program, run))
+    const step = await applyPaced(program, past.care, text, inputsOf(program, run))
     const failed = new Set(step.faults.map(({ index }) => index))
     yield* run.filter((_, index) => !failed.has(index))
     text = step.state

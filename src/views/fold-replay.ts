@@ -96,8 +96,8 @@ class Replay {
   async addRecord(record: Rows): Promise<boolean> {
     const { lastPlace } = record
     if (this.#isRunAsItWas(record)) {
-      const { program } = this.#init
-      const step = await applyPaced(program, this.#text, inputsIn(program, record))
+      const { program, care } = this.#init
+      const step = await applyPaced(program, care, this.#text, inputsIn(program, record))
       if (step.faults.length === 0) return this.#pass(record, step.state)
     }
     this.#held.push({ place: lastPlace, rows: record.length })
@@ -219,7 +219,7 @@ class Replay {
 
   /** The rows of the run with what now fails among them, and the state behind them. */
   async #evaluated(): Promise<Evaluated> {
-    const { program, changes } = this.#init
+    const { program, changes, care } = this.#init
     const run = this.#run
     const recorded = spanOf(
       run.map(({ row }) => row),
@@ -227,7 +227,7 @@ class Replay {
     )
     if (run.length === 0) return { rows: [], text: this.#text, recorded }
     const inputs = run.map(({ row }) => inputOf(program, row))
-    const step = await applyPaced(program, this.#text, inputs)
+    const step = await applyPaced(program, care, this.#text, inputs)
     const faults = new Map(step.faults.map(({ index, fault }) => [index, fault]))
     const rows = run.map((replayed, index): ReplayedRow => {
       const { row } = replayed

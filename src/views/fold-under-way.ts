@@ -5,6 +5,8 @@
  * in a session, or a state is not what its text says, its rows are gone through again.
  */
 
+import { callPaced } from './effort.ts'
+import type { Care } from './effort.ts'
 import type { FoldChanges } from './fold-changes.ts'
 import { NO_SPAN, checkpointKey, encodeCheckpoint, rowsKey } from './fold-records.ts'
 import type { FoldHead } from './fold-records.ts'
@@ -21,6 +23,8 @@ export interface FoldUnderWayInit {
   readonly buffers: RowBuffers
   /** Its key, encoded. */
   readonly aggregate: Uint8Array
+  /** Events come a few at a time, after a rest. */
+  readonly care: Care | undefined
   readonly written?: FoldWritten | undefined
 }
 
@@ -35,6 +39,7 @@ export class FoldUnderWay {
   /** When it had an event last. */
   turn = 0
   readonly #program: FoldProgram
+  readonly #isCareful: boolean
   readonly #changes: FoldChanges
   readonly aggregate: Uint8Array
   readonly #writtenHead: FoldHead | undefined
@@ -55,8 +60,9 @@ export class FoldUnderWay {
   /** What functions did not have yet, of the last rows. */
   #waiting: FoldInput[] = []
 
-  constructor({ program, changes, buffers, aggregate, written }: FoldUnderWayInit) {
+  constructor({ program, changes, buffers, aggregate, care, written }: FoldUnderWayInit) {
     this.#program = program
+    this.#isCareful = program.effort !== undefined && care !== undefined
     this.#changes = changes
     this.#rows = new RowsUnderWay(buffers)
     this.aggregate = aggregate
@@ -81,7 +87,7 @@ export class FoldUnderWay {
     const { first, last } = this.#recorded
     if (recorded < first || recorded > last) this.#recorded = spanOf([{ recorded }], this.#recorded)
     if (endsRun(place, bytes.length)) this.#close(place)
-    else if (this.#program.effort?.care !== undefined) this.#settle()
+    else if (this.#isCareful) this.#settle()
   }
 
   /** One that has a record of its own, as have all before it. */
@@ -142,7 +148,8 @@ export class FoldUnderWay {
     const waiting = this.#hasFailed
       ? inputsOf(this.#program, this.#rows.rows().slice(first))
       : this.#waiting
-    const step = this.#program.apply(this.#text, waiting)
+    const count = this.#isCareful ? 1 : Infinity
+    const step = callPaced(this.#program, count, () => this.#program.apply(this.#text, waiting))
     for (const { index, fault } of step.faults) {
       const at = first + index
       this.#written = Math.min(this.#written, at)

@@ -6,12 +6,12 @@ import { decodeViewKey } from '../core/views/collation.ts'
 import type { DerivedReader } from '../store/derived-store.ts'
 import { Groups, aggregateBytes } from './fold-aggregates.ts'
 import type { Group } from './fold-aggregates.ts'
-import { paced } from './effort.ts'
+import { callPaced, paced } from './effort.ts'
 import { FoldChanges } from './fold-changes.ts'
 import { extend } from './fold-extend.ts'
 import type { FoldAggregate } from './fold-extend.ts'
 import { routeEvents } from './fold-routing.ts'
-import type { RoutedEvent } from './fold-routing.ts'
+import type { Routed, RoutedEvent } from './fold-routing.ts'
 import { decodeHead, headKey } from './fold-records.ts'
 import type { FoldHead } from './fold-records.ts'
 import { AGGREGATES_AT_ONCE } from './limits.ts'
@@ -26,7 +26,8 @@ import type {
   IndexState,
   IndexUpdate,
   IndexedEvent,
-  TouchedKey
+  TouchedKey,
+  UpdateOptions
 } from './view-index.ts'
 
 /** A fold, the state that is known of it, and where its records are read. */
@@ -39,14 +40,14 @@ export interface FoldView {
 export async function updateFold(
   { program, reader, state }: FoldView,
   change: IndexChange,
-  isTouchedWanted: boolean
+  { touched: isTouchedWanted = false, care }: UpdateOptions = {}
 ): Promise<IndexUpdate> {
   const changes = new FoldChanges(state)
-  const groups = await grouped({ program, reader, changes }, change)
+  const groups = await grouped({ program, reader, changes, care }, change)
   const touched: TouchedKey[] = []
   for await (const { group, before } of withHeads(reader, groups)) {
     const { aggregate } = group
-    const init = { program, reader, changes, aggregate, head: before }
+    const init = { program, reader, changes, care, aggregate, head: before }
     const replayed = await updated(init, group.events)
     const { head } = replayed
     if (head !== before) changes.setHead(aggregate, before, head)
@@ -84,7 +85,7 @@ interface Change {
   readonly isDrop: boolean
 }
 
-type Scope = Pick<FoldAggregate, 'program' | 'reader' | 'changes'>
+type Scope = Pick<FoldAggregate, 'program' | 'reader' | 'changes' | 'care'>
 
 /** What comes and goes by aggregate, in event order. What belongs to none because its key's function fails is noted. */
 async function grouped(scope: Scope, { put, drop }: IndexChange): Promise<Group<Change>[]> {
@@ -94,9 +95,10 @@ async function grouped(scope: Scope, { put, drop }: IndexChange): Promise<Group<
   ].sort((a, b) => compareBytes(a.event.place, b.event.place))
   const outcomes: (Outcome | undefined)[] = []
   const routed: RoutedEvent[] = []
-  for await (const some of paced(scope.program, all)) {
+  for await (const some of paced(scope.program, all, scope.care)) {
     const events = some.map(({ event }) => event)
-    const routing = routeEvents(scope.program, events, events.map(eventOf))
+    const route = (): Routed => routeEvents(scope.program, events, events.map(eventOf))
+    const routing = callPaced(scope.program, events.length, route)
     outcomes.push(...routing.outcomes)
     routed.push(...routing.events)
   }

@@ -195,7 +195,7 @@ class ExactLook {
     if (Object.getPrototypeOf(values) !== Array.prototype) return false
     // With `length`, which is a property of its own: more are members beside the elements.
     const { length } = values
-    if (length <= WRITTEN_OUT && Reflect.ownKeys(values).length !== length + 1) return false
+    if (Reflect.ownKeys(values).length !== length + 1) return false
     // By number, for holes are undefined too.
     for (let index = 0; index < length; index += 1) {
       if (!this.isExact(values[index], depth + 1)) return false

@@ -68,9 +68,9 @@ async function* partsIn(asked: GroupsAsked): AsyncGenerator<Part> {
         // They are awaited later: until then nobody would hear of a failure.
         part.rows.catch(() => undefined)
       }
-      while (reads >= readsMax) {
+      while (reads >= readsMax || isWhole(ahead[0])) {
+        if (!isWhole(ahead[0])) readsMax = Math.min(readsMax * 2, RUNS_READ_AT_ONCE)
         yield take()
-        readsMax = Math.min(readsMax * 2, RUNS_READ_AT_ONCE)
       }
     }
     while (ahead.length > 0) yield take()
@@ -78,6 +78,10 @@ async function* partsIn(asked: GroupsAsked): AsyncGenerator<Part> {
     // What is read from may be let go of then.
     await Promise.allSettled(ahead.flatMap((part) => ('rows' in part ? [part.rows] : [])))
   }
+}
+
+function isWhole(part: Part | undefined): boolean {
+  return part !== undefined && 'whole' in part
 }
 
 async function* wantedIn(asked: GroupsAsked): AsyncGenerator<Part> {

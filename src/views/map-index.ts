@@ -7,6 +7,7 @@ import { compareBytes, equalBytes } from '../core/bytes.ts'
 import { assert, present } from '../core/assert.ts'
 import type { Json } from '../core/json.ts'
 import { encodeViewKey } from '../core/views/collation.ts'
+import type { Reducer } from '../core/views/reducers.ts'
 import { changedRuns, levelOf } from '../core/views/row-tree.ts'
 import type {
   RowChange,
@@ -17,7 +18,8 @@ import type {
 } from '../core/views/row-tree.ts'
 import { TreeBuilder } from '../core/views/tree-builder.ts'
 import type { DerivedChange, DerivedReader } from '../store/derived-store.ts'
-import { paced } from './effort.ts'
+import { callPaced, paced } from './effort.ts'
+import type { Care, Effort } from './effort.ts'
 import { BUILD_BATCH, ROW_VALUE_BYTES_MAX } from './limits.ts'
 import { queryMap } from './map-query.ts'
 import { EVENT_ROWS_MAX, digestText, mapSummaries, rowOf } from './map-rows.ts'
@@ -45,6 +47,7 @@ import type {
   IndexState,
   IndexUpdate,
   IndexedEvent,
+  UpdateOptions,
   ViewIndex
 } from './view-index.ts'
 import { EMPTY_DIGEST } from './view-digest.ts'
@@ -80,7 +83,7 @@ class MapIndex implements ViewIndex {
     const put = (change: TreeChange): void => batch.add(treeChange(change))
     const gatherer = new RunGatherer({ summaries: this.#summaries, put, sorter })
     for await (const chunk of readAhead(events)) {
-      for (const [index, outcome] of this.#rowsOf(chunk).entries()) {
+      for (const [index, outcome] of this.#rowsCalled(chunk).entries()) {
         if ('rows' in outcome) {
           for (const row of outcome.rows) gatherer.add(row)
           continue
@@ -102,7 +105,7 @@ class MapIndex implements ViewIndex {
     reader: DerivedReader,
     state: IndexState,
     change: IndexChange,
-    options: { readonly touched?: boolean } = {}
+    options: UpdateOptions = {}
   ): Promise<IndexUpdate> {
     const faults: DerivedChange[] = []
     let moreFaults = 0
@@ -112,11 +115,11 @@ class MapIndex implements ViewIndex {
       if (noted.change !== undefined) faults.push(noted.change)
       moreFaults += noted.more
     }
-    for (const [index, outcome] of (await this.#rowsPaced(change.drop)).entries()) {
+    for (const [index, outcome] of (await this.#rowsPaced(change.drop, options.care)).entries()) {
       if ('fault' in outcome) await note(present(change.drop[index], 'an event'), undefined)
       else rows.push(...outcome.rows.map((row) => ({ key: rowOf(row).key, value: undefined })))
     }
-    for (const [index, outcome] of (await this.#rowsPaced(change.put)).entries()) {
+    for (const [index, outcome] of (await this.#rowsPaced(change.put, options.care)).entries()) {
       if ('fault' in outcome) await note(present(change.put[index], 'an event'), outcome.fault)
       else rows.push(...outcome.rows.map(rowOf))
     }
@@ -137,8 +140,10 @@ class MapIndex implements ViewIndex {
 
   async query(reader: DerivedReader, state: IndexState, query: IndexQuery): Promise<IndexAnswer> {
     const tree = await this.#tree(reader, state, withUpperRuns)
-    const { reducer, effort } = this.#program
-    return queryMap({ tree, summaries: this.#summaries, reducer, effort, query })
+    const { reducer } = this.#program
+    const effort = reducer?.name === 'user' ? this.#program.effort : undefined
+    const summaries = mapSummaries(reducer && effort ? patientReducer(reducer, effort) : reducer)
+    return queryMap({ tree, summaries, reducer, effort, query })
   }
 
   faults(
@@ -178,10 +183,15 @@ class MapIndex implements ViewIndex {
     }
   }
 
-  async #rowsPaced(events: readonly IndexedEvent[]): Promise<EventRows[]> {
+  async #rowsPaced(events: readonly IndexedEvent[], care: Care | undefined): Promise<EventRows[]> {
     const rows: EventRows[] = []
-    for await (const some of paced(this.#program, events)) rows.push(...this.#rowsOf(some))
+    for await (const some of paced(this.#program, events, care))
+      rows.push(...this.#rowsCalled(some))
     return rows
+  }
+
+  #rowsCalled(events: readonly IndexedEvent[]): EventRows[] {
+    return callPaced(this.#program, events.length, () => this.#rowsOf(events))
   }
 
   #rowsOf(events: readonly IndexedEvent[]): EventRows[] {
@@ -288,6 +298,15 @@ function encoded(key: Json): Uint8Array | Fault {
   } catch (error) {
     if (error instanceof RangeError) return { fault: error.message }
     throw error
+  }
+}
+
+/** Of whoever asks: called between two reads, when it may have to wait for what builds take. */
+function patientReducer(reducer: Reducer, effort: Effort): Reducer {
+  return {
+    ...reducer,
+    reduce: (rows) => effort.patiently(() => reducer.reduce(rows)),
+    combine: (aggregates) => effort.patiently(() => reducer.combine(aggregates))
   }
 }
 

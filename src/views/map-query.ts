@@ -19,6 +19,7 @@ import type {
   TreeReader
 } from '../core/views/row-tree.ts'
 import { AnswerSize, weightOf } from './answer-size.ts'
+import { callRested } from './effort.ts'
 import type { Effort } from './effort.ts'
 import { QUERY_CHUNK } from './limits.ts'
 import { groupsIn } from './map-groups.ts'
@@ -31,6 +32,7 @@ export interface MapAsked {
   readonly tree: TreeReader
   readonly summaries: Summaries<MapSummary>
   readonly reducer: Reducer | undefined
+  /** Of a reducer that may take much. */
   readonly effort: Effort | undefined
   readonly query: IndexQuery
 }
@@ -47,8 +49,9 @@ export async function queryMap(asked: MapAsked): Promise<IndexAnswer> {
       skipped += 1
       continue
     }
-    if (asked.effort !== undefined) await asked.effort.rest()
-    const { value, fault } = resultOf(group, asked)
+    const { value, fault } = await callRested(asked, query.care ?? NOBODY_LEFT, () =>
+      resultOf(group, asked)
+    )
     size.addRow(weightOf(value))
     if (fault !== undefined) faults += 1
     const causes = query.causes > 0 ? await causesIn(asked, group.bounds) : []
@@ -57,6 +60,9 @@ export async function queryMap(asked: MapAsked): Promise<IndexAnswer> {
   }
   return { rows, totalRows: undefined, offset: undefined, faults }
 }
+
+/** Whoever asks waits to the end. */
+const NOBODY_LEFT = (): void => undefined
 
 function resultOf(
   { summaries: parts }: Group,

@@ -165,7 +165,8 @@ function foldProgram(view: Members, events: Events, hashOf: HashOf): FoldProgram
     select: select && ((given) => given.map((event) => selected(select, event))),
     apply: (state, given) => foldInputs(apply, state, given),
     begin: (state) => beginFold(apply, state),
-    result: (state) => resultOf(final, state)
+    result: (state) => resultOf(final, state),
+    isFinalCalled: final !== undefined
   }
 }
 

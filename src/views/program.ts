@@ -86,6 +86,8 @@ export interface FoldProgram extends ProgramBase {
   apply(state: string, inputs: FoldInputs): FoldStep
   /** What a query answers for a state. */
   result(state: string): Outcome
+  /** A function makes it of the state. */
+  readonly isFinalCalled: boolean
   /** The same as `apply`, event by event, for programs to which a call costs little; undefined for others. */
   readonly begin?: ((state: string) => FoldSession) | undefined
 }

@@ -254,10 +254,11 @@ export class Script {
 /** What events took beyond what they may on average; paid back by those that take less, and by time. */
 class FuelDebt implements Effort {
   skipped = 0
-  care: Effort['care']
   readonly #clock: EffortClock
   #fuel = 0
   #atMs: number
+  /** For one call: nobody else is called meanwhile. */
+  #isPatient = false
 
   constructor(clock: EffortClock) {
     this.#clock = clock
@@ -265,7 +266,17 @@ class FuelDebt implements Effort {
   }
 
   get isTooMuch(): boolean {
-    return this.#owed() > FUEL_DEBT_MAX
+    return !this.#isPatient && this.#owed() > FUEL_DEBT_MAX
+  }
+
+  patiently<T>(call: () => T): T {
+    const before = this.#isPatient
+    this.#isPatient = true
+    try {
+      return call()
+    } finally {
+      this.#isPatient = before
+    }
   }
 
   /** The time in which it was taken pays nothing back. */

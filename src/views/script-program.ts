@@ -62,6 +62,7 @@ export function scriptFoldProgram(
     keysOf: (events) => (fold.hasKey ? answers(script, 'keys', events) : events.map(subjectOf)),
     select: fold.hasSelect ? (events) => answers(script, 'select', events) : undefined,
     apply: (state, inputs) => apply(script, state, inputs),
+    isFinalCalled: fold.hasFinal,
     result: (state) => {
       if (!fold.hasFinal) return { value: JSON.parse(state) as Json }
       return outcomeOf(script, 'final', state)

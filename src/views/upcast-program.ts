@@ -48,12 +48,13 @@ function upcastMap(program: MapProgram, upcasters: Upcasters, hash: string): Map
 }
 
 function upcastFold(program: FoldProgram, upcasters: Upcasters, hash: string): FoldProgram {
-  const { type, events: counted, initial } = program
+  const { type, events: counted, initial, isFinalCalled } = program
   return {
     type,
     hash,
     events: counted,
     initial,
+    isFinalCalled,
     effort: program.effort,
     keysOf: (events) => {
       const { seen, places, faults } = upcastEvents(events, upcasters)

@@ -8,13 +8,14 @@
 import type { DerivedReader, DerivedStore } from '../store/derived-store.ts'
 import { EventsThatCount } from './effective-events.ts'
 import { createFoldIndex } from './fold-index.ts'
-import { answered, answeredInTheEnd, pacedChunks } from './effort.ts'
+import { OverworkedError, answered, answeredInTheEnd, pacedChunks } from './effort.ts'
+import type { Care } from './effort.ts'
 import { EVENTS_AT_ONCE } from './limits.ts'
 import { createMapIndex } from './map-index.ts'
 import type { ViewProgram } from './program.ts'
 import { TAG, below, putBelow, tagged } from './records.ts'
 import { EMPTY_INDEX } from './view-digest.ts'
-import type { IndexState, IndexUpdate, TouchedKey, ViewIndex } from './view-index.ts'
+import type { IndexState, IndexUpdate, TouchedKey, UpdateOptions, ViewIndex } from './view-index.ts'
 import type { SourceBatch, ViewSource } from './view-source.ts'
 
 export interface BuildInit {
@@ -95,14 +96,15 @@ export class ViewBuild {
     build.#record = await answeredInTheEnd(
       program,
       () => signal.throwIfAborted(),
-      async (isCareful) => {
-        if (isCareful) await store.clear(prefix)
+      async (care) => {
+        if (care !== undefined) await store.clear(prefix)
         const counting = await build.#counting.all(signal)
         for (const changes of counting.records) await store.write(putBelow(prefix, changes))
         const index = await build.index.build(
-          withProgress(pacedChunks(program, counting.events()), signal, progress),
+          withProgress(pacedChunks(program, counting.events(), care), signal, progress),
           (changes) => store.write(putBelow(prefix, changes)),
-          reader
+          reader,
+          care
         )
         return { cursor, index, corrections: counting.corrections }
       }
@@ -194,16 +196,18 @@ export class ViewBuild {
       if (this.#isDropped) throw DROPPED
     }
     try {
-      await answeredInTheEnd(this.program, care, () => this.#takeAll())
+      await answeredInTheEnd(this.program, care, (taking) => this.#takeAll(taking))
     } catch (error) {
-      if (error !== DROPPED) throw error
+      // Whoever waits is given what is there in its place.
+      const isOver = error === DROPPED || (this.#isDropped && error instanceof OverworkedError)
+      if (!isOver) throw error
     }
   }
 
-  async #takeAll(): Promise<void> {
+  async #takeAll(care: Care | undefined): Promise<void> {
     for await (const batch of this.#init.source.changes(this.cursor, EVENTS_AT_ONCE)) {
       if (this.#isDropped) return
-      const taken = this.#takeAndShow(batch)
+      const taken = this.#takeAndShow(batch, care)
       this.#taking = taken.catch(() => undefined)
       try {
         await taken
@@ -213,29 +217,29 @@ export class ViewBuild {
     }
   }
 
-  async #takeAndShow(batch: SourceBatch): Promise<void> {
+  async #takeAndShow(batch: SourceBatch, care: Care | undefined): Promise<void> {
     const { watch } = this
     if (watch === undefined) {
-      await this.#take(batch, false)
+      await this.#take(batch, { touched: false, care })
       return
     }
     const before = this.#reading()
     try {
-      await this.#show(watch, before, await this.#take(batch, true))
+      await this.#show(watch, before, await this.#take(batch, { touched: true, care }))
     } finally {
       await before.release()
     }
   }
 
   /** Resolves with what was touched, where that is asked for. */
-  async #take(batch: SourceBatch, touched: boolean): Promise<readonly TouchedKey[]> {
+  async #take(batch: SourceBatch, options: UpdateOptions): Promise<readonly TouchedKey[]> {
     const reader = below(this.#init.store, this.prefix)
     const { change, records, more } = await this.#counting.among(batch.events, {
       reader,
       corrections: this.#record.corrections
     })
     const update = await answered(this.program, () => {
-      return this.index.update(reader, this.state, change, { touched })
+      return this.index.update(reader, this.state, change, options)
     })
     // Whoever dropped it may have begun another one over the same records.
     if (this.#isDropped) return []

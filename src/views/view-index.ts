@@ -9,6 +9,7 @@
 import type { Stamp } from '../core/hybrid-logical-clock.ts'
 import type { Json } from '../core/json.ts'
 import type { DerivedChange, DerivedReader } from '../store/derived-store.ts'
+import type { Care } from './effort.ts'
 import type { ViewEvent } from './program.ts'
 
 /** Not to be spread: its bytes are looked for when they are asked for. */
@@ -82,7 +83,8 @@ export interface ViewIndex {
   build(
     events: AsyncIterable<readonly IndexedEvent[]>,
     write: (changes: readonly DerivedChange[]) => Promise<void>,
-    reader: DerivedReader
+    reader: DerivedReader,
+    care?: Care
   ): Promise<IndexState>
   /**
    * What is to be written, in one batch, when events come and go.
@@ -93,7 +95,7 @@ export interface ViewIndex {
     reader: DerivedReader,
     state: IndexState,
     change: IndexChange,
-    options?: { readonly touched?: boolean }
+    options?: UpdateOptions
   ): Promise<IndexUpdate>
   /** The rows of an answer. `reader` shows one state, which `state` belongs to. */
   query(reader: DerivedReader, state: IndexState, query: IndexQuery): Promise<IndexAnswer>
@@ -110,6 +112,13 @@ export interface KeyRange {
   readonly to: Uint8Array | undefined
 }
 
+export interface UpdateOptions {
+  /** Which keys' answers change is told. */
+  readonly touched?: boolean
+  /** Functions that may take much are called with it; default without. */
+  readonly care?: Care | undefined
+}
+
 export interface IndexQuery {
   /** One for a range, several for `keys`: answered one after the other, in this order. */
   readonly ranges: readonly (KeyRange & { readonly key?: Json })[]
@@ -124,6 +133,8 @@ export interface IndexQuery {
   readonly recordedBy: Stamp | undefined
   /** Name the events of each row, so many at the most. */
   readonly causes: number
+  /** Of whoever asks; functions that may take much are always called with care. */
+  readonly care?: Care
 }
 
 export interface IndexRow {

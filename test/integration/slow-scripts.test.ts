@@ -66,6 +66,33 @@ test('a fold of such functions is the same wherever it stopped, and however it i
   assert.deepEqual(answers[0], answers[1])
 }, 120_000)
 
+test('what is asked of the past of such functions is as it was, also while they are called for what is new', async () => {
+  const fold = {
+    key: '(event) => event.data.zone',
+    initial: { n: 0 },
+    apply: '(state, event) => { while (event.data.qty < 0); return { n: state.n + 1 } }'
+  }
+  const map = '(event, emit) => { while (event.data.qty < 0); emit(event.data.zone) }'
+  const database = await scriptDatabase()
+  const { lc } = await database.append(handledEvents(80, 40))
+  for (const [name, definition] of Object.entries({
+    map: { map, reduce: '_count' },
+    fold: { fold }
+  })) {
+    await database.views.put(name, { language: 'javascript', ...definition })
+    const view = await database.views.get(name)
+    const { rows } = await view.query({ group: name === 'map' })
+    const before = await view.query({ group: name === 'map', known_at: new Date().toISOString() })
+    assert.deepEqual(before.rows, rows)
+    await database.append(handledEvents(40, 40).map((event) => ({ ...event, subject: name })))
+    const refreshed = view.refresh()
+    const asked = await view.query({ group: name === 'map', known_at: lc, update: false })
+    assert.deepEqual(asked.rows, rows)
+    await refreshed
+    assert.equal((await view.info()).state, 'ready')
+  }
+}, 240_000)
+
 test('a text that takes much for each event is tried, and counts', async () => {
   const database = await scriptDatabase()
   await database.append(Array.from({ length: 100 }, (_, i) => ({ data: { i } })))

@@ -123,6 +123,18 @@ test('a state that its text does not say all of is made JSON event by event', ()
   expect(fold.apply('{}', [eventWith(1), eventWith(2)]).state).toBe(JSON.stringify({ a: 0, at }))
 })
 
+test('members beside the elements of a list are not there for the next event, however long it is', () => {
+  const apply = (state: number[] & { total?: number }, { data }: ViewEvent): number[] => {
+    state.push(Number(data))
+    state.total = (state.total ?? 0) + Number(data)
+    state[0] = state.total
+    return state
+  }
+  const events = Array.from({ length: 120 }, () => eventWith(1))
+  const { state } = foldOf({ initial: () => [], apply }).apply('[]', events)
+  expect((JSON.parse(state) as number[])[0]).toBe(1)
+})
+
 test('a state that is made JSON event by event is what each event makes of the JSON before', () => {
   const apply = (state: Kept, { data }: ViewEvent): unknown => {
     const lines = state.data ?? (data as Json[])

@@ -68,7 +68,7 @@ function seen({ schema, data }: ViewEvent): Json {
   return [schema ?? null, data ?? null]
 }
 
-const base = { hash: 'h', events: 'recorded', refusal: () => undefined } as const
+const base = { hash: 'h', events: 'recorded' } as const
 const mapProgram: MapProgram = {
   ...base,
   type: 'map',
@@ -79,6 +79,7 @@ const mapProgram: MapProgram = {
 const foldProgram: FoldProgram = {
   ...base,
   type: 'fold',
+  isFinalCalled: false,
   initial: '[]',
   keysOf: (each) =>
     each.map((event) => (event.type === 'other' ? undefined : { value: seen(event) })),

@@ -124,6 +124,32 @@ test('a sum over any range costs a map three searches, and of its rows the two l
   expect(usual.length).toBeGreaterThan(50)
 })
 
+test('the first of many groups is had without the others', async () => {
+  const events = Array.from({ length: 20_000 }, (_, number) => {
+    return foldEvent(number, 0, 1n, { subject: 'a', data: number % 40 })
+  })
+  const store = createMemoryDerivedStore()
+  const map = ({ data }: ViewEvent, emit: (key: unknown, value: number) => void): void => {
+    emit(data, 1)
+  }
+  const index = createMapIndex(mapOf({ map, reduce: '_count' }))
+  async function* all() {
+    yield events
+  }
+  const state = await index.build(all(), (changes) => store.write(changes), store)
+  const query = { ...indexQuery({ ...WHOLE, ranges: [{}] }, 0), reduce: 'keys' as const }
+  await index.query(store, state, { ...query, limit: 1 })
+  for (const [limit, readsMax] of [
+    [1, 8],
+    [10, 60]
+  ] as const) {
+    const { counted, reads } = counting(store, Infinity)
+    const { rows } = await index.query(counted, state, { ...query, limit })
+    expect(rows.map(({ value }) => value)).toEqual(Array.from({ length: limit }, () => 500))
+    expect(reads.all).toBeLessThan(readsMax)
+  }
+})
+
 test('an event that comes anywhere costs a map two reads', async () => {
   const { store, index, ...built } = await largeMap()
   let { state } = built
