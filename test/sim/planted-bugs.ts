@@ -270,8 +270,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'build-misses-what-comes-meanwhile',
     file: VIEW_BUILD,
-    find: 'build.#record = { cursor, index',
-    replace: 'build.#record = { cursor: source.head(), index',
+    find: 'return { cursor, index, corrections',
+    replace: 'return { cursor: source.head(), index, corrections',
     caughtBy: ['view-equals-scratch', 'view-digest', 'view-alarm']
   },
   {
