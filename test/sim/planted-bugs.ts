@@ -287,7 +287,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     find: '    this.#answerWith(build)',
     replace: `    if (stored !== undefined) await catalog.clear(stored.build)
     this.#answerWith(build)`,
-    caughtBy: ['view-equals-scratch']
+    caughtBy: ['view-equals-scratch', 'view-digest']
   },
   {
     name: 'view-of-another-store-is-kept',
