@@ -6,7 +6,7 @@ import type { DerivedChange } from '../store/derived-store.ts'
 import type { EventStore } from '../store/event-store.ts'
 import { createMemoryDerivedStore } from '../store/memory-derived-store.ts'
 import { AnswerSize } from '../views/answer-size.ts'
-import { OverworkedError, answered, pacedChunks } from '../views/effort.ts'
+import { OverworkedError, answered, pacedChunks, reduceEffort } from '../views/effort.ts'
 import { EventsThatCount } from '../views/effective-events.ts'
 import { readUnlessAborted, unlessAborted } from '../views/unless-aborted.ts'
 import { indexOf } from '../views/view-build.ts'
@@ -71,7 +71,9 @@ export class DatabaseView implements View {
     if (query.min_lc !== undefined) await this.#init.reached(query.min_lc, signal)
     for (;;) {
       const build = await this.#build(query, signal)
-      const plan = build.program === asked ? planned : planQuery(query, build.program)
+      const { program } = build
+      const own = program === asked ? planned : planQuery(query, program)
+      const plan = { ...own, care: () => signal?.throwIfAborted() }
       const reading = await build.read()
       // Else it was replaced meanwhile: the one that came in its place answers.
       if (reading !== undefined) return this.#answered({ query, plan }, build, { reading, signal })
@@ -152,9 +154,7 @@ export class DatabaseView implements View {
     // Which events were corrected by then, and what one cursor covered, only the events can tell.
     const isTold = plan.heldBy === undefined && !(isPast && reading.corrections > 0)
     if (!isTold) return this.#fromScratch(build, plan, { reading, signal })
-    const care = (): void => signal?.throwIfAborted()
-    const asked = { ...plan, care }
-    return build.index.query(readUnlessAborted(reading.reader, signal), reading.state, asked)
+    return build.index.query(readUnlessAborted(reading.reader, signal), reading.state, plan)
   }
 
   async #fromScratch(
@@ -169,7 +169,7 @@ export class DatabaseView implements View {
         `${VIEW_SCRATCH_EVENTS_MAX} events. Give known_at as a time, or ask a view of recorded events`
       throw new LaterbaseError('LATERBASE_TOO_LARGE', message)
     }
-    const { before, heldBy, recordedBy } = plan
+    const { before, care, heldBy, recordedBy } = plan
     const counting = new EventsThatCount(build.program, source)
     const upTo = reading.cursor
     const counted = await counting.all(signal, { before, upTo, heldBy, recordedBy })
@@ -179,15 +179,13 @@ export class DatabaseView implements View {
       signal?.throwIfAborted()
       await memory.write(changes)
     }
-    const care = (): void => signal?.throwIfAborted()
     const events = pacedChunks(build.program, counted.events(), care)
     const make = (): Promise<IndexState> => index.build(events, write, memory, care)
     // With care functions are called for every event, but a reduce for all runs at one time.
-    const isReduced = build.program.type === 'map' && build.program.reducer?.name === 'user'
+    const isReduced = build.program.type === 'map' && reduceEffort(build.program) !== undefined
     const state = await (isReduced ? answered(build.program, make).catch(told) : make())
     return index.query(readUnlessAborted(memory, signal), state, {
       ...plan,
-      care,
       before: undefined,
       recordedBy: undefined
     })

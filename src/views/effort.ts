@@ -8,7 +8,7 @@
  */
 
 import { CAREFUL_EVENTS } from './limits.ts'
-import type { FoldInputs, FoldProgram, FoldStep, ViewProgram } from './program.ts'
+import type { FoldInputs, FoldProgram, FoldStep, MapProgram, ViewProgram } from './program.ts'
 import { listOf } from './selection.ts'
 
 /** What functions have taken of late. */
@@ -23,6 +23,9 @@ export interface Effort {
 
 /** Functions are called with care; throws when nobody waits any more for what comes of it. */
 export type Care = () => void
+
+/** Of whoever waits to the end. */
+export const WAITING: Care = () => undefined
 
 type Paced = Pick<ViewProgram, 'effort'>
 
@@ -99,6 +102,11 @@ export async function callRested<T>({ effort }: Paced, care: Care, call: () => T
   await effort.rest()
   care()
   return effort.patiently(call)
+}
+
+/** Of a map's reduce, where that is a function that may take much. */
+export function reduceEffort({ effort, reducer }: MapProgram): Effort | undefined {
+  return reducer?.name === 'user' ? effort : undefined
 }
 
 /** `apply`, with care of a few at a time. */

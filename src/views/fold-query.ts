@@ -4,7 +4,7 @@ import { after, compareBytes } from '../core/bytes.ts'
 import { decodeViewKey } from '../core/views/collation.ts'
 import type { DerivedReader, DerivedRecord } from '../store/derived-store.ts'
 import { AnswerSize, weightOf } from './answer-size.ts'
-import { callRested } from './effort.ts'
+import { WAITING, callRested } from './effort.ts'
 import { pastPlaces, pastState } from './fold-past.ts'
 import type { PastAggregate } from './fold-past.ts'
 import { decodeHead } from './fold-records.ts'
@@ -93,7 +93,7 @@ async function stateOf(asked: Asked, record: DerivedRecord): Promise<KeyedState 
   const { program, reader, query } = asked
   const aggregate = record.key.subarray(1)
   const head = decodeHead(record.value)
-  const past = { reader, aggregate, head, bounds: query, care: query.care ?? NOBODY_LEFT }
+  const past = { reader, aggregate, head, bounds: query, care: query.care ?? WAITING }
   const text = isNewest(head, query) ? head.text : await pastState(past, program)
   return text === undefined ? undefined : { past, text }
 }
@@ -102,8 +102,5 @@ function isNewest(head: FoldHead, { before, recordedBy }: IndexQuery): boolean {
   if (recordedBy !== undefined) return false
   return before === undefined || compareBytes(head.place, before) < 0
 }
-
-/** Whoever asks waits to the end. */
-const NOBODY_LEFT = (): void => undefined
 
 const NOTHING = new Uint8Array(0)

@@ -18,7 +18,7 @@ import type {
 } from '../core/views/row-tree.ts'
 import { TreeBuilder } from '../core/views/tree-builder.ts'
 import type { DerivedChange, DerivedReader } from '../store/derived-store.ts'
-import { callPaced, paced } from './effort.ts'
+import { callPaced, paced, reduceEffort } from './effort.ts'
 import type { Care, Effort } from './effort.ts'
 import { BUILD_BATCH, ROW_VALUE_BYTES_MAX } from './limits.ts'
 import { queryMap } from './map-query.ts'
@@ -141,8 +141,11 @@ class MapIndex implements ViewIndex {
   async query(reader: DerivedReader, state: IndexState, query: IndexQuery): Promise<IndexAnswer> {
     const tree = await this.#tree(reader, state, withUpperRuns)
     const { reducer } = this.#program
-    const effort = reducer?.name === 'user' ? this.#program.effort : undefined
-    const summaries = mapSummaries(reducer && effort ? patientReducer(reducer, effort) : reducer)
+    const effort = reduceEffort(this.#program)
+    const summaries =
+      reducer === undefined || effort === undefined
+        ? this.#summaries
+        : mapSummaries(patientReducer(reducer, effort))
     return queryMap({ tree, summaries, reducer, effort, query })
   }
 

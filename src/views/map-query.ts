@@ -19,7 +19,7 @@ import type {
   TreeReader
 } from '../core/views/row-tree.ts'
 import { AnswerSize, weightOf } from './answer-size.ts'
-import { callRested } from './effort.ts'
+import { WAITING, callRested } from './effort.ts'
 import type { Effort } from './effort.ts'
 import { QUERY_CHUNK } from './limits.ts'
 import { groupsIn } from './map-groups.ts'
@@ -49,7 +49,7 @@ export async function queryMap(asked: MapAsked): Promise<IndexAnswer> {
       skipped += 1
       continue
     }
-    const { value, fault } = await callRested(asked, query.care ?? NOBODY_LEFT, () =>
+    const { value, fault } = await callRested(asked, query.care ?? WAITING, () =>
       resultOf(group, asked)
     )
     size.addRow(weightOf(value))
@@ -60,9 +60,6 @@ export async function queryMap(asked: MapAsked): Promise<IndexAnswer> {
   }
   return { rows, totalRows: undefined, offset: undefined, faults }
 }
-
-/** Whoever asks waits to the end. */
-const NOBODY_LEFT = (): void => undefined
 
 function resultOf(
   { summaries: parts }: Group,

@@ -141,8 +141,6 @@ export class ViewSlot {
       const making = this.#making
       if (making === undefined) return
       await (signal === undefined ? making.made : unlessAborted(making.made, signal))
-      // One that failed to become the one that answers is not waited for again.
-      if (this.#making === making) return
     }
   }
 

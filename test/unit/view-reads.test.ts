@@ -88,10 +88,10 @@ test('a question that is given up in the midst of a read reads nothing more, and
   expect(givenUp).toBeGreaterThan(10)
 })
 
-/** A map of twenty thousand rows, each under its number. */
-async function largeMap() {
+/** A sum over twenty thousand rows. @param keyOf a number of an event has this view key */
+async function largeMap(keyOf: (number: number) => number) {
   const events = Array.from({ length: 20_000 }, (_, number) => {
-    return foldEvent(number, 0, 1n, { subject: 'a', data: (number * 7_919) % 20_000 })
+    return foldEvent(number, 0, 1n, { subject: 'a', data: keyOf(number) })
   })
   const store = createMemoryDerivedStore()
   const map = ({ data }: ViewEvent, emit: (key: unknown, value: number) => void): void => {
@@ -102,12 +102,14 @@ async function largeMap() {
     yield events
   }
   const state = await index.build(all(), (changes) => store.write(changes), store)
-  expect(state.height).toBe(3)
+  expect(state.height).toBeGreaterThanOrEqual(3)
   return { store, index, state }
 }
 
+const eachUnderItsOwn = (number: number): number => (number * 7_919) % 20_000
+
 test('a sum over any range costs a map three searches, and of its rows the two leaves at the ends', async () => {
-  const { store, index, state } = await largeMap()
+  const { store, index, state } = await largeMap(eachUnderItsOwn)
   const { counted, reads } = counting(store, Infinity)
   const made: { readonly all: number; readonly searches: number }[] = []
   for (let number = 0; number < 60; number += 1) {
@@ -125,18 +127,7 @@ test('a sum over any range costs a map three searches, and of its rows the two l
 })
 
 test('the first of many groups is had without the others', async () => {
-  const events = Array.from({ length: 20_000 }, (_, number) => {
-    return foldEvent(number, 0, 1n, { subject: 'a', data: number % 40 })
-  })
-  const store = createMemoryDerivedStore()
-  const map = ({ data }: ViewEvent, emit: (key: unknown, value: number) => void): void => {
-    emit(data, 1)
-  }
-  const index = createMapIndex(mapOf({ map, reduce: '_count' }))
-  async function* all() {
-    yield events
-  }
-  const state = await index.build(all(), (changes) => store.write(changes), store)
+  const { store, index, state } = await largeMap((number) => number % 40)
   const query = { ...indexQuery({ ...WHOLE, ranges: [{}] }, 0), reduce: 'keys' as const }
   await index.query(store, state, { ...query, limit: 1 })
   for (const [limit, readsMax] of [
@@ -151,7 +142,7 @@ test('the first of many groups is had without the others', async () => {
 })
 
 test('an event that comes anywhere costs a map two reads', async () => {
-  const { store, index, ...built } = await largeMap()
+  const { store, index, ...built } = await largeMap(eachUnderItsOwn)
   let { state } = built
   const reads: number[] = []
   for (let number = 0; number < 60; number += 1) {
